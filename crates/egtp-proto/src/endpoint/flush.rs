@@ -1,0 +1,273 @@
+//! When to say something to a peer, and on which session and path.
+//!
+//! Invariant: a message is entrusted to a session only while nothing speaks against the peer still
+//! having it; otherwise a sign of life or a handshake comes first.
+
+use std::time::Duration;
+
+use super::peer::Trust;
+use super::{Endpoint, Slot};
+use crate::exchange::backoff::doubled;
+use crate::exchange::outgoing::State;
+use crate::exchange::resend::Item;
+use crate::limits::{ACK_DELAY, PACKET_BYTES_MAX, RECORD_FRAMES_MAX};
+use crate::output::{Event, PathId, Sink};
+use crate::session::choice;
+use crate::time::Now;
+use crate::wire::shroud::PREFIX_BYTES;
+
+/// Bytes of a full record on a stream.
+const RECORD_BYTES: usize = RECORD_FRAMES_MAX + 64;
+
+impl Endpoint {
+    /// Sends what is waiting, packed into as few packets as possible and as far as paths have room.
+    pub fn transmit(&mut self, now: Now, sink: &mut impl Sink) {
+        loop {
+            while let Some((path, packet)) = self.replies.pop_front() {
+                self.send(path, packet, sink);
+            }
+            let Some(code) = self.dirty.pop_front() else { break };
+            if let Some(peer) = self.peers.get_mut(code) {
+                peer.dirty = false;
+                self.flush(now, code, sink);
+                self.arm(now, code);
+            }
+        }
+    }
+
+    fn flush(&mut self, now: Now, code: u32, sink: &mut impl Sink) {
+        if let Some((path, answer)) = self.answer_flight(now, code) {
+            self.send(path, answer, sink);
+        }
+        let Some(peer) = self.peers.get_mut(code) else { return };
+        if peer.outbox.has_news() && peer.ack_due.is_none() && !peer.sessions.is_empty() {
+            peer.ack_due = Some(now.boot.after(ACK_DELAY));
+        }
+        if !peer.has_news(now.boot) {
+            return;
+        }
+        let Some(path) = peer.path else { return self.want_path(now, code) };
+        let session = self.session_to_send_on(now, code);
+        let Some(peer) = self.peers.get_mut(code) else { return };
+        match (peer.trust, session) {
+            (Trust::Good, Some(session)) => self.send_records(now, code, session, path, sink),
+            (Trust::Suspect { asked: None }, Some(session)) => {
+                peer.trust = Trust::Suspect { asked: Some(now.boot) };
+                self.send_probe(now, code, session, path, sink);
+            }
+            (Trust::Suspect { .. }, Some(_)) => {}
+            (Trust::Gone, _) | (_, None) => self.shake(now, code, path, sink),
+        }
+    }
+
+    /// Opens a session, if there is a reason and no handshake under way.
+    fn shake(&mut self, now: Now, code: u32, path: PathId, sink: &mut impl Sink) {
+        let Some(peer) = self.peers.get(code) else { return };
+        // The peer has just opened one itself: its first record will confirm it.
+        let expected = peer.answering.is_some() || self.awaits_confirmation(now, code);
+        if !peer.is_pressing() || peer.is_shaking() || expected {
+            return;
+        }
+        if sink.room(path) < PACKET_BYTES_MAX {
+            return;
+        }
+        self.remember_path(code, path);
+        if let Some(packet) = self.begin(now, code, 0) {
+            self.send(path, packet, sink);
+        }
+    }
+
+    /// Whether a session that the peer opened waits for its first record, and has not for long.
+    pub(super) fn awaits_confirmation(&self, now: Now, code: u32) -> bool {
+        self.peers.get(code).is_some_and(|peer| {
+            peer.provisional.iter().any(|id| match self.sessions.get(*id) {
+                Some(Slot::Live(session)) => now.boot.since(session.made) < CONFIRMATION_AWAITED,
+                _ => false,
+            })
+        })
+    }
+
+    fn send_records(
+        &mut self,
+        now: Now,
+        code: u32,
+        session: u32,
+        path: PathId,
+        sink: &mut impl Sink,
+    ) {
+        self.remember_path(code, path);
+        while self.peers.get(code).is_some_and(|peer| peer.has_news(now.boot))
+            && sink.room(path) >= RECORD_BYTES
+        {
+            let owed =
+                self.peers.get_mut(code).is_some_and(|peer| std::mem::take(&mut peer.owes_record));
+            let packed = self.pack_record(now, code, PREFIX_BYTES);
+            // Everything left waits for credit, or is no longer wanted.
+            if packed.bytes.len() == PREFIX_BYTES && !owed {
+                break;
+            }
+            self.send_record(now, code, session, path, packed, sink);
+        }
+    }
+
+    fn send_probe(
+        &mut self,
+        now: Now,
+        code: u32,
+        session: u32,
+        path: PathId,
+        sink: &mut impl Sink,
+    ) {
+        self.remember_path(code, path);
+        // Nothing but the question: it must not carry a message.
+        let mut bytes = vec![0; PREFIX_BYTES];
+        crate::wire::frame::Frame::Ping.encode(&mut bytes);
+        // The shortest packet that an unknown-session hint may answer has 48 bytes.
+        bytes.resize(PREFIX_BYTES + 16, 0);
+        let packed = super::pack::Packed { bytes, wants_answer: true, ..Default::default() };
+        self.send_record(now, code, session, path, packed, sink);
+    }
+
+    fn send_record(
+        &mut self,
+        now: Now,
+        code: u32,
+        session: u32,
+        path: PathId,
+        mut packed: super::pack::Packed,
+        sink: &mut impl Sink,
+    ) {
+        let lane = self.paths.get(&path).map_or(crate::wire::Lane::Direct, |state| state.lane);
+        let Some(shroud) = self.peers.get(code).map(|peer| peer.shroud.clone()) else { return };
+        let mut bytes = std::mem::take(&mut packed.bytes);
+        let Some(live) = self.live(session) else { return };
+        let Some(name) = live.seal(now.boot, lane, &mut bytes, &shroud) else { return };
+        self.counters.records_sealed += 1;
+        self.note_sent(now, code, &packed, name);
+        self.send(path, bytes, sink);
+    }
+
+    fn send(&mut self, path: PathId, packet: Vec<u8>, sink: &mut impl Sink) {
+        self.counters.packets_sent += 1;
+        self.counters.bytes_sent += u64::try_from(packet.len()).unwrap_or(0);
+        sink.send(path, packet);
+    }
+
+    fn session_to_send_on(&self, now: Now, code: u32) -> Option<u32> {
+        let peer = self.peers.get(code)?;
+        let candidates = peer.sessions.iter().filter_map(|id| match self.sessions.get(*id) {
+            Some(Slot::Live(session)) => session.candidate(*id),
+            _ => None,
+        });
+        choice::choose(now.boot, self.limits.idle_out, candidates)
+    }
+
+    /// Asks the driver for a path, if something is worth one and the last failure is long enough ago.
+    fn want_path(&mut self, now: Now, code: u32) {
+        let Some(peer) = self.peers.get_mut(code) else { return };
+        if !peer.is_pressing() || peer.connect.asked || now.boot < peer.connect.after {
+            return;
+        }
+        peer.connect.asked = true;
+        let (identity, peer) = (peer.identity, peer.key);
+        self.events.push_back(Event::Connect { identity, peer });
+    }
+
+    /// Packets under this peer's shroud may come back on this path.
+    pub(super) fn remember_path(&mut self, code: u32, path: PathId) {
+        if let Some(state) = self.paths.get_mut(&path)
+            && !state.peers.contains(&code)
+            && state.peers.len() < PEERS_PER_PATH
+        {
+            state.peers.push(code);
+        }
+    }
+
+    /// A path is gone. What was out on it is sent again on the next one.
+    pub fn path_down(&mut self, now: Now, path: PathId, lost: Lost) {
+        let Some(state) = self.paths.remove(&path) else { return };
+        for code in state.peers {
+            let Some(peer) = self.peers.get_mut(code) else { continue };
+            if peer.path != Some(path) {
+                continue;
+            }
+            peer.path = None;
+            if lost == Lost::Broken && peer.trust == Trust::Good {
+                peer.trust = Trust::Suspect { asked: None };
+            } else if let Trust::Suspect { asked } = &mut peer.trust {
+                *asked = None;
+            }
+            // A handshake packet may have been lost with the path: repeat it on the next one.
+            for attempt in &mut peer.attempts {
+                attempt.next = now.boot;
+            }
+            self.resend_all(now, code);
+        }
+    }
+
+    /// Everything that is out and not answered for is queued again.
+    pub(super) fn resend_all(&mut self, _now: Now, code: u32) {
+        let Some(peer) = self.peers.get_mut(code) else { return };
+        let items: Vec<Item> = peer.resend.drain().chain(peer.large.drain(..)).collect();
+        // Turned round, because each goes to the front of its queue.
+        for item in items.into_iter().rev() {
+            self.requeue(code, item);
+        }
+        self.soil(code);
+    }
+
+    /// Queues an item for another transmission, if it still wants one.
+    pub(super) fn requeue(&mut self, code: u32, item: Item) {
+        let Some(peer) = self.peers.get_mut(code) else { return };
+        match item {
+            Item::Message(event) => {
+                let Some(one) = self.outgoing.get_mut(event) else { return };
+                if one.state == State::Sent {
+                    peer.outbox.landed(super::submit::length(one));
+                    one.state = State::Queued;
+                    one.offset = one.arrived;
+                    peer.outbox.queue.push_front(event);
+                }
+            }
+            Item::Reply(query) => {
+                let Some(answer) = self.queries.get_mut(query).and_then(|one| one.answer.as_mut())
+                else {
+                    return;
+                };
+                answer.offset = answer.arrived;
+                if !peer.replies.contains(&query) {
+                    peer.replies.push_front(query);
+                }
+            }
+        }
+    }
+
+    /// Goes on with a large body from where the peer says it is.
+    pub(super) fn send_parts(&mut self, code: u32, item: Option<Item>) {
+        let (Some(peer), Some(item)) = (self.peers.get_mut(code), item) else { return };
+        if !peer.large.contains(&item) {
+            peer.large.push_back(item);
+        }
+        self.soil(code);
+    }
+}
+
+/// How a path ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Lost {
+    /// We closed it because it was idle, or because we are closing.
+    Closed,
+    /// It broke, or the other side closed it: it may have restarted.
+    Broken,
+}
+
+/// How long to wait before a path is asked for again: a quarter of a second, doubling to five.
+pub(super) fn reconnect_delay(failures: u32, random: u64) -> Duration {
+    let first = Duration::from_millis(250);
+    doubled(first, failures.saturating_sub(1), Duration::from_secs(5), random)
+}
+
+/// Peers whose shroud is tried on one path: several only if a path is shared, as by a relay.
+const PEERS_PER_PATH: usize = 4;
+/// How long the first record of a session that the peer opened is awaited before we open one.
+const CONFIRMATION_AWAITED: Duration = Duration::from_secs(2);

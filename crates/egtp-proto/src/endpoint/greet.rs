@@ -1,0 +1,306 @@
+//! Somebody opens a session with us: knocks, first flights and our answers to them.
+//!
+//! The order of checks is the order of cost: MAC, target, prekey, budget and cookie, duplicate
+//! filter, key agreement. Invariant: nothing is remembered before the flight has authenticated, and a
+//! provisional session never displaces a confirmed one.
+
+use std::time::Duration;
+
+use super::frames::Arrival;
+use super::pack::Phase;
+use super::peer::Answering;
+use super::{Budgets, Endpoint, KeptAnswer, Slot, Source};
+use crate::crypto::{DhKey, Role, Suite};
+use crate::limits::{ANSWER_DELAY, ANSWER_KEPT, HANDSHAKE_PAYLOAD_MAX, PROVISIONAL_PER_PEER};
+use crate::output::{Assurance, IdentityId, PathId};
+use crate::session::handshake::{Responder, Welcome};
+use crate::session::live::Session;
+use crate::session::retry::{Advice, Cause, encode_advice, encode_cookie};
+use crate::time::Now;
+use crate::wire::packet::{Ini, Rsp};
+use crate::wire::{Header, VERSION};
+
+/// Bytes of a RETRY and an answer that are not frames, generously.
+const WELCOME_BYTES: usize = 256;
+
+impl Endpoint {
+    /// A first flight or knock, unmasked.
+    pub(super) fn receive_flight(
+        &mut self,
+        now: Now,
+        path: PathId,
+        identity: IdentityId,
+        header: &Header,
+        packet: &[u8],
+    ) {
+        let Some(own) = self.identity(identity) else { return };
+        let Ok(ini) = Ini::decode(packet, &own.shroud) else {
+            self.counters.dropped.mac += 1;
+            return;
+        };
+        if ini.target != own.secret_keys.target {
+            self.counters.dropped.target += 1;
+            return;
+        }
+        let Header::Ini { version, suite, initiator_session, prekey, cookie, .. } = *header else {
+            return;
+        };
+        let key = own.prekeys.get(prekey, now.boot).filter(|_| prekey != 0).cloned();
+        if key.is_some() && own.prekeys.has_seen(prekey, &ini.ephemeral) {
+            self.counters.dropped.flight_seen += 1;
+            return self.repeat_answer(now, path, &ini.ephemeral);
+        }
+        if !self.may_greet(now, path, cookie, &ini, initiator_session) {
+            return;
+        }
+        // An unknown version or suite gets the list of those that we have, as an unknown prekey does.
+        match (key, Suite::from_id(suite)) {
+            (Some(key), Some(suite)) if version == VERSION => {
+                self.open_flight(now, path, identity, header, suite, &key, &ini);
+            }
+            _ => self.advise(now, path, identity, initiator_session, &ini),
+        }
+    }
+
+    /// Whether an answer that costs public-key operations may be given to this source now.
+    fn may_greet(
+        &mut self,
+        now: Now,
+        path: PathId,
+        cookie: bool,
+        ini: &Ini<'_>,
+        session: u32,
+    ) -> bool {
+        let Some(state) = self.paths.get(&path) else { return false };
+        let identity = state.identity;
+        let Source::Claimed(source) = state.source.clone() else { return self.spend_verified(now) };
+        let proof = (&ini.ephemeral, ini.noise, &ini.cookie);
+        if cookie && self.cookies.accepts(&mut self.random, now.boot, &source, proof) {
+            return self.spend_verified(now);
+        }
+        if self.spend_unverified(now) {
+            return true;
+        }
+        // Under load: show first that you receive where you claim to be. One hash, no memory.
+        let cookie = self.cookies.make(&mut self.random, now.boot, &source);
+        if let Some(own) = self.identities.get(usize::from(identity.0)) {
+            let retry = encode_cookie(session, &cookie, &ini.mac, &mut self.random, &own.shroud);
+            self.replies.extend(retry.map(|packet| (path, packet)));
+            self.counters.retries_sent += 1;
+        }
+        self.counters.dropped.budget += 1;
+        false
+    }
+
+    /// Answers a knock, or a flight under a prekey of another life, with our live card.
+    fn advise(
+        &mut self,
+        now: Now,
+        path: PathId,
+        identity: IdentityId,
+        session: u32,
+        ini: &Ini<'_>,
+    ) {
+        let Some(card) = self.card(identity, &now) else { return };
+        let suites = self.suites();
+        let Some(own) = self.identities.get(usize::from(identity.0)) else { return };
+        self.counters.agreements += 1;
+        let Ok(shared) = own.secret_keys.dh.agree(&ini.ephemeral) else {
+            self.counters.dropped.handshake += 1;
+            return;
+        };
+        let advice = Advice { card, suites, contact_sequence: own.contact_sequence };
+        let cause = Cause { shared: &shared, mac: &ini.mac };
+        let packet = encode_advice(session, &advice, &cause, &mut self.random, &own.shroud);
+        self.replies.extend(packet.map(|packet| (path, packet)));
+        self.counters.retries_sent += 1;
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "each is a different part of the first flight")]
+    fn open_flight(
+        &mut self,
+        now: Now,
+        path: PathId,
+        identity: IdentityId,
+        header: &Header,
+        suite: Suite,
+        key: &DhKey,
+        ini: &Ini<'_>,
+    ) {
+        let Header::Ini { initiator_session, prekey, .. } = *header else { return };
+        let Ok(fresh) = DhKey::from_secret(&self.random.bytes()) else { return };
+        let Some(own) = self.identities.get_mut(usize::from(identity.0)) else { return };
+        self.counters.agreements += 3;
+        let read = Responder::read(
+            &own.secret_keys,
+            (prekey, key),
+            (suite, header),
+            &ini.ephemeral,
+            ini.noise,
+            fresh,
+        );
+        let Ok((responder, remote, hello, frames)) = read else {
+            self.counters.dropped.handshake += 1;
+            return;
+        };
+        if remote == own.secret_keys.public {
+            self.counters.dropped.oneself += 1;
+            return;
+        }
+        if !own.prekeys.remember(prekey, &ini.ephemeral) {
+            // The memory is full: a new prekey is due, and the initiator learns of it by RETRY.
+            let _ = own.prekeys.tick(&mut self.random, now.boot);
+            self.counters.dropped.budget += 1;
+            return self.advise(now, path, identity, initiator_session, ini);
+        }
+        self.counters.flights_accepted += 1;
+        let Some(code) = self.peer_code(now.boot, identity, remote) else { return };
+        let session = self.sessions.insert(Slot::Pending { peer: code });
+        let Some(peer) = self.peers.get_mut(code) else { return };
+        peer.client = hello.client;
+        peer.offered = Some((session, hello.card));
+        let previous = peer.answering.replace(Answering {
+            session,
+            remote_session: initiator_session,
+            responder,
+            suite,
+            ephemeral: ini.ephemeral,
+            path,
+            due: now.boot,
+            waiting: 0,
+        });
+        if let Some(previous) = previous {
+            self.sessions.remove(previous.session);
+        }
+        self.remember_path(code, path);
+        let [a, b, c, d, e, f, g, h, ..] = ini.ephemeral;
+        let arrival = Arrival {
+            peer: code,
+            identity,
+            name: [a, b, c, d, e, f, g, h],
+            assurance: Assurance::FirstFlight,
+            flight: true,
+        };
+        self.receive_payload(now, arrival, &frames);
+        if let Some(answering) = self.peers.get_mut(code).and_then(|peer| peer.answering.as_mut())
+            && answering.waiting > 0
+        {
+            answering.due = now.boot.after(ANSWER_DELAY);
+        }
+        self.soil(code);
+    }
+
+    /// Builds the answer to a first flight, once it is due, and the provisional session.
+    pub(super) fn answer_flight(&mut self, now: Now, code: u32) -> Option<(PathId, Vec<u8>)> {
+        let peer = self.peers.get_mut(code)?;
+        if peer.answering.as_ref()?.due > now.boot {
+            return None;
+        }
+        let answering = peer.answering.take()?;
+        let identity = peer.identity;
+        let frames =
+            self.pack_payload(now, code, Phase::Answer, HANDSHAKE_PAYLOAD_MAX - WELCOME_BYTES);
+        let welcome = Welcome {
+            session: answering.session,
+            client: !self.reachable,
+            card: self.card(identity, &now)?,
+            suites: self.suites(),
+            contact_sequence: self.identity(identity)?.contact_sequence,
+        };
+        self.counters.agreements += 2;
+        let finished = answering.responder.finish(&welcome, &frames.bytes);
+        let Ok((ephemeral, noise, (root, hash))) = finished else {
+            self.sessions.remove(answering.session);
+            return None;
+        };
+        let session = Session::new(
+            code,
+            Role::Responder,
+            answering.suite,
+            answering.remote_session,
+            (&root, hash),
+            now.boot,
+        )?;
+        if let Some(slot) = self.sessions.get_mut(answering.session) {
+            *slot = Slot::Live(Box::new(session));
+        }
+        self.admit_provisional(code, answering.session);
+        let header = Header::Rsp { suite: answering.suite.id(), session: answering.remote_session };
+        let shroud = &self.peers.get(code)?.shroud;
+        let packet = Rsp { ephemeral, noise: &noise }.encode(&header, shroud);
+        self.keep_answer(now, answering.ephemeral, &packet);
+        let name = first_eight(&ephemeral);
+        self.note_sent(now, code, &frames, name);
+        Some((answering.path, packet))
+    }
+
+    fn admit_provisional(&mut self, code: u32, session: u32) {
+        let Some(peer) = self.peers.get_mut(code) else { return };
+        peer.provisional.push(session);
+        self.provisional += 1;
+        let displaced = if peer.provisional.len() > PROVISIONAL_PER_PEER
+            || self.provisional > self.limits.provisional_max
+        {
+            self.provisional -= 1;
+            Some(peer.provisional.remove(0))
+        } else {
+            None
+        };
+        if let Some(displaced) = displaced {
+            self.sessions.remove(displaced);
+        }
+    }
+
+    fn keep_answer(&mut self, now: Now, ephemeral: [u8; 32], packet: &[u8]) {
+        while self.answers.len() >= self.limits.answers_max
+            || self.answers.front().is_some_and(|kept| kept.until <= now.boot)
+        {
+            self.answers.pop_front();
+        }
+        let until = now.boot.after(ANSWER_KEPT);
+        self.answers.push_back(KeptAnswer { ephemeral, packet: packet.to_vec(), until });
+    }
+
+    /// The same flight again, perhaps over another path: the same answer again.
+    fn repeat_answer(&mut self, now: Now, path: PathId, ephemeral: &[u8; 32]) {
+        let kept = self.answers.iter().find(|kept| kept.ephemeral == *ephemeral);
+        if let Some(kept) = kept.filter(|kept| kept.until > now.boot) {
+            self.replies.push_back((path, kept.packet.clone()));
+        }
+    }
+
+    /// Whether a packet may be answered at all: each source class has its budget for a second.
+    pub(super) fn may_answer(&mut self, now: Now, path: PathId) -> bool {
+        match self.paths.get(&path).map(|state| &state.source) {
+            Some(Source::Verified) => self.spend_verified(now),
+            Some(Source::Claimed(_)) => self.spend_unverified(now),
+            None => false,
+        }
+    }
+
+    fn spend_verified(&mut self, now: Now) -> bool {
+        self.refresh_budgets(now);
+        let left = self.budgets.verified.checked_sub(1);
+        self.budgets.verified = left.unwrap_or(0);
+        left.is_some()
+    }
+
+    fn spend_unverified(&mut self, now: Now) -> bool {
+        self.refresh_budgets(now);
+        let left = self.budgets.unverified.checked_sub(1);
+        self.budgets.unverified = left.unwrap_or(0);
+        left.is_some()
+    }
+
+    fn refresh_budgets(&mut self, now: Now) {
+        if now.boot.since(self.budgets.since) >= Duration::from_secs(1) {
+            self.budgets = Budgets::full(&self.limits, now.boot);
+        }
+    }
+}
+
+/// Names a transmission that is a handshake packet.
+pub(super) fn first_eight(bytes: &[u8; 32]) -> [u8; 8] {
+    let [a, b, c, d, e, f, g, h, ..] = *bytes;
+    [a, b, c, d, e, f, g, h]
+}

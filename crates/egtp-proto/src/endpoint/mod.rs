@@ -1,0 +1,387 @@
+//! The whole machine: identities, peers, sessions and messages behind one set of calls.
+//!
+//! The contract with a driver, which owns sockets and clocks:
+//!
+//! 1. it calls a method for each thing that happened ([`Endpoint::receive`], [`Endpoint::submit`], ...),
+//! 2. takes all of [`Endpoint::next_event`],
+//! 3. calls [`Endpoint::transmit`], which packs what is waiting into as few packets as possible,
+//! 4. calls [`Endpoint::tick`] when [`Endpoint::deadline`] has come.
+//!
+//! Nothing is lost if a step is late. Files: `submit` (messages of ours), `receive` (packets),
+//! `attempt` and `greet` (handshakes, from either side), `frames` (what records say), `flush` and
+//! `pack` (what records are made of), `timeouts`.
+
+mod attempt;
+mod flush;
+mod frames;
+mod greet;
+mod pack;
+mod peer;
+mod receive;
+mod submit;
+mod timeouts;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+pub use self::flush::Lost;
+use self::peer::Peer;
+pub use self::submit::Submission;
+use crate::card::{LiveCard, StoreKind};
+use crate::codes::Table;
+use crate::counters::Counters;
+use crate::crypto::{Random, Suite};
+use crate::exchange::inbox::Inbox;
+use crate::exchange::outgoing::Outgoing;
+use crate::exchange::query::Query;
+use crate::key::{PublicKey, SecretKey};
+use crate::limits::{Limits, PREKEY_REPLACED};
+use crate::output::{Event, IdentityId, PathId};
+use crate::session::cookie::Cookies;
+use crate::session::handshake::LocalKeys;
+use crate::session::live::Session;
+use crate::session::prekey::Prekeys;
+use crate::time::{Instant, Now};
+use crate::timers::Timers;
+use crate::wire::Lane;
+use crate::wire::shroud::Shroud;
+
+/// How an endpoint is set up.
+pub struct Config {
+    /// The identities behind this endpoint; the first is the default one.
+    pub identities: Vec<SecretKey>,
+    /// Bounds.
+    pub limits: Limits,
+    /// 32 bytes that nobody else knows, different at each start.
+    pub seed: [u8; 32],
+    /// The suite to pick where a peer lists it: by what this processor does fast.
+    pub prefer: Suite,
+    /// Whether others can call this node; if not, it is a *client*.
+    pub reachable: bool,
+}
+
+/// How sure it is that packets of a path come from where it leads.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Source {
+    /// A connection that was set up in both directions.
+    Verified,
+    /// Anybody may have written this source address (the bytes name it).
+    Claimed(Vec<u8>),
+}
+
+/// The state machine of a node.
+pub struct Endpoint {
+    identities: Vec<Identity>,
+    limits: Limits,
+    random: Random,
+    prefer: Suite,
+    reachable: bool,
+    peers: Table<Peer>,
+    by_key: BTreeMap<(IdentityId, PublicKey), u32>,
+    /// Peers in the order in which they are looked at when one must be forgotten.
+    forgettable: VecDeque<u32>,
+    sessions: Table<Slot>,
+    outgoing: Table<Outgoing>,
+    queries: Table<Query>,
+    paths: HashMap<PathId, PathState>,
+    timers: Timers<Timer>,
+    expired: Vec<Timer>,
+    events: VecDeque<Event>,
+    dirty: VecDeque<u32>,
+    /// Answers to first flights, to be repeated if the flight is.
+    answers: VecDeque<KeptAnswer>,
+    /// Packets that need no peer: RETRY, UNK and repeated answers.
+    replies: VecDeque<(PathId, Vec<u8>)>,
+    cookies: Cookies,
+    budgets: Budgets,
+    provisional: usize,
+    closing: bool,
+    counters: Counters,
+}
+
+struct Identity {
+    secret_keys: LocalKeys,
+    shroud: Shroud,
+    prekeys: Prekeys,
+    inbox: Inbox,
+    contact_sequence: u64,
+}
+
+enum Slot {
+    /// A handshake of ours, or one of theirs that we have not answered.
+    Pending { peer: u32 },
+    /// Keys.
+    Live(Box<Session>),
+}
+
+struct PathState {
+    identity: IdentityId,
+    source: Source,
+    lane: Lane,
+    /// Peers that we have sent to here: their shroud may cover a RETRY or UNK.
+    peers: Vec<u32>,
+    authenticated: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Timer {
+    Soft(u32),
+    Hard(u32),
+    Query(u32),
+    Peer(u32),
+    Prekeys(IdentityId),
+}
+
+struct KeptAnswer {
+    ephemeral: [u8; 32],
+    packet: Vec<u8>,
+    until: Instant,
+}
+
+/// What strangers may cost in a second.
+struct Budgets {
+    since: Instant,
+    unverified: u32,
+    verified: u32,
+}
+
+impl Budgets {
+    const fn full(limits: &Limits, now: Instant) -> Self {
+        Self {
+            since: now,
+            unverified: limits.unverified_per_second,
+            verified: limits.verified_per_second,
+        }
+    }
+}
+
+impl Endpoint {
+    /// An endpoint with empty memory. `None` only if there is no identity or the cryptographic
+    /// library refuses a key.
+    pub fn new(config: Config, now: Now) -> Option<Self> {
+        let mut random = Random::from_seed(config.seed);
+        let mut identities = Vec::with_capacity(config.identities.len());
+        for secret in &config.identities {
+            let secret_keys = LocalKeys::new(secret)?;
+            identities.push(Identity {
+                shroud: Shroud::new(&secret_keys.public),
+                secret_keys,
+                prekeys: Prekeys::new(&mut random, &config.limits, now.boot)?,
+                inbox: Inbox::new(StoreKind::Ram, &mut random, &config.limits, now),
+                contact_sequence: 0,
+            });
+        }
+        identities.first()?;
+        let mut timers = Timers::new(now.boot);
+        for index in 0..identities.len() {
+            let id = IdentityId(u16::try_from(index).ok()?);
+            timers.set(now.boot.after(PREKEY_REPLACED), Timer::Prekeys(id));
+        }
+        Some(Self {
+            identities,
+            prefer: config.prefer,
+            reachable: config.reachable,
+            peers: Table::new(1),
+            by_key: BTreeMap::new(),
+            forgettable: VecDeque::new(),
+            sessions: Table::new(random.u32()),
+            outgoing: Table::new(random.u32()),
+            queries: Table::new(random.u32()),
+            paths: HashMap::new(),
+            timers,
+            expired: Vec::new(),
+            events: VecDeque::new(),
+            dirty: VecDeque::new(),
+            answers: VecDeque::new(),
+            replies: VecDeque::new(),
+            cookies: Cookies::new(&mut random, now.boot),
+            budgets: Budgets::full(&config.limits, now.boot),
+            provisional: 0,
+            closing: false,
+            counters: Counters::default(),
+            limits: config.limits,
+            random,
+        })
+    }
+
+    /// The public keys of our identities, in order.
+    pub fn identities(&self) -> impl Iterator<Item = PublicKey> + '_ {
+        self.identities.iter().map(|identity| identity.secret_keys.public)
+    }
+
+    /// The identity of a public key of ours.
+    pub fn identity_of(&self, key: &PublicKey) -> Option<IdentityId> {
+        let index = self.identities().position(|own| own == *key)?;
+        u16::try_from(index).ok().map(IdentityId)
+    }
+
+    /// What has been counted.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The next thing that happened; take all before [`Endpoint::transmit`].
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Endpoint::tick`] is to be called, if nothing happens before.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.timers.deadline()
+    }
+
+    /// Sizes of the tables: sessions, peers, open messages, open queries, remembered dialogs.
+    pub fn sizes(&self) -> Sizes {
+        Sizes {
+            sessions: self.sessions.len(),
+            peers: self.peers.len(),
+            open: self.outgoing.len(),
+            queries: self.queries.len(),
+            dialogs: self.identities.iter().map(|identity| identity.inbox.len()).sum(),
+        }
+    }
+
+    /// Tells of a path that packets may come from and go to. `peer` is known for one that we opened
+    /// to reach it.
+    pub fn path_up(
+        &mut self,
+        now: Now,
+        path: PathId,
+        identity: IdentityId,
+        peer: Option<PublicKey>,
+        source: Source,
+        lane: Lane,
+    ) {
+        let state = PathState { identity, source, lane, peers: Vec::new(), authenticated: false };
+        self.paths.insert(path, state);
+        let Some(code) = peer.and_then(|key| self.by_key.get(&(identity, key)).copied()) else {
+            return;
+        };
+        let Some(peer) = self.peers.get_mut(code) else { return };
+        peer.connect = peer::Connect { asked: false, failures: 0, after: now.boot };
+        peer.path = Some(path);
+        self.soil(code);
+    }
+
+    /// Whether an answer is awaited from somebody on this path: a reason to keep it open.
+    pub fn awaits(&self, path: PathId) -> bool {
+        self.paths.get(&path).is_some_and(|state| {
+            state.peers.iter().filter_map(|code| self.peers.get(*code)).any(|peer| {
+                peer.path == Some(path) && (!peer.outbox.is_empty() || !peer.queries.is_empty())
+            })
+        })
+    }
+
+    /// Tells that a path takes packets again after it was full.
+    pub fn writable(&mut self, path: PathId) {
+        let Some(state) = self.paths.get(&path) else { return };
+        for code in state.peers.clone() {
+            self.soil(code);
+        }
+    }
+
+    /// The live card of an identity as of now.
+    fn card(&self, identity: IdentityId, now: &Now) -> Option<LiveCard> {
+        let identity = self.identity(identity)?;
+        Some(LiveCard {
+            prekey: identity.prekeys.card(now.boot),
+            stores: vec![identity.inbox.card(now)],
+        })
+    }
+
+    fn identity(&self, id: IdentityId) -> Option<&Identity> {
+        self.identities.get(usize::from(id.0))
+    }
+
+    fn identity_mut(&mut self, id: IdentityId) -> Option<&mut Identity> {
+        self.identities.get_mut(usize::from(id.0))
+    }
+
+    /// The suites that we take, the preferred one first.
+    fn suites(&self) -> Vec<u8> {
+        let mut suites = Suite::ALL;
+        suites.sort_by_key(|suite| *suite != self.prefer);
+        suites.map(Suite::id).to_vec()
+    }
+
+    /// The peer's entry, made if there is none. `None` if nobody can be forgotten to make room.
+    fn peer_code(&mut self, now: Instant, identity: IdentityId, key: PublicKey) -> Option<u32> {
+        if let Some(code) = self.by_key.get(&(identity, key)) {
+            if let Some(peer) = self.peers.get_mut(*code) {
+                peer.used = true;
+            }
+            return Some(*code);
+        }
+        if self.peers.len() >= self.limits.peers_max && !self.forget_somebody() {
+            return None;
+        }
+        let own = self.identity(identity)?.secret_keys.public;
+        let peer = Peer::new(identity, &own, key, &mut self.random, now);
+        let code = self.peers.insert(peer);
+        self.by_key.insert((identity, key), code);
+        self.forgettable.push_back(code);
+        Some(code)
+    }
+
+    /// Forgets the first peer in turn that has nothing under way and was not used lately.
+    fn forget_somebody(&mut self) -> bool {
+        for _ in 0..self.forgettable.len().saturating_mul(2) {
+            let Some(code) = self.forgettable.pop_front() else { return false };
+            let Some(peer) = self.peers.get_mut(code) else { continue };
+            if peer.used || !peer.is_idle() {
+                peer.used = false;
+                self.forgettable.push_back(code);
+                continue;
+            }
+            self.forget_peer(code);
+            return true;
+        }
+        false
+    }
+
+    fn forget_peer(&mut self, code: u32) {
+        let Some(peer) = self.peers.remove(code) else { return };
+        self.by_key.remove(&(peer.identity, peer.key));
+        self.provisional = self.provisional.saturating_sub(peer.provisional.len());
+        let attempts = peer.attempts.iter().map(|attempt| attempt.session);
+        for session in peer.sessions.iter().chain(&peer.provisional).copied().chain(attempts) {
+            self.sessions.remove(session);
+        }
+        if let Some((_, timer)) = peer.timer {
+            self.timers.cancel(timer);
+        }
+        if let Some(state) = peer.path.and_then(|path| self.paths.get_mut(&path)) {
+            state.peers.retain(|known| *known != code);
+        }
+    }
+
+    /// Something is to be sent to this peer: look at it in the next [`Endpoint::transmit`].
+    fn soil(&mut self, code: u32) {
+        if let Some(peer) = self.peers.get_mut(code)
+            && !peer.dirty
+        {
+            peer.dirty = true;
+            self.dirty.push_back(code);
+        }
+    }
+}
+
+/// How much an endpoint holds at the moment.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Sizes {
+    /// Sessions and handshakes under way.
+    pub sessions: usize,
+    /// Peers with any state.
+    pub peers: usize,
+    /// Requests and sends of ours without an outcome.
+    pub open: usize,
+    /// Requests of others that wait for a reply, or whose reply is not acknowledged.
+    pub queries: usize,
+    /// Dialogs that are remembered so that nothing is taken twice.
+    pub dialogs: usize,
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint").field("sizes", &self.sizes()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,408 @@
+//! What a record, first flight or answer is made of: as many waiting frames as fit.
+//!
+//! Replies come before acknowledgements (a reply says the same and more), small messages before parts
+//! of large ones, which get at least half of a record when they wait. Invariant: whatever is packed
+//! is also planned to be sent again, until its receiver answers for it.
+
+use super::Endpoint;
+use super::peer::Peer;
+use super::submit::length;
+use crate::card::StoreKind;
+use crate::codes::Table;
+use crate::crypto::Random;
+use crate::exchange::inbox::Inbox;
+use crate::exchange::outgoing::{Binding, Outgoing, State};
+use crate::exchange::query::Query;
+use crate::exchange::resend::Item;
+use crate::limits::RECORD_FRAMES_MAX;
+use crate::message::MessageClass;
+use crate::session::live::TransmissionName;
+use crate::time::Now;
+use crate::wire::frame::{Class, DialogHead, Frame, MessageHead, Part, ReplyHead, encode_ack};
+
+/// The longest body that travels whole; longer ones go in parts, so that they hold up nobody.
+const WHOLE_MAX: usize = 8 * 1024;
+/// More than any frame has besides its body.
+const HEAD_MAX: usize = 160;
+/// A part is not worth less than this.
+const PART_MIN: usize = 512;
+
+/// Frames ready to be sealed, and what they carry.
+#[derive(Debug, Default)]
+pub(super) struct Packed {
+    pub bytes: Vec<u8>,
+    /// Messages of ours that are transmitted with it.
+    pub messages: Vec<u32>,
+    /// Whether the peer has a reason to answer.
+    pub wants_answer: bool,
+}
+
+/// What the frames are for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Phase {
+    /// A first flight: small messages within the first window.
+    FirstFlight,
+    /// The answer to one: nothing that needs the peer's card, which is not confirmed yet.
+    Answer,
+    /// A record of a confirmed session.
+    Record,
+}
+
+impl Endpoint {
+    /// Frames for a handshake payload of at most `max` bytes.
+    pub(super) fn pack_payload(&mut self, now: Now, code: u32, phase: Phase, max: usize) -> Packed {
+        self.pack(now, code, phase, Vec::new(), max)
+    }
+
+    /// Frames for one record; the buffer begins with `prefix` bytes of room for its header.
+    pub(super) fn pack_record(&mut self, now: Now, code: u32, prefix: usize) -> Packed {
+        let few = self.peers.get(code).is_none_or(|peer| {
+            peer.outbox.queue.len() + peer.replies.len() < 2 && peer.large.is_empty()
+        });
+        let capacity = if few { 512 } else { RECORD_FRAMES_MAX + 64 };
+        let mut bytes = Vec::with_capacity(prefix + capacity);
+        bytes.resize(prefix, 0);
+        self.pack(now, code, Phase::Record, bytes, RECORD_FRAMES_MAX)
+    }
+
+    fn pack(&mut self, now: Now, code: u32, phase: Phase, bytes: Vec<u8>, max: usize) -> Packed {
+        let mut packed = Packed { bytes, ..Packed::default() };
+        let end = packed.bytes.len() + max;
+        let identity = self.peers.get(code).map(|peer| peer.identity).unwrap_or_default();
+        let card = self
+            .peers
+            .get(code)
+            .is_some_and(|peer| peer.card_news && phase == Phase::Record)
+            .then(|| self.card(identity, &now))
+            .flatten();
+        let bytes_max = self.limits.query_bytes_per_peer;
+        let Self { peers, outgoing, queries, identities, random, counters, closing, .. } = self;
+        let Some(peer) = peers.get_mut(code) else { return packed };
+        let Some(own) = identities.get(usize::from(identity.0)) else { return packed };
+        let mut packer = Packer { now, phase, end, peer, packed: &mut packed, random };
+        if let Some(card) = card {
+            packer.peer.card_news = false;
+            packer.frame(&Frame::Card(card));
+        }
+        if phase == Phase::Record {
+            packer.small_frames();
+            if *closing {
+                packer.frame(&Frame::Close);
+            }
+        }
+        packer.replies(queries);
+        packer.acks(&own.inbox, bytes_max);
+        if phase != Phase::Answer {
+            packer.messages(outgoing);
+        }
+        if phase == Phase::Record {
+            packer.parts(outgoing, queries);
+            packer.closed();
+        }
+        counters.transmissions += u64::try_from(packed.messages.len()).unwrap_or(0);
+        packed
+    }
+
+    /// What was packed has left under this name.
+    pub(super) fn note_sent(
+        &mut self,
+        now: Now,
+        code: u32,
+        packed: &Packed,
+        name: TransmissionName,
+    ) {
+        let Some(peer) = self.peers.get_mut(code) else { return };
+        if packed.wants_answer {
+            peer.silent_since.get_or_insert(now.boot);
+        }
+        let present = peer.binding();
+        for event in &packed.messages {
+            if let Some(outgoing) = self.outgoing.get_mut(*event)
+                && let Some(binding) = outgoing.binding().or(present)
+            {
+                outgoing.transmitted(binding, name, now);
+            }
+        }
+    }
+}
+
+struct Packer<'a> {
+    now: Now,
+    phase: Phase,
+    end: usize,
+    peer: &'a mut Peer,
+    packed: &'a mut Packed,
+    random: &'a mut Random,
+}
+
+impl Packer<'_> {
+    fn space(&self) -> usize {
+        self.end.saturating_sub(self.packed.bytes.len())
+    }
+
+    fn fits(&self, body: usize) -> bool {
+        HEAD_MAX + body <= self.space()
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>) {
+        frame.encode(&mut self.packed.bytes);
+    }
+
+    /// Everything that is short and owed: questions, refusals, notes about what we do not know.
+    fn small_frames(&mut self) {
+        if std::mem::take(&mut self.peer.ping) {
+            self.packed.wants_answer = true;
+            self.frame(&Frame::Ping);
+        }
+        while let Some(bytes) = self.peer.challenges.pop() {
+            self.frame(&Frame::PathResponse(bytes));
+        }
+        while self.fits(0)
+            && let Some(refused) = self.peer.refusals.pop()
+        {
+            self.frame(&Frame::Refused(refused));
+        }
+        while self.fits(0)
+            && let Some(dialog) = self.peer.foreign_dialogs.pop()
+        {
+            let serials = crate::wire::Serials::below(u64::MAX);
+            self.frame(&Frame::Closed { dialog, serials });
+        }
+        while self.fits(0)
+            && let Some((dialog, serial, of)) = self.peer.partials.pop()
+        {
+            let arrived = self.peer.assemblies.get(&(dialog, serial));
+            let received = arrived.map_or(0, |one| one.assembly.received());
+            let received = u64::try_from(received).unwrap_or(0);
+            self.frame(&Frame::Partial { dialog, serial, of, received });
+        }
+    }
+
+    fn replies(&mut self, queries: &mut Table<Query>) {
+        let mut context = None;
+        while let Some(code) = self.peer.replies.pop_front() {
+            let Some(query) = queries.get_mut(code) else { continue };
+            let head = reply_head(query);
+            let (dialog, Some(answer)) = (query.dialog, query.answer.as_mut()) else { continue };
+            if answer.body.len() > WHOLE_MAX {
+                if !self.peer.large.contains(&Item::Reply(code)) {
+                    answer.offset = answer.arrived;
+                    self.peer.large.push_back(Item::Reply(code));
+                }
+                continue;
+            }
+            if !self.fits(answer.body.len()) {
+                self.peer.replies.push_front(code);
+                break;
+            }
+            if context != Some(dialog) {
+                context = Some(dialog);
+                self.frame(&Frame::Replies(dialog));
+            }
+            self.frame(&Frame::Reply(ReplyHead { status: answer.status, ..head }, &answer.body));
+            answer.attempts += 1;
+            answer.sent = Some(self.now.boot);
+            let attempts = answer.attempts;
+            self.plan(Item::Reply(code), attempts);
+        }
+    }
+
+    fn acks(&mut self, inbox: &Inbox, bytes_max: usize) {
+        let free = bytes_max.saturating_sub(self.peer.query_bytes);
+        let free = u64::try_from(free).unwrap_or(u64::MAX);
+        while self.space() > ACK_MAX
+            && let Some(place) = self.peer.acks.pop()
+        {
+            if let Some(dialog) = inbox.dialog(place) {
+                let bytes = &mut self.packed.bytes;
+                encode_ack(bytes, dialog.id(), dialog.taken(), dialog.limit(), free);
+            }
+        }
+        if self.peer.acks.is_empty() {
+            self.peer.ack_due = None;
+        }
+    }
+
+    fn messages(&mut self, outgoing: &mut Table<Outgoing>) {
+        let present = self.peer.binding();
+        let mut context: Option<Binding> = None;
+        let reserved = if self.peer.large.is_empty() { 0 } else { self.space() / 2 };
+        let mut passed_over = Vec::new();
+        while let Some(code) = self.peer.outbox.queue.pop_front() {
+            let Some(one) = outgoing.get_mut(code) else { continue };
+            if one.state != State::Queued {
+                continue;
+            }
+            let Some(binding) = one.binding().or(present) else {
+                self.peer.outbox.queue.push_front(code);
+                break;
+            };
+            let large = one.body.len() > WHOLE_MAX;
+            if large && self.phase == Phase::FirstFlight {
+                passed_over.push(code);
+                continue;
+            }
+            let allowed =
+                self.phase != Phase::FirstFlight || self.peer.outbox.fits_first_flight(one.serial);
+            let credit = self.peer.outbox.may_send(one.serial, length(one));
+            let fits = large || self.fits(one.body.len() + reserved);
+            if !allowed || !credit || !fits {
+                self.peer.outbox.queue.push_front(code);
+                break;
+            }
+            self.begin_sending(one);
+            if large {
+                one.offset = one.arrived;
+                self.peer.large.push_back(Item::Message(code));
+                continue;
+            }
+            if context != Some(binding) {
+                context = Some(binding);
+                self.dialog(binding);
+            }
+            self.frame(&Frame::Message(message_head(code, one), &one.body));
+            self.packed.messages.push(code);
+            self.packed.wants_answer = true;
+            one.sent = Some(self.now.boot);
+            let attempts = one.attempts;
+            self.plan(Item::Message(code), attempts);
+        }
+        for code in passed_over.into_iter().rev() {
+            self.peer.outbox.queue.push_front(code);
+        }
+    }
+
+    /// Parts of large bodies, one item after another.
+    fn parts(&mut self, outgoing: &mut Table<Outgoing>, queries: &mut Table<Query>) {
+        let mut turns = self.peer.large.len();
+        while turns > 0
+            && self.space() > HEAD_MAX + PART_MIN
+            && let Some(item) = self.peer.large.pop_front()
+        {
+            turns -= 1;
+            let unfinished = match item {
+                Item::Message(code) => self.message_part(code, outgoing),
+                Item::Reply(code) => self.reply_part(code, queries),
+            };
+            if unfinished {
+                self.peer.large.push_back(item);
+            }
+        }
+    }
+
+    /// Packs the next part of a message. Returns whether more is to come.
+    fn message_part(&mut self, code: u32, outgoing: &mut Table<Outgoing>) -> bool {
+        let present = self.peer.binding();
+        let Some(one) = outgoing.get_mut(code).filter(|one| one.state == State::Sent) else {
+            return false;
+        };
+        let Some(binding) = one.binding().or(present) else { return false };
+        let size = (self.space() - HEAD_MAX).min(one.body.len().saturating_sub(one.offset));
+        let Some(bytes) = one.body.get(one.offset..one.offset + size) else { return false };
+        let head = (one.offset == 0).then(|| message_head(code, one));
+        self.dialog(binding);
+        let part = part(one.serial, one.offset, one.body.len(), bytes);
+        self.frame(&Frame::Fragment(part, head));
+        if one.offset == 0 {
+            // A message cannot be taken without its first part, so that alone is a transmission.
+            self.packed.messages.push(code);
+        }
+        self.packed.wants_answer = true;
+        one.offset += size;
+        one.sent = Some(self.now.boot);
+        let (attempts, unfinished) = (one.attempts, one.offset < one.body.len());
+        if !unfinished {
+            self.plan(Item::Message(code), attempts);
+        }
+        unfinished
+    }
+
+    fn reply_part(&mut self, code: u32, queries: &mut Table<Query>) -> bool {
+        let Some(query) = queries.get_mut(code) else { return false };
+        let head = reply_head(query);
+        let (dialog, serial) = (query.dialog, query.serial);
+        let Some(answer) = query.answer.as_mut() else { return false };
+        let size = (self.space() - HEAD_MAX).min(answer.body.len().saturating_sub(answer.offset));
+        let Some(bytes) = answer.body.get(answer.offset..answer.offset + size) else {
+            return false;
+        };
+        let first = answer.offset == 0;
+        let head = first.then_some(ReplyHead { status: answer.status, ..head });
+        self.frame(&Frame::Replies(dialog));
+        self.frame(&Frame::ReplyFragment(
+            part(serial, answer.offset, answer.body.len(), bytes),
+            head,
+        ));
+        self.packed.wants_answer = true;
+        answer.offset += size;
+        answer.sent = Some(self.now.boot);
+        let unfinished = answer.offset < answer.body.len();
+        if !unfinished {
+            answer.attempts += 1;
+            let attempts = answer.attempts;
+            self.plan(Item::Reply(code), attempts);
+        }
+        unfinished
+    }
+
+    /// What is closed, unless the low-water mark of a dialog frame has said it all.
+    fn closed(&mut self) {
+        if self.peer.outbox.has_news() && self.space() > ACK_MAX {
+            let (dialog, serials) = (self.peer.outbox.dialog(), self.peer.outbox.take_news());
+            self.frame(&Frame::Closed { dialog, serials });
+        }
+    }
+
+    fn dialog(&mut self, (store, generation): Binding) {
+        let head = DialogHead {
+            kind: StoreKind::Ram,
+            dialog: self.peer.outbox.dialog(),
+            store,
+            generation,
+            low_water: self.peer.outbox.closed().base(),
+        };
+        self.peer.outbox.told_low_water();
+        self.frame(&Frame::Dialog(head));
+    }
+
+    fn begin_sending(&mut self, one: &mut Outgoing) {
+        one.state = State::Sent;
+        one.attempts += 1;
+        self.peer.outbox.sent(length(one));
+    }
+
+    fn plan(&mut self, item: Item, attempts: u32) {
+        let delay = self.peer.trip.delay(attempts, self.random.u64());
+        let due = self.now.boot.after(delay);
+        if attempts <= 1 {
+            self.peer.resend.plan_first(due, item);
+        } else {
+            self.peer.resend.plan_again(due, item);
+        }
+    }
+}
+
+fn message_head(code: u32, one: &Outgoing) -> MessageHead<'_> {
+    let class = match one.class {
+        MessageClass::Send => Class::Send,
+        MessageClass::Request | MessageClass::Reply => Class::Request {
+            code,
+            hard_ms: u64::try_from(one.hard.as_millis()).unwrap_or(u64::MAX),
+            room: u64::try_from(one.room).unwrap_or(u64::MAX),
+        },
+    };
+    MessageHead { serial: one.serial, class, kind: one.kind.as_str() }
+}
+
+fn reply_head(query: &Query) -> ReplyHead {
+    let (serial, code) = (query.serial, query.code);
+    ReplyHead { serial, code, reference: query.id.reference(), status: 0 }
+}
+
+fn part(serial: u64, offset: usize, total: usize, bytes: &[u8]) -> Part<'_> {
+    let number = |count| u64::try_from(count).unwrap_or(u64::MAX);
+    Part { serial, offset: number(offset), total: number(total), bytes }
+}
+
+/// More than an acknowledgement with all its ranges takes.
+const ACK_MAX: usize = 800;

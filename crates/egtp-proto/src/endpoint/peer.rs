@@ -1,0 +1,265 @@
+//! What an endpoint knows of one peer of one identity.
+//!
+//! Data and small questions about it; decisions are made in the files beside this one.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::card::{LiveCard, StoreKind};
+use crate::crypto::{DhKey, Random, Suite};
+use crate::exchange::assembly::Assembly;
+use crate::exchange::backoff::RoundTrip;
+use crate::exchange::outbox::Outbox;
+use crate::exchange::outgoing::Binding;
+use crate::exchange::resend::{Item, Resend};
+use crate::key::PublicKey;
+use crate::message::Kind;
+use crate::output::{IdentityId, PathId};
+use crate::session::handshake::{Initiator, Responder};
+use crate::time::Instant;
+use crate::timers::TimerId;
+use crate::wire::Header;
+use crate::wire::frame::{Class, PartOf, Refused};
+use crate::wire::shroud::Shroud;
+
+/// One peer.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub identity: IdentityId,
+    pub key: PublicKey,
+    pub shroud: Shroud,
+    /// Confirmed sessions, oldest first.
+    pub sessions: Vec<u32>,
+    /// Sessions that the peer has opened and not confirmed, oldest first.
+    pub provisional: Vec<u32>,
+    /// Handshakes of ours, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// A first flight of the peer that is not answered yet.
+    pub answering: Option<Answering>,
+    pub card: Option<KnownCard>,
+    /// A card from a first flight, to be used once that session is confirmed.
+    pub offered: Option<(u32, LiveCard)>,
+    pub suites: Vec<u8>,
+    /// Whether the peer cannot be called.
+    pub client: bool,
+    pub path: Option<PathId>,
+    pub connect: Connect,
+    pub trust: Trust,
+    pub outbox: Outbox,
+    /// Answers that wait to be sent, by query code.
+    pub replies: VecDeque<u32>,
+    /// Large bodies that are being sent in parts, in turn.
+    pub large: VecDeque<Item>,
+    pub resend: Resend,
+    pub trip: RoundTrip,
+    /// Dialogs of the peer (inbox codes) to be acknowledged.
+    pub acks: Vec<u32>,
+    pub ack_due: Option<Instant>,
+    pub refusals: Vec<Refused>,
+    /// Dialogs that are not ours (any more): everything in them is closed.
+    pub foreign_dialogs: Vec<u64>,
+    pub partials: Vec<(u64, u64, PartOf)>,
+    pub challenges: Vec<[u8; 8]>,
+    /// A record is owed at once, even an empty one.
+    pub owes_record: bool,
+    /// Ask for any record in answer.
+    pub ping: bool,
+    /// Our live card has changed since the peer saw it.
+    pub card_news: bool,
+    /// Since when something that wants an answer is out without any sign of life.
+    pub silent_since: Option<Instant>,
+    /// Not before this do we open another handshake because of a hint or of silence.
+    pub handshake_after: Instant,
+    pub handshakes_failed: u32,
+    /// Requests that we took, by (dialog, serial).
+    pub queries: BTreeMap<(u64, u64), u32>,
+    pub query_bytes: usize,
+    pub assemblies: BTreeMap<(u64, u64), Incoming>,
+    pub assembly_bytes: usize,
+    pub timer: Option<(Instant, TimerId)>,
+    pub dirty: bool,
+    /// Whether it was used since the table last looked for somebody to forget.
+    pub used: bool,
+}
+
+/// What we know of the peer's live card.
+#[derive(Clone, Debug)]
+pub(super) struct KnownCard {
+    pub card: LiveCard,
+    pub learned: Instant,
+}
+
+/// How far a path to the peer is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Connect {
+    pub asked: bool,
+    pub failures: u32,
+    pub after: Instant,
+}
+
+/// Whether the peer still has the sessions that we have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Trust {
+    /// Nothing speaks against it.
+    Good,
+    /// Its path broke: ask for a sign of life before entrusting a message to a session.
+    Suspect {
+        /// When we asked.
+        asked: Option<Instant>,
+    },
+    /// A hint, or silence: only a new handshake helps.
+    Gone,
+}
+
+/// A handshake that we began.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub session: u32,
+    pub ephemeral: DhKey,
+    pub suite: Suite,
+    pub header: Header,
+    /// The Noise message without its ephemeral key, or a knock's padding.
+    pub noise: Vec<u8>,
+    /// The MAC of the packet as last sent.
+    pub mac: [u8; 16],
+    /// `None` for a knock, and once it has failed.
+    pub flight: Option<Initiator>,
+    pub packet: Vec<u8>,
+    pub asked: Instant,
+    pub next: Instant,
+    pub sends: u32,
+    pub retries: u8,
+    /// Whether it is still repeated; if not, only a late answer is awaited.
+    pub active: bool,
+}
+
+/// A first flight of the peer that waits for its answer.
+#[derive(Debug)]
+pub(super) struct Answering {
+    pub session: u32,
+    pub remote_session: u32,
+    pub responder: Responder,
+    pub suite: Suite,
+    pub ephemeral: [u8; 32],
+    pub path: PathId,
+    pub due: Instant,
+    /// Queries that came with the flight and have no reply yet.
+    pub waiting: u32,
+}
+
+/// A large message that has begun to arrive.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub class: Class,
+    pub kind: Kind,
+    pub assembly: Assembly,
+}
+
+impl Peer {
+    pub(super) fn new(
+        identity: IdentityId,
+        own: &PublicKey,
+        key: PublicKey,
+        random: &mut Random,
+        now: Instant,
+    ) -> Self {
+        Self {
+            identity,
+            key,
+            shroud: Shroud::new(&key),
+            sessions: Vec::new(),
+            provisional: Vec::new(),
+            attempts: Vec::new(),
+            answering: None,
+            card: None,
+            offered: None,
+            suites: Suite::ALL.map(Suite::id).to_vec(),
+            client: false,
+            path: None,
+            connect: Connect::default(),
+            trust: Trust::Good,
+            outbox: Outbox::new(random.u64(), own, &key),
+            replies: VecDeque::new(),
+            large: VecDeque::new(),
+            resend: Resend::default(),
+            trip: RoundTrip::default(),
+            acks: Vec::new(),
+            ack_due: None,
+            refusals: Vec::new(),
+            foreign_dialogs: Vec::new(),
+            partials: Vec::new(),
+            challenges: Vec::new(),
+            owes_record: false,
+            ping: false,
+            card_news: false,
+            silent_since: None,
+            handshake_after: now,
+            handshakes_failed: 0,
+            queries: BTreeMap::new(),
+            query_bytes: 0,
+            assemblies: BTreeMap::new(),
+            assembly_bytes: 0,
+            timer: None,
+            dirty: false,
+            used: true,
+        }
+    }
+
+    /// Whether a message or reply waits to be sent: worth opening a path and a session for.
+    pub(super) fn is_pressing(&self) -> bool {
+        !self.outbox.queue.is_empty() || !self.replies.is_empty() || !self.large.is_empty()
+    }
+
+    /// Whether there is anything to tell the peer now.
+    pub(super) fn has_news(&self, now: Instant) -> bool {
+        self.is_pressing()
+            || self.owes_record
+            || self.ping
+            || !self.refusals.is_empty()
+            || !self.foreign_dialogs.is_empty()
+            || !self.partials.is_empty()
+            || !self.challenges.is_empty()
+            || self.ack_due.is_some_and(|due| due <= now)
+    }
+
+    /// Whether it may be forgotten without harm to anything under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.outbox.is_empty()
+            && self.queries.is_empty()
+            && self.answering.is_none()
+            && !self.attempts.iter().any(|attempt| attempt.active)
+    }
+
+    /// Plans an acknowledgement of a dialog.
+    pub(super) fn owe_ack(&mut self, place: u32, due: Instant) {
+        if !self.acks.contains(&place) {
+            self.acks.push(place);
+        }
+        self.ack_due = Some(self.ack_due.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    /// The peer's RAM store as last heard of: what new messages are bound to.
+    pub(super) fn binding(&self) -> Option<Binding> {
+        let stores = &self.card.as_ref()?.card.stores;
+        let ram = stores.iter().find(|store| store.kind == StoreKind::Ram)?;
+        Some((ram.id, ram.generation))
+    }
+
+    /// The prekey of the card, if its stated lifetime is not over.
+    pub(super) fn fresh_prekey(&self, now: Instant) -> Option<crate::card::PrekeyCard> {
+        let known = self.card.as_ref()?;
+        let prekey = known.card.prekey.clone()?;
+        let lifetime = Duration::from_secs(u64::from(prekey.lifetime));
+        (now.since(known.learned) < lifetime).then_some(prekey)
+    }
+
+    /// After how much silence the peer's memory of us is in doubt.
+    pub(super) fn patience(&self) -> Duration {
+        (self.trip.timeout() * 3).max(Duration::from_secs(5))
+    }
+
+    /// Whether a handshake of ours is under way.
+    pub(super) fn is_shaking(&self) -> bool {
+        self.attempts.iter().any(|attempt| attempt.active)
+    }
+}

@@ -1,0 +1,253 @@
+//! Packets, from the first cheap check to authenticated frames.
+//!
+//! The order of checks is the order of cost: length, shroud, type, session and window, decryption.
+//! Invariant: a packet that fails a check has changed nothing but a counter.
+
+use bytes::{Bytes, BytesMut};
+
+use super::frames::Arrival;
+use super::peer::Trust;
+use super::{Endpoint, Slot, Source};
+use crate::limits::{PACKET_BYTES_MAX, PACKET_BYTES_MIN, SESSIONS_PER_PEER};
+use crate::output::{Assurance, Event, IdentityId, PathId};
+use crate::session::epoch::OpenError;
+use crate::time::Now;
+use crate::wire::packet::{UNK_BYTES, encode_unknown};
+use crate::wire::shroud::HEADER_BYTES;
+use crate::wire::{Header, Lane};
+
+/// What a record's header says.
+#[derive(Clone, Copy)]
+struct RecordHead {
+    lane: Lane,
+    epoch: u8,
+    session: u32,
+    counter: u64,
+}
+
+impl Endpoint {
+    /// Takes in a packet. Anything may be in it.
+    pub fn receive(&mut self, now: Now, path: PathId, packet: BytesMut) {
+        self.counters.packets_received += 1;
+        if packet.len() < PACKET_BYTES_MIN || packet.len() > PACKET_BYTES_MAX {
+            self.counters.dropped.length += 1;
+            return;
+        }
+        let Some(state) = self.paths.get(&path) else {
+            self.counters.dropped.shroud += 1;
+            return;
+        };
+        let identity = state.identity;
+        let own = self.identity(identity).and_then(|own| own.shroud.uncovered_prefix(&packet));
+        match own {
+            Some(header) => self.receive_own(now, path, identity, &header, packet),
+            None => self.receive_foreign(now, path, packet),
+        }
+    }
+
+    /// A packet under our own shroud.
+    fn receive_own(
+        &mut self,
+        now: Now,
+        path: PathId,
+        identity: IdentityId,
+        bytes: &[u8; HEADER_BYTES],
+        mut packet: BytesMut,
+    ) {
+        let header = match Header::decode(bytes) {
+            Ok(header) if packet.len() >= header.bytes_min() => header,
+            _ => {
+                self.counters.dropped.header += 1;
+                return;
+            }
+        };
+        if let Header::Record { lane, epoch, session, counter } = header {
+            let head = RecordHead { lane, epoch, session, counter };
+            return self.receive_record(now, path, identity, bytes, head, packet);
+        }
+        let Some(own) = self.identity(identity) else { return };
+        own.shroud.uncover(&mut packet, header.masked_bytes());
+        match header {
+            Header::Ini { .. } => self.receive_flight(now, path, identity, &header, &packet),
+            Header::Rsp { session, .. } => {
+                self.receive_answer(now, path, identity, session, &packet);
+            }
+            // RETRY and UNK come under their sender's shroud; letters travel in deposits or as text.
+            _ => self.counters.dropped.header += 1,
+        }
+    }
+
+    /// A packet that may be under the shroud of a peer that we have sent to on this path.
+    fn receive_foreign(&mut self, now: Now, path: PathId, mut packet: BytesMut) {
+        let candidates = self.paths.get(&path).map(|state| state.peers.clone()).unwrap_or_default();
+        for code in candidates {
+            let Some(peer) = self.peers.get(code) else { continue };
+            let Some(bytes) = peer.shroud.uncovered_prefix(&packet) else { continue };
+            let header = Header::decode(&bytes);
+            match header {
+                Ok(header @ Header::Retry { session, kind, .. })
+                    if packet.len() >= header.bytes_min() =>
+                {
+                    peer.shroud.uncover(&mut packet, header.masked_bytes());
+                    self.receive_retry(now, code, session, kind, &mut packet);
+                }
+                Ok(header @ Header::Unknown { session, .. }) if packet.len() == UNK_BYTES => {
+                    peer.shroud.uncover(&mut packet, header.masked_bytes());
+                    self.receive_unknown(now, code, session, &packet);
+                }
+                // Anything else under a foreign shroud is our own packet, reflected.
+                _ => self.counters.dropped.header += 1,
+            }
+            return;
+        }
+        self.counters.dropped.shroud += 1;
+    }
+
+    fn receive_record(
+        &mut self,
+        now: Now,
+        path: PathId,
+        identity: IdentityId,
+        header: &[u8; HEADER_BYTES],
+        head: RecordHead,
+        mut packet: BytesMut,
+    ) {
+        let RecordHead { lane, epoch, session: id, counter } = head;
+        let lane_fits = self.paths.get(&path).is_some_and(|state| state.lane == lane);
+        let Some(Slot::Live(session)) = self.sessions.get_mut(id).filter(|_| lane_fits) else {
+            return self.answer_unknown(now, path, identity, head, &packet);
+        };
+        let code = session.peer;
+        if self.peers.get(code).is_none_or(|peer| peer.identity != identity) {
+            return self.answer_unknown(now, path, identity, head, &packet);
+        }
+        match session.open(now.boot, header, (lane, epoch, counter), &mut packet) {
+            Ok((name, newest)) => {
+                self.counters.records_opened += 1;
+                self.authenticated(now, code, id, path, newest);
+                let arrival = Arrival {
+                    peer: code,
+                    identity,
+                    name,
+                    assurance: Assurance::Confirmed,
+                    flight: false,
+                };
+                self.receive_frames(now, arrival, &packet.freeze());
+            }
+            Err(OpenError::UnknownEpoch) => self.answer_unknown(now, path, identity, head, &packet),
+            Err(OpenError::Replayed) => self.counters.dropped.replayed += 1,
+            Err(OpenError::Forged) => self.counters.dropped.forged += 1,
+        }
+    }
+
+    /// A record for a session that we do not have: say so, if the budget allows. Only a hint.
+    fn answer_unknown(
+        &mut self,
+        now: Now,
+        path: PathId,
+        identity: IdentityId,
+        head: RecordHead,
+        packet: &[u8],
+    ) {
+        self.counters.dropped.unknown_session += 1;
+        if packet.len() < UNK_BYTES || !self.may_answer(now, path) {
+            return;
+        }
+        let (Some(own), Some(tag)) = (self.identity(identity), packet.last_chunk::<16>()) else {
+            return;
+        };
+        let answer = encode_unknown(head.session, head.counter, tag, &own.shroud);
+        self.counters.unknown_sent += 1;
+        self.replies.push_back((path, answer));
+    }
+
+    /// An authenticated record or answer came from this peer on this session and path.
+    pub(super) fn authenticated(
+        &mut self,
+        now: Now,
+        code: u32,
+        session: u32,
+        path: PathId,
+        newest: bool,
+    ) {
+        self.confirm(now, code, session);
+        let Some(peer) = self.peers.get_mut(code) else { return };
+        peer.silent_since = None;
+        peer.used = true;
+        if matches!(peer.trust, Trust::Suspect { .. }) {
+            peer.trust = Trust::Good;
+            self.soil(code);
+        }
+        let Some(state) = self.paths.get_mut(&path) else { return };
+        if !state.authenticated {
+            state.authenticated = true;
+            let peer = self.peers.get(code).map(|peer| peer.key);
+            self.events.extend(peer.map(|peer| Event::Authenticated { path, peer }));
+        }
+        // Roaming: only the newest authenticated record moves the path. Every path that exists
+        // today is a verified connection; a claimed address would first be challenged.
+        if newest && state.source == Source::Verified {
+            self.move_to(now, code, path);
+        }
+    }
+
+    /// The peer is now reached by `path`: what was out on another path is sent again.
+    pub(super) fn move_to(&mut self, now: Now, code: u32, path: PathId) {
+        if let Some(state) = self.paths.get_mut(&path)
+            && !state.peers.contains(&code)
+        {
+            state.peers.push(code);
+        }
+        let Some(peer) = self.peers.get_mut(code) else { return };
+        if peer.path == Some(path) {
+            return;
+        }
+        peer.path = Some(path);
+        peer.connect.asked = false;
+        self.resend_all(now, code);
+    }
+
+    /// The peer has shown that it has the keys of this session.
+    fn confirm(&mut self, now: Now, code: u32, id: u32) {
+        let Some(Slot::Live(session)) = self.sessions.get_mut(id) else { return };
+        if session.confirmed.is_some() {
+            return;
+        }
+        session.confirmed = Some(now.boot);
+        let Some(peer) = self.peers.get_mut(code) else { return };
+        if let Some(index) = peer.provisional.iter().position(|one| *one == id) {
+            peer.provisional.remove(index);
+            self.provisional = self.provisional.saturating_sub(1);
+        }
+        // Its card was only a claim until now.
+        if let Some((_, card)) = peer.offered.take_if(|(session, _)| *session == id) {
+            peer.card = Some(super::peer::KnownCard { card, learned: now.boot });
+        }
+        self.admit_session(now, code, id);
+    }
+
+    /// Adds a confirmed session to a peer; the one that was confirmed first makes room.
+    pub(super) fn admit_session(&mut self, now: Now, code: u32, id: u32) {
+        let Some(peer) = self.peers.get_mut(code) else { return };
+        peer.sessions.push(id);
+        let displaced = (peer.sessions.len() > SESSIONS_PER_PEER).then(|| peer.sessions.remove(0));
+        peer.trust = Trust::Good;
+        peer.handshakes_failed = 0;
+        peer.silent_since = None;
+        peer.outbox.confirmed();
+        for attempt in &mut peer.attempts {
+            attempt.active = false;
+        }
+        let (identity, peer) = (peer.identity, peer.key);
+        if let Some(displaced) = displaced {
+            self.sessions.remove(displaced);
+        }
+        self.events.push_back(Event::Session { identity, peer });
+        self.resend_all(now, code);
+    }
+
+    /// Frames of a handshake payload.
+    pub(super) fn receive_payload(&mut self, now: Now, arrival: Arrival, frames: &[u8]) {
+        self.receive_frames(now, arrival, &Bytes::copy_from_slice(frames));
+    }
+}

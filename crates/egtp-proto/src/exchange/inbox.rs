@@ -1,0 +1,332 @@
+//! What one store of ours has taken from whom: the rules that make "at most once" true.
+//!
+//! A store has a random id (its *life*), a generation that it issues, one floor, and a bounded table
+//! of dialogs. Knows no sessions, packets or handlers. Invariant: forgetting a dialog raises the
+//! floor, and whatever is bound at or below the floor is refused, so forgetting never lets a message
+//! be taken a second time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::age;
+use crate::card::{StoreCard, StoreKind};
+use crate::codes::Table;
+use crate::crypto::Random;
+use crate::key::PublicKey;
+use crate::limits::{Limits, WINDOW_FIRST, WINDOW_MAX, WINDOW_START};
+use crate::time::Now;
+use crate::wire::Serials;
+use crate::wire::frame::{DialogHead, Refusal};
+
+/// Ranges above the base that a dialog remembers; a message that would add one more is refused as
+/// outside the window until gaps are filled.
+const GAPS_MAX: usize = 1024;
+
+/// One store: a life, its floor and its dialogs.
+#[derive(Debug)]
+pub struct Inbox {
+    kind: StoreKind,
+    store: u64,
+    generation: u32,
+    floor: u32,
+    born: Now,
+    dialogs: Table<Dialog>,
+    index: BTreeMap<(PublicKey, u64), u32>,
+    /// Oldest use first; entries may be outdated.
+    by_use: VecDeque<(u64, u32)>,
+    uses: u64,
+    dialogs_max: usize,
+    dialogs_per_peer: usize,
+}
+
+/// What is remembered of one sender's dialog.
+#[derive(Debug)]
+pub struct Dialog {
+    peer: PublicKey,
+    id: u64,
+    /// The floor when the dialog was made, before anything was forgotten to make room for it.
+    floor: u32,
+    /// The highest generation of anything taken in it.
+    highest: u32,
+    taken: Serials,
+    window: u64,
+    /// When the base was at which serial, to see how fast a whole window passes.
+    mark: (crate::time::Instant, u64),
+    used: u64,
+    /// Queries that wait for a reply or whose reply is not acknowledged: such a dialog stays.
+    pub open: u32,
+}
+
+/// Where a message frame belongs, after the checks of life, generation and floor.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Place {
+    /// A dialog that we remember.
+    Known(u32),
+    /// The first message of a dialog.
+    New,
+}
+
+/// What to do with a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// It is new: it is now marked as taken in this dialog, hand it over.
+    Take(u32),
+    /// It was taken or voided before: only acknowledge it.
+    Known(u32),
+    /// It is not taken, and nothing has changed.
+    Refuse(Refusal),
+}
+
+impl Inbox {
+    /// A store with a new life. Its age counts from now.
+    pub fn new(kind: StoreKind, random: &mut Random, limits: &Limits, now: Now) -> Self {
+        Self {
+            kind,
+            store: random.u64(),
+            generation: 1,
+            floor: 0,
+            born: now,
+            dialogs: Table::new(random.u32()),
+            index: BTreeMap::new(),
+            by_use: VecDeque::new(),
+            uses: 0,
+            dialogs_max: limits.dialogs_max,
+            dialogs_per_peer: limits.dialogs_per_peer,
+        }
+    }
+
+    /// What the live card says of this store.
+    pub fn card(&self, now: &Now) -> StoreCard {
+        StoreCard {
+            kind: self.kind,
+            id: self.store,
+            generation: self.generation,
+            age: age::stated(now.boot.since(self.born.boot)),
+        }
+    }
+
+    /// How many dialogs are remembered.
+    pub fn len(&self) -> usize {
+        self.dialogs.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.dialogs.is_empty()
+    }
+
+    /// The checks that do not depend on a message's serial. The sender's low-water mark is applied
+    /// here: before the window is looked at, or the window could never move.
+    ///
+    /// # Errors
+    /// [`Refusal::Stale`] for another life, a generation never issued, or one at or below the floor.
+    pub fn place(&mut self, peer: &PublicKey, head: &DialogHead) -> Result<Place, Refusal> {
+        let generation = head.generation;
+        if head.store != self.store || generation > self.generation {
+            return Err(Refusal::Stale);
+        }
+        let Some(&code) = self.index.get(&(*peer, head.dialog)) else {
+            return if generation > self.floor { Ok(Place::New) } else { Err(Refusal::Stale) };
+        };
+        let dialog = self.dialogs.get_mut(code).ok_or(Refusal::Stale)?;
+        if generation <= dialog.floor {
+            return Err(Refusal::Stale);
+        }
+        dialog.taken.raise(head.low_water);
+        Ok(Place::Known(code))
+    }
+
+    /// Decides about one message, and marks it as taken if it is new. `confirmed` tells whether it
+    /// came on a confirmed session, which has a larger window.
+    pub fn take(
+        &mut self,
+        now: &Now,
+        peer: &PublicKey,
+        head: &DialogHead,
+        place: Place,
+        serial: u64,
+    ) -> Verdict {
+        let Place::Known(code) = place else {
+            return self.take_first(now, peer, head, serial);
+        };
+        let Some(dialog) = self.dialogs.get_mut(code) else {
+            return Verdict::Refuse(Refusal::Stale);
+        };
+        if dialog.taken.contains(serial) {
+            return Verdict::Known(code);
+        }
+        if !dialog.has_room(serial) {
+            return Verdict::Refuse(Refusal::Window);
+        }
+        dialog.taken.insert(serial);
+        dialog.highest = dialog.highest.max(head.generation);
+        dialog.widen(now);
+        self.touch(code);
+        Verdict::Take(code)
+    }
+
+    /// Whether a message would be taken, without taking it: for the parts of a large one.
+    pub fn would_take(&self, place: Place, low_water: u64, serial: u64) -> Verdict {
+        let Place::Known(code) = place else {
+            let room = serial >= low_water && serial < low_water.saturating_add(WINDOW_FIRST);
+            return if room { Verdict::Take(0) } else { Verdict::Refuse(Refusal::Window) };
+        };
+        match self.dialogs.get(code) {
+            None => Verdict::Refuse(Refusal::Stale),
+            Some(dialog) if dialog.taken.contains(serial) => Verdict::Known(code),
+            Some(dialog) if !dialog.has_room(serial) => Verdict::Refuse(Refusal::Window),
+            Some(_) => Verdict::Take(code),
+        }
+    }
+
+    /// The sender wants nothing more about these serials: they are voided if they were not taken.
+    pub fn close(&mut self, peer: &PublicKey, dialog: u64, serials: &Serials) {
+        let Some(&code) = self.index.get(&(*peer, dialog)) else { return };
+        if let Some(dialog) = self.dialogs.get_mut(code)
+            && dialog.taken.ranges().len() + serials.ranges().len() <= GAPS_MAX
+        {
+            dialog.taken.merge(serials);
+        }
+    }
+
+    /// The dialog of a code.
+    pub fn dialog(&self, code: u32) -> Option<&Dialog> {
+        self.dialogs.get(code)
+    }
+
+    /// The dialog of a code, to count its open queries.
+    pub fn dialog_mut(&mut self, code: u32) -> Option<&mut Dialog> {
+        self.dialogs.get_mut(code)
+    }
+
+    fn take_first(
+        &mut self,
+        now: &Now,
+        peer: &PublicKey,
+        head: &DialogHead,
+        serial: u64,
+    ) -> Verdict {
+        // A refused message makes nothing and forgets nothing.
+        if serial < head.low_water {
+            return Verdict::Refuse(Refusal::Stale);
+        }
+        if serial - head.low_water >= WINDOW_FIRST {
+            return Verdict::Refuse(Refusal::Window);
+        }
+        let floor = self.floor;
+        if !self.make_room(peer) {
+            return Verdict::Refuse(Refusal::Busy);
+        }
+        let mut taken = Serials::below(head.low_water);
+        taken.insert(serial);
+        self.uses += 1;
+        let code = self.dialogs.insert(Dialog {
+            peer: *peer,
+            id: head.dialog,
+            floor,
+            highest: head.generation,
+            mark: (now.boot, taken.base()),
+            taken,
+            window: WINDOW_START,
+            used: self.uses,
+            open: 0,
+        });
+        self.index.insert((*peer, head.dialog), code);
+        self.by_use.push_back((self.uses, code));
+        Verdict::Take(code)
+    }
+
+    /// Forgets dialogs until one more fits. `false` if all that could go have open queries.
+    fn make_room(&mut self, peer: &PublicKey) -> bool {
+        let own: Vec<u32> =
+            self.index.range((*peer, 0)..=(*peer, u64::MAX)).map(|(_, code)| *code).collect();
+        if own.len() >= self.dialogs_per_peer {
+            let idle = own.iter().filter_map(|code| {
+                let dialog = self.dialogs.get(*code)?;
+                (dialog.open == 0).then_some((dialog.used, *code))
+            });
+            let Some((_, oldest)) = idle.min() else { return false };
+            self.forget(oldest);
+        }
+        let mut tries = self.by_use.len();
+        while self.dialogs.len() >= self.dialogs_max {
+            if tries == 0 {
+                return false;
+            }
+            tries -= 1;
+            let Some((used, code)) = self.by_use.pop_front() else { return false };
+            match self.dialogs.get(code) {
+                Some(dialog) if dialog.used == used && dialog.open == 0 => self.forget(code),
+                Some(dialog) => self.by_use.push_back((dialog.used, code)),
+                None => {}
+            }
+        }
+        true
+    }
+
+    fn forget(&mut self, code: u32) {
+        let Some(dialog) = self.dialogs.remove(code) else { return };
+        self.index.remove(&(dialog.peer, dialog.id));
+        self.floor = self.floor.max(dialog.highest);
+        if self.floor >= self.generation {
+            // New bindings must be above the floor, or nobody new could be heard.
+            self.generation = self.generation.saturating_add(1);
+        }
+    }
+
+    fn touch(&mut self, code: u32) {
+        self.uses += 1;
+        if let Some(dialog) = self.dialogs.get_mut(code) {
+            dialog.used = self.uses;
+        }
+        // Outdated entries are dropped or renewed when they come to the front.
+        while let Some(&(used, code)) = self.by_use.front() {
+            match self.dialogs.get(code) {
+                Some(dialog) if dialog.used == used => break,
+                Some(dialog) => {
+                    let used = dialog.used;
+                    self.by_use.pop_front();
+                    self.by_use.push_back((used, code));
+                    break;
+                }
+                None => {
+                    self.by_use.pop_front();
+                }
+            }
+        }
+    }
+}
+
+impl Dialog {
+    /// The sender's dialog id.
+    pub const fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// What was taken or voided.
+    pub const fn taken(&self) -> &Serials {
+        &self.taken
+    }
+
+    /// The first serial that is not taken yet.
+    pub const fn limit(&self) -> u64 {
+        self.taken.base().saturating_add(self.window)
+    }
+
+    fn has_room(&self, serial: u64) -> bool {
+        serial < self.limit()
+            && (serial == self.taken.base() || self.taken.ranges().len() < GAPS_MAX)
+    }
+
+    /// Doubles the window when a whole one has passed within two seconds.
+    fn widen(&mut self, now: &Now) {
+        let (since, base) = self.mark;
+        let passed = self.taken.base().saturating_sub(base);
+        if now.boot.since(since) > Duration::from_secs(2) {
+            self.mark = (now.boot, self.taken.base());
+        } else if passed >= self.window {
+            self.window = (self.window * 2).min(WINDOW_MAX);
+            self.mark = (now.boot, self.taken.base());
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! One message of ours, from the call that made it to its outcome.
+//!
+//! Invariant: it is bound to one (life, generation) of the receiver at a time, and bound anew only
+//! when every transmission under the old binding was certainly refused.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::age;
+use super::assembly::Assembly;
+use crate::message::{Kind, MessageClass, MessageId};
+use crate::session::live::TransmissionName;
+use crate::time::{Instant, Now};
+use crate::timers::TimerId;
+
+/// A request or send that has no outcome yet.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// What the caller calls it.
+    pub token: u64,
+    /// The peer, as the endpoint numbers them.
+    pub peer: u32,
+    /// Its number in our dialog with the peer.
+    pub serial: u64,
+    /// Its id.
+    pub id: MessageId,
+    /// Request or send.
+    pub class: MessageClass,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its body.
+    pub body: Bytes,
+    /// Bytes of the largest reply that is welcome.
+    pub room: usize,
+    /// How long it may take in all.
+    pub hard: Duration,
+    /// The deadline of the soft timeout, until it fired.
+    pub soft_timer: Option<TimerId>,
+    /// The deadline of the hard timeout.
+    pub hard_timer: Option<TimerId>,
+    /// Where it stands.
+    pub state: State,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// When it was sent last, and whether only once: only then does an answer measure a round trip.
+    pub sent: Option<Instant>,
+    /// Its transmissions that were not certainly refused.
+    transmissions: Transmissions,
+    /// Bytes of the body that have been sent, while it is sent in parts.
+    pub offset: usize,
+    /// Bytes of the body that the peer is known to have.
+    pub arrived: usize,
+    /// A large reply that has begun to arrive.
+    pub reply: Option<(u8, Assembly)>,
+}
+
+/// Where a message of ours stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum State {
+    /// It waits to be sent (again).
+    Queued,
+    /// It was sent, and an answer is awaited.
+    Sent,
+    /// The receiver has taken it; a reply is awaited.
+    Taken,
+    /// The receiver's life that it was bound to is gone and it is not certain that it was refused:
+    /// nothing is sent any more, an answer is awaited until the endpoint's deadline.
+    Doubtful {
+        /// Whether the receiver had taken it.
+        taken: bool,
+    },
+}
+
+/// A (life, generation) of a receiver's store.
+pub type Binding = (u64, u32);
+
+#[derive(Debug, Default)]
+struct Transmissions {
+    binding: Option<Binding>,
+    since: Option<Now>,
+    names: Vec<TransmissionName>,
+}
+
+/// What a refusal or a statement about a life means for a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Judgement {
+    /// Nothing that concerns it.
+    None,
+    /// Every transmission was certainly refused: it may be bound anew.
+    Free,
+    /// Some transmission may have been taken by a life that is gone.
+    Doubtful,
+}
+
+impl Outgoing {
+    /// A new message, not sent yet.
+    #[expect(clippy::too_many_arguments, reason = "each is a different fact about the message")]
+    pub fn new(
+        token: u64,
+        peer: u32,
+        serial: u64,
+        id: MessageId,
+        class: MessageClass,
+        kind: Kind,
+        body: Bytes,
+        room: usize,
+        hard: Duration,
+    ) -> Self {
+        Self {
+            token,
+            peer,
+            serial,
+            id,
+            class,
+            kind,
+            body,
+            room,
+            hard,
+            soft_timer: None,
+            hard_timer: None,
+            state: State::Queued,
+            attempts: 0,
+            sent: None,
+            transmissions: Transmissions::default(),
+            offset: 0,
+            arrived: 0,
+            reply: None,
+        }
+    }
+
+    /// What it is bound to, once it was sent.
+    pub const fn binding(&self) -> Option<Binding> {
+        self.transmissions.binding
+    }
+
+    /// Notes a transmission under `binding`, which must be the present one if there is one.
+    pub fn transmitted(&mut self, binding: Binding, name: TransmissionName, now: Now) {
+        self.transmissions.binding.get_or_insert(binding);
+        self.transmissions.since.get_or_insert(now);
+        // Names beyond the bound are forgotten oldest first: they then count as never refused.
+        if self.transmissions.names.len() >= NAMES_MAX {
+            self.transmissions.names.remove(0);
+            self.transmissions.names.push(UNREFUSABLE);
+        } else {
+            self.transmissions.names.push(name);
+        }
+    }
+
+    /// Whether any transmission was not certainly refused.
+    pub fn may_have_arrived(&self) -> bool {
+        !self.transmissions.names.is_empty()
+    }
+
+    /// The receiver refused the transmission of this name. `Free` if it was the last one.
+    pub fn refused(&mut self, name: TransmissionName) -> Judgement {
+        let names = &mut self.transmissions.names;
+        let Some(index) = names.iter().position(|sent| *sent == name) else {
+            return Judgement::None;
+        };
+        names.swap_remove(index);
+        if names.is_empty() { Judgement::Free } else { Judgement::None }
+    }
+
+    /// The receiver stated in a handshake that began at `asked` that its present life is `store`,
+    /// `age` seconds old.
+    pub fn judge(&self, store: u64, age: u16, asked: Instant, now: &Now) -> Judgement {
+        let Some((bound, _)) = self.binding() else { return Judgement::None };
+        if bound == store {
+            return Judgement::None;
+        }
+        if matches!(self.state, State::Taken | State::Doubtful { .. }) {
+            return Judgement::Doubtful;
+        }
+        if self.transmissions.names.is_empty() {
+            return Judgement::Free;
+        }
+        let Some(since) = self.transmissions.since else { return Judgement::Doubtful };
+        // A statement counts only if our part of the handshake left after the transmission.
+        if asked < since.boot {
+            return Judgement::None;
+        }
+        if age::surely_refused(now.elapsed_since(&since), age) {
+            Judgement::Free
+        } else {
+            Judgement::Doubtful
+        }
+    }
+
+    /// Takes the binding off: the message is queued as if it had never been sent.
+    pub fn unbind(&mut self) {
+        self.transmissions = Transmissions::default();
+        self.state = State::Queued;
+        self.offset = 0;
+        self.arrived = 0;
+    }
+
+    /// Bytes that it occupies, roughly.
+    pub fn bytes(&self) -> usize {
+        self.body.len()
+    }
+}
+
+/// Transmissions that are told apart. A message sent more often than this is hardly ever refused.
+const NAMES_MAX: usize = 64;
+/// Stands for a transmission whose name was forgotten.
+const UNREFUSABLE: TransmissionName = [0; 8];

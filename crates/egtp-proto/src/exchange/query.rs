@@ -1,0 +1,61 @@
+//! One request of a peer, from being taken until the peer wants nothing more about it.
+//!
+//! Invariant: it is answered at most once, and its answer is kept until the peer closes it or the
+//! hard timeout that the peer stated has passed.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::message::MessageId;
+use crate::time::Instant;
+use crate::timers::TimerId;
+
+/// A request that was taken.
+#[derive(Debug)]
+pub struct Query {
+    /// The peer, as the endpoint numbers them.
+    pub peer: u32,
+    /// The inbox's code of the dialog.
+    pub place: u32,
+    /// The peer's dialog.
+    pub dialog: u64,
+    /// The request's serial in it.
+    pub serial: u64,
+    /// The requester's event code, which the reply repeats.
+    pub code: u32,
+    /// The request's id.
+    pub id: MessageId,
+    /// Bytes that the requester reserved for the reply.
+    pub room: usize,
+    /// Bytes that it occupies: the request's body, then the reply's.
+    pub bytes: usize,
+    /// When it is forgotten in any case.
+    pub timer: Option<TimerId>,
+    /// Whether the answer to a first flight waits for it.
+    pub in_flight: bool,
+    /// The answer, once there is one.
+    pub answer: Option<Answer>,
+}
+
+/// An answer and how far it has got.
+#[derive(Debug)]
+pub struct Answer {
+    /// 0: a reply; otherwise why the request was refused.
+    pub status: u8,
+    /// The body.
+    pub body: Bytes,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// When it was sent last.
+    pub sent: Option<Instant>,
+    /// Bytes that have been sent, while it goes in parts.
+    pub offset: usize,
+    /// Bytes that the peer is known to have.
+    pub arrived: usize,
+}
+
+/// How long a request may occupy us: what its sender stated, within our own bound.
+pub fn kept(hard_ms: u64, max: Duration) -> Duration {
+    Duration::from_millis(hard_ms).min(max)
+}

@@ -1,0 +1,159 @@
+//! Every bound of the core in one place: its value, the reason for it, and what happens at it.
+//!
+//! Limits that only one side knows may be changed freely; those marked *wire* are part of the
+//! specification and the same everywhere.
+
+use std::time::Duration;
+
+/// Bytes of frames in one record (*wire*). More waiting frames go into the next record.
+pub const RECORD_FRAMES_MAX: usize = 16 * 1024;
+
+/// Bytes of a packet on a stream (*wire*): a handshake payload of 32 KiB and its framing. A longer
+/// announced length is a stranger.
+pub const PACKET_BYTES_MAX: usize = 36 * 1024;
+
+/// Bytes of a handshake payload (*wire*).
+pub const HANDSHAKE_PAYLOAD_MAX: usize = 32 * 1024;
+
+/// The shortest packet (*wire*): an empty record. Shorter ones are dropped unread.
+pub const PACKET_BYTES_MIN: usize = 32;
+
+/// The shortest first flight (*wire*): so that an answer never exceeds three times what caused it.
+pub const INI_BYTES_MIN: usize = 256;
+
+/// Bytes of a message's kind (*wire*).
+pub const KIND_BYTES_MAX: usize = 64;
+
+/// Messages that a first flight or an unconfirmed session may carry (*wire*).
+pub const WINDOW_FIRST: u64 = 64;
+
+/// Messages beyond the lowest missing one that a confirmed session starts with (*wire*).
+pub const WINDOW_START: u64 = 1024;
+
+/// What a window grows to at most (*wire*).
+pub const WINDOW_MAX: u64 = 65_536;
+
+/// Confirmed sessions kept for each peer (*wire*): the seed's list. A fifth displaces the one that
+/// was confirmed first.
+pub const SESSIONS_PER_PEER: usize = 4;
+
+/// Unconfirmed sessions kept for each peer: a newer one replaces the oldest of them, never a
+/// confirmed one.
+pub const PROVISIONAL_PER_PEER: usize = 2;
+
+/// Handshakes of our own for which a late answer still counts, for each peer.
+pub const ATTEMPTS_PER_PEER: usize = 3;
+
+/// RETRY packets that one attempt follows before it gives up.
+pub const RETRIES_PER_ATTEMPT: u8 = 3;
+
+/// Ranges of serials that an acknowledgement lists (*wire*); what does not fit is listed later.
+pub const RANGES_MAX: usize = 32;
+
+/// How long a first flight is repeated as the same packet before another is made (*wire*).
+pub const FIRST_FLIGHT: Duration = Duration::from_secs(8);
+
+/// How long the same answer is given to a repeated first flight (*wire*).
+pub const ANSWER_KEPT: Duration = Duration::from_secs(10);
+
+/// How long a responder holds its answer back for replies (*wire*).
+pub const ANSWER_DELAY: Duration = Duration::from_millis(5);
+
+/// How long an acknowledgement waits for a record to ride in.
+pub const ACK_DELAY: Duration = Duration::from_millis(25);
+
+/// How long an unconfirmed session is kept.
+pub const PROVISIONAL_KEPT: Duration = Duration::from_secs(60);
+
+/// A prekey is replaced after this long (*wire*: its lifetime is stated on the card).
+pub const PREKEY_REPLACED: Duration = Duration::from_secs(15 * 60);
+
+/// A prekey's secret and its duplicate filter are kept this long.
+pub const PREKEY_KEPT: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// An epoch's keys are left behind after this much use.
+pub const EPOCH_USED: Duration = Duration::from_secs(15 * 60);
+
+/// Records after which an epoch is left behind (*wire*).
+pub const EPOCH_RECORDS: u64 = 1 << 23;
+
+/// How long the keys of a past epoch still open records that were slow on a direct path.
+pub const EPOCH_KEPT: Duration = Duration::from_secs(2 * 60);
+
+/// A session in use this long is replaced by a new handshake.
+pub const SESSION_USED: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// Two events on different sessions within this time count as crossed (*wire*).
+pub const CROSSED: Duration = Duration::from_secs(10);
+
+/// Bounds that an operator chooses. All are finite; [`Limits::default`] suits a node on a small
+/// machine.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of one message's body. A longer one is not sent, and refused on arrival.
+    pub message_bytes_max: usize,
+    /// Bytes of one reply's body that a request reserves room for, unless it says otherwise.
+    pub reply_bytes_max: usize,
+    /// Open requests and sends of this endpoint. Above it a new one ends as `NotSent(Busy)`.
+    pub open_max: usize,
+    /// Bytes of bodies of open requests to one peer. Above it a new one ends as `NotSent(Busy)`.
+    pub open_bytes_per_peer: usize,
+    /// Queries of one peer that wait for a reply or whose reply is not yet acknowledged. Above it
+    /// the peer is told `Busy`.
+    pub queries_per_peer: usize,
+    /// Bytes of such queries and replies of one peer. Above it the peer is told `Busy`.
+    pub query_bytes_per_peer: usize,
+    /// Bytes of unfinished large messages of one peer. Above it their fragments are dropped, and
+    /// sent again later.
+    pub reassembly_bytes_per_peer: usize,
+    /// Dialogs remembered in all. Above it the least recently used one without open queries is
+    /// forgotten, and the floor rises so that nothing it had seen can be taken again.
+    pub dialogs_max: usize,
+    /// Dialogs of one peer. The next one displaces that peer's own oldest.
+    pub dialogs_per_peer: usize,
+    /// Peers with any state. Above it the least recently used one without open work is forgotten,
+    /// which costs it one handshake.
+    pub peers_max: usize,
+    /// Unconfirmed sessions in all: what strangers with valid keys can make us remember.
+    pub provisional_max: usize,
+    /// First flights remembered for each prekey. When full, the prekey is replaced early.
+    pub flights_per_prekey: usize,
+    /// Prekeys kept. The oldest is forgotten early, which costs its users one round trip.
+    pub prekeys_max: usize,
+    /// Answers kept for repeated first flights.
+    pub answers_max: usize,
+    /// Handshake answers a second to sources that have not proved their address.
+    pub unverified_per_second: u32,
+    /// The same for sources that have.
+    pub verified_per_second: u32,
+    /// A session on which nothing was received for this long is not used for sending.
+    pub idle_out: Duration,
+    /// The longest hard timeout; a longer one is shortened to it.
+    pub hard_timeout_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes_max: 2 * 1024 * 1024,
+            reply_bytes_max: 2 * 1024 * 1024,
+            open_max: 262_144,
+            open_bytes_per_peer: 256 * 1024 * 1024,
+            queries_per_peer: 65_536,
+            query_bytes_per_peer: 256 * 1024 * 1024,
+            reassembly_bytes_per_peer: 64 * 1024 * 1024,
+            dialogs_max: 262_144,
+            dialogs_per_peer: 4,
+            peers_max: 262_144,
+            provisional_max: 4096,
+            flights_per_prekey: 65_536,
+            prekeys_max: 16,
+            answers_max: 1024,
+            unverified_per_second: 2_000,
+            verified_per_second: 20_000,
+            idle_out: Duration::from_secs(60 * 60),
+            hard_timeout_max: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Everything that an endpoint tells its driver, and the names it uses for it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::key::PublicKey;
+use crate::message::{Kind, MessageId};
+
+/// Names one open path (a connection, or an address and port). Chosen by the driver, never reused.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct PathId(pub u64);
+
+/// Names one of our identities: 0 is the first.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct IdentityId(pub u16);
+
+/// Names a query that waits for its reply.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct QueryId(pub u32);
+
+/// Names a request or send of ours until it has its outcome.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct EventCode(pub u32);
+
+/// Where packets go. The driver implements it over its paths.
+pub trait Sink {
+    /// Bytes that the path takes at once now; 0 if it is full or gone.
+    fn room(&self, path: PathId) -> usize;
+    /// Hands a packet over. It fits the room that was announced.
+    fn send(&mut self, path: PathId, packet: Vec<u8>);
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// There is something for `peer` and no path to it: open one, or say that it cannot be done.
+    Connect {
+        /// Which of our identities asks.
+        identity: IdentityId,
+        /// Whom to reach.
+        peer: PublicKey,
+    },
+    /// Somebody authenticated itself on this path: it is no stranger's any more.
+    Authenticated {
+        /// The path.
+        path: PathId,
+        /// Who.
+        peer: PublicKey,
+    },
+    /// A request or send of ours is over.
+    Outcome {
+        /// What the caller called it.
+        token: u64,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// A soft timeout has passed. Nothing else has changed.
+    Soft {
+        /// What the caller called the request.
+        token: u64,
+    },
+    /// The receiver has taken a request of ours and works on it.
+    Taken {
+        /// What the caller called it.
+        token: u64,
+    },
+    /// Somebody asks: hand it to a handler, once.
+    Query(QueryEvent),
+    /// A query's asker wants nothing more about it, or its time is over.
+    QueryClosed {
+        /// The query.
+        query: QueryId,
+    },
+    /// Somebody tells us something: hand it over, once.
+    Message(MessageEvent),
+    /// An unreliable message.
+    Hint(MessageEvent),
+    /// A session was confirmed.
+    Session {
+        /// Which of our identities.
+        identity: IdentityId,
+        /// With whom.
+        peer: PublicKey,
+    },
+}
+
+/// A message of a peer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MessageEvent {
+    /// Which of our identities is meant.
+    pub identity: IdentityId,
+    /// Who sent it.
+    pub from: PublicKey,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its body.
+    pub body: Bytes,
+    /// How sure it is who sent it.
+    pub assurance: Assurance,
+    /// Its id.
+    pub id: MessageId,
+}
+
+/// A request of a peer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct QueryEvent {
+    /// Names it for the reply.
+    pub query: QueryId,
+    /// What was asked.
+    pub message: MessageEvent,
+    /// Bytes that the asker reserved for the reply's body.
+    pub room: usize,
+    /// How long the asker will wait.
+    pub patience: Duration,
+}
+
+/// What a message came with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Assurance {
+    /// In a first flight: whoever stole *our* identity key could have forged it.
+    FirstFlight,
+    /// In a session that the sender has confirmed.
+    Confirmed,
+}
+
+/// How a request or send ended. Exactly one for each.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// The reply.
+    Reply {
+        /// Its body.
+        body: Bytes,
+        /// How often the request was sent.
+        attempts: u32,
+    },
+    /// The receiver has taken it (class *send*).
+    Accepted {
+        /// How often it was sent.
+        attempts: u32,
+    },
+    /// The receiver, or its application, will not serve it.
+    Refused(RefusedWhy),
+    /// Nothing left this machine. Safe to try elsewhere at once.
+    NotSent(NotSent),
+    /// The hard timeout passed.
+    TimedOut {
+        /// Whether the receiver is known to have taken it.
+        taken: Taken,
+    },
+    /// The receiver lost its memory in between: it may have acted or not.
+    Unknown {
+        /// How often the request was sent.
+        attempts: u32,
+    },
+    /// This endpoint is closing.
+    Closing,
+}
+
+/// Whether a receiver has taken a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Taken {
+    /// It acknowledged it.
+    Yes,
+    /// It certainly did not and will not.
+    No,
+    /// It may have.
+    Unknown,
+}
+
+/// Why a request was refused. The numbers travel as a reply's status.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum RefusedWhy {
+    /// The handler failed or dropped the query (1).
+    Failed,
+    /// Nobody there serves this kind (2).
+    UnknownKind,
+    /// The asker may not ask this (3).
+    NotAllowed,
+    /// The receiver has too much to do; trying later may help (4).
+    Busy {
+        /// How long to wait; zero if it did not say.
+        retry_after: Duration,
+    },
+    /// The message or its reply is larger than the other side takes (5).
+    TooLarge,
+    /// A reason that this version does not know.
+    Other(u8),
+}
+
+impl RefusedWhy {
+    /// The status byte of a refusing reply; never 0.
+    pub const fn status(self) -> u8 {
+        match self {
+            Self::Failed | Self::Other(0) => 1,
+            Self::UnknownKind => 2,
+            Self::NotAllowed => 3,
+            Self::Busy { .. } => 4,
+            Self::TooLarge => 5,
+            Self::Other(status) => status,
+        }
+    }
+
+    /// The meaning of a status byte other than 0.
+    pub const fn from_status(status: u8) -> Self {
+        match status {
+            1 => Self::Failed,
+            2 => Self::UnknownKind,
+            3 => Self::NotAllowed,
+            4 => Self::Busy { retry_after: Duration::ZERO },
+            5 => Self::TooLarge,
+            other => Self::Other(other),
+        }
+    }
+}
+
+/// Why nothing was sent. Always a local reason, known at once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotSent {
+    /// The peer is this identity itself.
+    #[error("a session with oneself is an error: address another identity")]
+    Oneself,
+    /// The body is longer than the limit.
+    #[error("the body has {bytes} bytes, more than the {limit} that a message may have")]
+    TooLarge {
+        /// Bytes of the body.
+        bytes: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// Too many requests are open. Wait for some to end.
+    #[error("too many requests are open; wait for some to end, or raise the limit")]
+    Busy,
+    /// No lookup knows how to reach the peer.
+    #[error("nobody knows how to reach this peer; give a ticket with an address")]
+    NotFound,
+    /// Every known address refused the connection at once.
+    #[error("no known address of the peer accepts a connection")]
+    Unreachable,
+    /// No identity of that number.
+    #[error("this endpoint has no such identity")]
+    NoIdentity,
+}

@@ -1,0 +1,139 @@
+//! One session: keys with a peer, independent of any path.
+//!
+//! Seals and opens records and remembers what the choice of a session and the unknown-session hint
+//! need. Knows no frames. Invariant: nothing moves before a record was authenticated.
+
+use bytes::BytesMut;
+
+use super::choice::Candidate;
+use super::epoch::{Epochs, OpenError};
+use crate::crypto::{Role, Suite};
+use crate::time::Instant;
+use crate::wire::shroud::{PREFIX_BYTES, Shroud};
+use crate::wire::{Header, Lane};
+
+/// Keys shared with a peer.
+#[derive(Debug)]
+pub struct Session {
+    /// Which peer, as the endpoint numbers them.
+    pub peer: u32,
+    /// Which side we were in the handshake.
+    pub role: Role,
+    /// The suite in use.
+    pub suite: Suite,
+    /// The peer's id for this session.
+    pub remote_id: u32,
+    /// The handshake hash: the same on both sides, known to nobody else.
+    pub hash: [u8; 32],
+    /// When the handshake was made.
+    pub made: Instant,
+    /// When it became certain that the peer has the keys; `None` while provisional.
+    pub confirmed: Option<Instant>,
+    /// When the last authenticated record arrived.
+    pub received: Instant,
+    epochs: Epochs,
+    /// The tags of the last records sent, which an unknown-session hint must echo.
+    tags: [[u8; 16]; 4],
+    sent: usize,
+}
+
+/// What a record is named by when it is refused.
+pub type TransmissionName = [u8; 8];
+
+impl Session {
+    /// A session from a finished handshake. `None` only if the library refuses a key.
+    pub fn new(
+        peer: u32,
+        role: Role,
+        suite: Suite,
+        remote_id: u32,
+        (root, hash): (&[u8; 32], [u8; 32]),
+        now: Instant,
+    ) -> Option<Self> {
+        let epochs = Epochs::new(role, suite, root, now)?;
+        let confirmed = (role == Role::Initiator).then_some(now);
+        Some(Self {
+            peer,
+            role,
+            suite,
+            remote_id,
+            hash,
+            made: now,
+            confirmed,
+            received: now,
+            epochs,
+            tags: [[0; 16]; 4],
+            sent: 0,
+        })
+    }
+
+    /// Seals `packet` (16 bytes of room, then frames) in place as a record and names it.
+    pub fn seal(
+        &mut self,
+        now: Instant,
+        lane: Lane,
+        packet: &mut Vec<u8>,
+        shroud: &Shroud,
+    ) -> Option<TransmissionName> {
+        let session = self.remote_id;
+        let frames = packet.get_mut(PREFIX_BYTES..)?;
+        let (header, tag) = self.epochs.seal(now, lane, frames, |epoch, counter| {
+            Header::Record { lane, epoch, session, counter }.encode()
+        })?;
+        packet.get_mut(..header.len())?.copy_from_slice(&header);
+        packet.extend_from_slice(&tag);
+        shroud.cover(packet, 0);
+        if let Some(slot) = self.tags.get_mut(self.sent % 4) {
+            *slot = tag;
+        }
+        self.sent = self.sent.wrapping_add(1);
+        tag.first_chunk().copied()
+    }
+
+    /// Opens a record in place: on success `packet` is cut down to its frames. Returns the
+    /// transmission's name and whether it is the newest of its lane.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing but the packet's bytes has changed then.
+    pub fn open(
+        &mut self,
+        now: Instant,
+        header: &[u8; 12],
+        (lane, epoch, counter): (Lane, u8, u64),
+        packet: &mut BytesMut,
+    ) -> Result<(TransmissionName, bool), OpenError> {
+        let tag: [u8; 16] = packet.last_chunk().copied().ok_or(OpenError::Forged)?;
+        let bytes = packet.get_mut(PREFIX_BYTES..).ok_or(OpenError::Forged)?;
+        let newest = self.epochs.open(now, (lane, epoch, counter), header, bytes)?;
+        self.received = now;
+        let end = packet.len().saturating_sub(tag.len());
+        packet.truncate(end);
+        let _prefix = packet.split_to(PREFIX_BYTES.min(end));
+        let [a, b, c, d, e, f, g, h, ..] = tag;
+        Ok(([a, b, c, d, e, f, g, h], newest))
+    }
+
+    /// Whether a record with this header is worth an opening.
+    ///
+    /// # Errors
+    /// [`OpenError::UnknownEpoch`] or [`OpenError::Replayed`].
+    pub fn precheck(
+        &self,
+        now: Instant,
+        (lane, epoch, counter): (Lane, u8, u64),
+    ) -> Result<(), OpenError> {
+        self.epochs.precheck(now, lane, epoch, counter)
+    }
+
+    /// Whether `tag` is that of one of the last four records sent.
+    pub fn sent_lately(&self, tag: &[u8; 16]) -> bool {
+        self.tags.iter().take(self.sent).any(|sent| sent == tag)
+    }
+
+    /// What the choice of a session to send on looks at; `None` while provisional.
+    pub fn candidate(&self, id: u32) -> Option<Candidate> {
+        let confirmed = self.confirmed?;
+        let (received, suite, hash) = (self.received, self.suite, self.hash);
+        Some(Candidate { session: id, confirmed, received, suite, hash })
+    }
+}

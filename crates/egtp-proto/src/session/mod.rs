@@ -1,0 +1,14 @@
+//! Keys between two identities, whatever path carries the packets.
+//!
+//! Reading order: `handshake` makes a root, `epoch` turns it into keys, `live` seals and opens with
+//! them, `replay` keeps a record from being opened twice, `choice` says which of several sessions to
+//! send on. `prekey`, `retry` and `cookie` are what a responder needs before it knows anybody.
+
+pub mod choice;
+pub mod cookie;
+pub mod epoch;
+pub mod handshake;
+pub mod live;
+pub mod prekey;
+pub mod replay;
+pub mod retry;

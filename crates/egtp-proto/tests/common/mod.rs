@@ -1,0 +1,424 @@
+//! A small world for tests: endpoints, connections between them, one virtual clock.
+//!
+//! Not the simulator: no faults are drawn at random; a test says what happens to which packet.
+//! Everything that an endpoint emits goes through [`World::network`] in order of arrival time.
+#![allow(dead_code, reason = "each test file uses its own part of the world")]
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use egtp_proto::crypto::Suite;
+use egtp_proto::limits::Limits;
+use egtp_proto::time::{Instant, Now};
+use egtp_proto::wire::Lane;
+use egtp_proto::{
+    Config, Endpoint, Event, IdentityId, Kind, Lost, MessageClass, NotSent, Outcome, PathId,
+    PublicKey, QueryId, RefusedWhy, SecretKey, Sink, Source, Submission,
+};
+
+/// One machine.
+pub struct Machine {
+    pub endpoint: Endpoint,
+    pub key: PublicKey,
+    pub seed: u8,
+    pub up: bool,
+    /// What handlers do with a query: the test may change it.
+    pub handler: Handler,
+    /// Bodies that handlers were given, in order.
+    pub executed: Vec<Bytes>,
+    pub events: Vec<Event>,
+    pub outcomes: BTreeMap<u64, Vec<Outcome>>,
+    pub waiting: VecDeque<(QueryId, Bytes)>,
+    pub config: fn(&mut Config),
+    pub wall_offset: Duration,
+}
+
+/// What a machine does with queries.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Handler {
+    /// Answers with the body, at once.
+    Echo,
+    /// Keeps the query until the test answers it.
+    Hold,
+    /// Refuses.
+    Refuse,
+    /// Never answers.
+    Ignore,
+}
+
+/// A packet on its way.
+#[derive(Clone, Debug)]
+pub struct Flight {
+    pub at: Instant,
+    pub from: usize,
+    pub to: usize,
+    pub path: PathId,
+    pub packet: Vec<u8>,
+}
+
+/// All machines and what is between them.
+pub struct World {
+    pub machines: Vec<Machine>,
+    pub now: Instant,
+    pub delay: Duration,
+    pub network: Vec<Flight>,
+    /// Every packet that was ever sent, for replays.
+    pub recorded: Vec<Flight>,
+    /// (machine, its path) to (other machine, its path).
+    pub links: HashMap<(usize, PathId), (usize, PathId)>,
+    pub next_path: u64,
+    pub next_token: u64,
+    /// May drop or change a packet.
+    pub tamper: fn(&mut Flight) -> bool,
+    pub room: usize,
+    pub source: Source,
+}
+
+struct Outbound {
+    sent: Vec<(PathId, Vec<u8>)>,
+    room: usize,
+}
+
+impl Sink for Outbound {
+    fn room(&self, _path: PathId) -> usize {
+        let used: usize = self.sent.iter().map(|(_, packet)| packet.len()).sum();
+        self.room.saturating_sub(used)
+    }
+
+    fn send(&mut self, path: PathId, packet: Vec<u8>) {
+        self.sent.push((path, packet));
+    }
+}
+
+pub fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn make(seed: u8, generation: u8, adjust: fn(&mut Config), now: Now) -> (Endpoint, PublicKey) {
+    let secret = SecretKey::from_seed([seed; 32]);
+    let key = secret.public();
+    let mut random = [seed; 32];
+    random[1] = generation;
+    let mut config = Config {
+        identities: vec![secret],
+        limits: Limits::default(),
+        seed: random,
+        prefer: Suite::Aes256Gcm,
+        reachable: true,
+    };
+    adjust(&mut config);
+    (Endpoint::new(config, now).unwrap(), key)
+}
+
+impl World {
+    /// `count` machines with keys of their own.
+    pub fn new(count: u8) -> Self {
+        Self::with(count, |_| {})
+    }
+
+    pub fn with(count: u8, adjust: fn(&mut Config)) -> Self {
+        let mut world = Self {
+            machines: Vec::new(),
+            now: Instant::new(secs(1000)),
+            delay: millis(10),
+            network: Vec::new(),
+            recorded: Vec::new(),
+            links: HashMap::new(),
+            next_path: 1,
+            next_token: 1,
+            tamper: |_| true,
+            room: 1 << 20,
+            source: Source::Verified,
+        };
+        for seed in 1..=count {
+            let now = world.clocks(Duration::ZERO);
+            let (endpoint, key) = make(seed, 0, adjust, now);
+            world.machines.push(Machine {
+                endpoint,
+                key,
+                seed,
+                up: true,
+                handler: Handler::Echo,
+                executed: Vec::new(),
+                events: Vec::new(),
+                outcomes: BTreeMap::new(),
+                waiting: VecDeque::new(),
+                config: adjust,
+                wall_offset: Duration::ZERO,
+            });
+        }
+        world
+    }
+
+    fn clocks(&self, wall_offset: Duration) -> Now {
+        Now { boot: self.now, wall: secs(1_700_000_000) + self.now.since_start() + wall_offset }
+    }
+
+    pub fn at(&self, machine: usize) -> Now {
+        self.clocks(self.machines[machine].wall_offset)
+    }
+
+    pub fn key(&self, machine: usize) -> PublicKey {
+        self.machines[machine].key
+    }
+
+    /// Begins a request; returns its token.
+    pub fn request(&mut self, from: usize, to: usize, body: &[u8]) -> u64 {
+        self.submit(from, to, body, MessageClass::Request, None, secs(30))
+    }
+
+    pub fn submit(
+        &mut self,
+        from: usize,
+        to: usize,
+        body: &[u8],
+        class: MessageClass,
+        soft: Option<Duration>,
+        hard: Duration,
+    ) -> u64 {
+        let token = self.next_token;
+        self.next_token += 1;
+        let submission = Submission {
+            token,
+            identity: IdentityId(0),
+            to: self.key(to),
+            class,
+            kind: Kind::new("test/1").unwrap(),
+            body: Bytes::copy_from_slice(body),
+            room: None,
+            soft,
+            hard,
+        };
+        let now = self.at(from);
+        if let Err(error) = self.machines[from].endpoint.submit(now, submission) {
+            let outcomes = self.machines[from].outcomes.entry(token).or_default();
+            outcomes.push(Outcome::NotSent(error));
+        }
+        self.settle();
+        token
+    }
+
+    /// The one outcome of a token, if it has come.
+    pub fn outcome(&self, machine: usize, token: u64) -> Option<&Outcome> {
+        let outcomes = self.machines[machine].outcomes.get(&token)?;
+        assert_eq!(outcomes.len(), 1, "more than one outcome: {outcomes:?}");
+        outcomes.first()
+    }
+
+    pub fn reply_of(&self, machine: usize, token: u64) -> Option<Bytes> {
+        match self.outcome(machine, token)? {
+            Outcome::Reply { body, .. } => Some(body.clone()),
+            _ => None,
+        }
+    }
+
+    /// A connection from one machine to another, as seen by both.
+    pub fn connect(&mut self, from: usize, to: usize) -> (PathId, PathId) {
+        let (here, there) = (PathId(self.next_path), PathId(self.next_path + 1));
+        self.next_path += 2;
+        self.links.insert((from, here), (to, there));
+        self.links.insert((to, there), (from, here));
+        let (peer, id) = (self.key(to), IdentityId(0));
+        let (now, then) = (self.at(from), self.at(to));
+        let source = self.source.clone();
+        self.machines[from].endpoint.path_up(
+            now,
+            here,
+            id,
+            Some(peer),
+            Source::Verified,
+            Lane::Direct,
+        );
+        self.machines[to].endpoint.path_up(then, there, id, None, source, Lane::Direct);
+        (here, there)
+    }
+
+    /// Cuts every connection of a machine.
+    pub fn cut(&mut self, machine: usize, lost: Lost) {
+        let mut cut: Vec<_> = self
+            .links
+            .iter()
+            .filter(|((at, _), (other, _))| *at == machine || *other == machine)
+            .map(|(end, _)| *end)
+            .collect();
+        cut.sort_by_key(|(machine, path)| (*machine, path.0));
+        self.network.retain(|flight| flight.from != machine && flight.to != machine);
+        for (at, path) in cut {
+            self.links.remove(&(at, path));
+            let now = self.at(at);
+            if self.machines[at].up {
+                self.machines[at].endpoint.path_down(now, path, lost);
+            }
+        }
+    }
+
+    /// Kills a machine: its memory is gone.
+    pub fn kill(&mut self, machine: usize) {
+        self.machines[machine].up = false;
+        self.cut(machine, Lost::Broken);
+        self.settle();
+    }
+
+    /// Starts it again with the same key and empty memory.
+    pub fn restart(&mut self, machine: usize, generation: u8) {
+        let now = self.at(machine);
+        let one = &mut self.machines[machine];
+        one.endpoint = make(one.seed, generation, one.config, now).0;
+        one.up = true;
+        one.waiting.clear();
+    }
+
+    /// Delivers a packet to a machine on one of its paths, out of turn.
+    pub fn inject(&mut self, to: usize, path: PathId, packet: &[u8]) {
+        let now = self.at(to);
+        self.machines[to].endpoint.receive(now, path, BytesMut::from(packet));
+        self.settle();
+    }
+
+    pub fn answer(&mut self, machine: usize, query: QueryId, reply: Result<Bytes, RefusedWhy>) {
+        let now = self.at(machine);
+        self.machines[machine].endpoint.reply(now, query, reply);
+        self.settle();
+    }
+
+    /// Lets everything that is due now happen.
+    pub fn settle(&mut self) {
+        loop {
+            let mut busy = false;
+            for machine in 0..self.machines.len() {
+                if self.machines[machine].up {
+                    busy |= self.serve(machine);
+                    busy |= self.transmit(machine);
+                }
+            }
+            if !busy {
+                break;
+            }
+        }
+    }
+
+    fn serve(&mut self, machine: usize) -> bool {
+        let mut busy = false;
+        while let Some(event) = self.machines[machine].endpoint.next_event() {
+            busy = true;
+            let now = self.at(machine);
+            let one = &mut self.machines[machine];
+            one.events.push(event.clone());
+            match event {
+                Event::Query(query) => {
+                    one.executed.push(query.message.body.clone());
+                    let body = query.message.body.clone();
+                    match one.handler {
+                        Handler::Echo => one.endpoint.reply(now, query.query, Ok(body)),
+                        Handler::Refuse => {
+                            one.endpoint.reply(now, query.query, Err(RefusedWhy::NotAllowed));
+                        }
+                        Handler::Hold => one.waiting.push_back((query.query, body)),
+                        Handler::Ignore => one.endpoint.ignore(query.query),
+                    }
+                }
+                Event::Message(message) => one.executed.push(message.body),
+                Event::Outcome { token, outcome } => {
+                    one.outcomes.entry(token).or_default().push(outcome);
+                }
+                Event::Connect { identity, peer } => {
+                    let other =
+                        self.machines.iter().position(|other| other.key == peer && other.up);
+                    match other {
+                        Some(other) => {
+                            self.connect(machine, other);
+                        }
+                        None => self.machines[machine].endpoint.connect_failed(
+                            now,
+                            identity,
+                            &peer,
+                            NotSent::Unreachable,
+                        ),
+                    }
+                }
+                _ => {}
+            }
+        }
+        busy
+    }
+
+    fn transmit(&mut self, machine: usize) -> bool {
+        let now = self.at(machine);
+        let mut sink = Outbound { sent: Vec::new(), room: self.room };
+        self.machines[machine].endpoint.transmit(now, &mut sink);
+        let busy = !sink.sent.is_empty();
+        for (path, packet) in sink.sent {
+            let Some(&(to, there)) = self.links.get(&(machine, path)) else { continue };
+            let at = self.now.after(self.delay);
+            let mut flight = Flight { at, from: machine, to, path: there, packet };
+            self.recorded.push(flight.clone());
+            if (self.tamper)(&mut flight) {
+                self.network.push(flight);
+            }
+        }
+        busy
+    }
+
+    /// Runs until `span` has passed.
+    pub fn run(&mut self, span: Duration) {
+        let end = self.now.after(span);
+        self.settle();
+        while let Some(next) = self.next_moment().filter(|next| *next <= end) {
+            self.now = self.now.max(next);
+            self.step();
+        }
+        self.now = end;
+        self.step();
+    }
+
+    /// Runs until `done`, at most `span`; returns whether it came true.
+    pub fn run_until(&mut self, span: Duration, done: impl Fn(&Self) -> bool) -> bool {
+        let end = self.now.after(span);
+        self.settle();
+        while !done(self) {
+            let Some(next) = self.next_moment().filter(|next| *next <= end) else {
+                return done(self);
+            };
+            self.now = self.now.max(next);
+            self.step();
+        }
+        true
+    }
+
+    fn next_moment(&self) -> Option<Instant> {
+        let flights = self.network.iter().map(|flight| flight.at);
+        let running = self.machines.iter().filter(|machine| machine.up);
+        flights.chain(running.filter_map(|machine| machine.endpoint.deadline())).min()
+    }
+
+    fn step(&mut self) {
+        let (due, later) =
+            std::mem::take(&mut self.network).into_iter().partition(|one| one.at <= self.now);
+        self.network = later;
+        let due: Vec<Flight> = due;
+        for flight in due {
+            if self.machines[flight.to].up {
+                let now = self.at(flight.to);
+                let packet = BytesMut::from(&flight.packet[..]);
+                self.machines[flight.to].endpoint.receive(now, flight.path, packet);
+            }
+        }
+        for machine in 0..self.machines.len() {
+            let now = self.at(machine);
+            if self.machines[machine].up {
+                self.machines[machine].endpoint.tick(now);
+            }
+        }
+        self.settle();
+    }
+
+    /// How often a body was handed to the handlers of a machine, over all its lives.
+    pub fn executions(&self, machine: usize, body: &[u8]) -> usize {
+        self.machines[machine].executed.iter().filter(|one| one[..] == *body).count()
+    }
+}
