@@ -7,8 +7,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod machine;
 pub mod mutation;
+pub mod stranger;
 pub mod targets;
+
+use targets::Seed;
 
 /// One function that takes hostile bytes.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +21,31 @@ pub struct Target {
     pub name: &'static str,
     /// Panics when a promise is broken, and on nothing else.
     pub run: fn(&[u8]),
+    /// Makes the inputs that its corpus begins with.
+    pub seeds: fn() -> Vec<Seed>,
 }
 
 /// All targets, by name.
-pub const TARGETS: &[Target] = &[Target { name: "reader", run: targets::reader::run }];
+pub const TARGETS: &[Target] = &[
+    Target { name: "contact", run: targets::contact::run, seeds: targets::contact::seeds },
+    Target {
+        name: "contact_text",
+        run: targets::contact_text::run,
+        seeds: targets::contact_text::seeds,
+    },
+    Target { name: "endpoint", run: targets::endpoint::run, seeds: targets::endpoint::seeds },
+    Target { name: "frame", run: targets::frame::run, seeds: targets::frame::seeds },
+    Target { name: "handshake", run: targets::handshake::run, seeds: targets::handshake::seeds },
+    Target { name: "header", run: targets::header::run, seeds: targets::header::seeds },
+    Target { name: "key_text", run: targets::key_text::run, seeds: targets::key_text::seeds },
+    Target { name: "kind", run: targets::kind::run, seeds: targets::kind::seeds },
+    Target { name: "live_card", run: targets::live_card::run, seeds: targets::live_card::seeds },
+    Target { name: "node_id", run: targets::node_id::run, seeds: targets::node_id::seeds },
+    Target { name: "packet", run: targets::packet::run, seeds: targets::packet::seeds },
+    Target { name: "reader", run: targets::reader::run, seeds: targets::reader::seeds },
+    Target { name: "retry", run: targets::retry::run, seeds: targets::retry::seeds },
+    Target { name: "serials", run: targets::serials::run, seeds: targets::serials::seeds },
+    Target { name: "strategy", run: targets::strategy::run, seeds: targets::strategy::seeds },
+    Target { name: "stream", run: targets::stream::run, seeds: targets::stream::seeds },
+    Target { name: "ticket", run: targets::ticket::run, seeds: targets::ticket::seeds },
+];

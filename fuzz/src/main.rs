@@ -1,6 +1,9 @@
 //! Runs every target over its committed corpus and then over seeded mutations of it, on a stable
 //! toolchain: the smoke that always runs.
 //!
+//! `--seeds` writes instead what each target wants its corpus to begin with; a test keeps the
+//! committed files equal to it.
+//!
 //! Refuses to know what a target promises. Invariant: the input that broke a target is written to
 //! `fuzz/artifacts` before this program says so, and a run that ran nothing is a failed run.
 
@@ -24,6 +27,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if plan.seeds {
+        return write_seeds(&plan);
+    }
     let mut broken = 0;
     for target in TARGETS.iter().filter(|target| plan.wants(target)) {
         let begun = Instant::now();
@@ -45,16 +51,19 @@ fn main() -> ExitCode {
 struct Plan {
     mutations: u32,
     seed: u64,
+    /// Whether to write the corpora instead.
+    seeds: bool,
     /// Empty means all.
     names: Vec<String>,
 }
 
 impl Plan {
     fn from_arguments(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut plan = Self { mutations: 20_000, seed: 1, names: Vec::new() };
+        let mut plan = Self { mutations: 20_000, seed: 1, seeds: false, names: Vec::new() };
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--mutations" => plan.mutations = number(arguments.next())?,
+                "--seeds" => plan.seeds = true,
                 "--seed" => plan.seed = number(arguments.next())?,
                 name if TARGETS.iter().any(|target| target.name == name) => {
                     plan.names.push(argument);
@@ -103,6 +112,23 @@ fn corpus_of(target: Target) -> io::Result<Vec<Vec<u8>>> {
     paths.into_iter().map(fs::read).collect()
 }
 
+/// Writes the seeds of the chosen targets into their corpora.
+fn write_seeds(plan: &Plan) -> ExitCode {
+    for target in TARGETS.iter().filter(|target| plan.wants(target)) {
+        let folder = home().join("corpus").join(target.name);
+        let seeds = (target.seeds)();
+        let written = fs::create_dir_all(&folder).and_then(|()| {
+            seeds.iter().try_for_each(|(name, bytes)| fs::write(folder.join(name), bytes))
+        });
+        if let Err(error) = written {
+            eprintln!("{}: {error}", folder.display());
+            return ExitCode::FAILURE;
+        }
+        println!("{}: {} seeds", target.name, seeds.len());
+    }
+    ExitCode::SUCCESS
+}
+
 fn report_broken(target: Target, input: &[u8]) -> String {
     let folder = home().join("artifacts").join(target.name);
     let file = folder.join("broken-by-mutation");
@@ -116,4 +142,24 @@ fn home() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }
 
-const USAGE: &str = "usage: egtp-fuzz [--mutations N] [--seed N] [TARGET]...";
+const USAGE: &str = "usage: egtp-fuzz [--mutations N] [--seed N] [--seeds] [TARGET]...";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_committed_corpus_holds_the_seeds_of_its_target() {
+        for target in TARGETS {
+            for (name, bytes) in (target.seeds)() {
+                let path = home().join("corpus").join(target.name).join(name);
+                let committed = fs::read(&path);
+                assert!(
+                    committed.is_ok_and(|committed| committed == bytes),
+                    "{} is not what `egtp-fuzz --seeds` writes",
+                    path.display()
+                );
+            }
+        }
+    }
+}

@@ -134,11 +134,15 @@ pub enum Outcome {
         body: Bytes,
         /// How often the request was sent.
         attempts: u32,
+        /// The path by which the peer is reached at this moment.
+        path: Option<PathId>,
     },
     /// The receiver has taken it (class *send*).
     Accepted {
         /// How often it was sent.
         attempts: u32,
+        /// The path by which the peer is reached at this moment.
+        path: Option<PathId>,
     },
     /// The receiver, or its application, will not serve it.
     Refused(RefusedWhy),

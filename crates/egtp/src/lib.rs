@@ -1,6 +1,55 @@
-//! EGTP v2 for programs: messages between identities, over any path.
+//! EGTP v2 for programs: messages between identities, exactly once, sealed, over any path.
+//!
+//! You name a peer by its public key; your request reaches it at most once, sealed, wherever it is,
+//! and the reply finds its way back, also after restarts and changed addresses.
+//!
+//! ```
+//! use egtp::{Kind, Message, Node, Router, respond};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let kind = Kind::new("greet/1")?;
+//!
+//! // Bob answers.
+//! let bob = Node::builder().listen("127.0.0.1:0".parse()?).start().await?;
+//! let greet = respond(|_asker, body| async move { [&b"hello "[..], &body].concat() });
+//! let serving = bob.clone();
+//! let router = Router::new().route(kind.clone(), greet);
+//! tokio::spawn(async move { serving.serve(router).await });
+//!
+//! // Alice asks. All she needs is Bob's key, and here a hint where he is.
+//! let alice = Node::builder().start().await?;
+//! let reply = alice.request(bob.ticket(), Message::new(kind, "world")).await?;
+//! assert_eq!(reply.body, "hello world");
+//! # Ok(())
+//! # })
+//! # }
+//! ```
 
+mod builder;
 pub mod clock;
+mod command;
+mod driver;
+pub mod error;
 pub mod keyfile;
 pub mod lookup;
+mod message;
+mod node;
 pub mod path;
+mod queue;
+mod reach;
+mod request;
+mod serve;
+
+pub use builder::Builder;
+pub use command::Status;
+pub use egtp_proto::limits::Limits;
+pub use egtp_proto::{
+    Assurance, Contact, ContactDraft, Host, HostPort, Kind, MessageId, NodeId, PublicKey,
+    QueryEvent, SecretKey, Strategy, Ticket,
+};
+pub use error::{NotSent, Refusal, RequestError, ServeError, StartError, Taken};
+pub use message::{IntoReply, Message, Receipt, Recipient, Reply};
+pub use node::Node;
+pub use request::{Pending, Progress, Request};
+pub use serve::{Allowed, Handler, Queries, Query, Router, respond};

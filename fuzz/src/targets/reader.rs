@@ -7,6 +7,8 @@
 
 use egtp_proto::wire::{Reader, WireError, Writer, varint_length};
 
+use super::Seed;
+
 /// See the head of this file.
 pub fn run(data: &[u8]) {
     let Some((steps, bytes)) = data.split_at_checked(data.len().min(STEPS)) else { return };
@@ -56,6 +58,19 @@ fn take(reader: &mut Reader<'_>, step: u8) -> Result<Vec<u8>, WireError> {
         _ => written.put(reader.bytes(argument)?),
     }
     Ok(written)
+}
+
+/// Numbers of all sorts, byte strings with their length, and numbers spelled too long.
+pub fn seeds() -> Vec<Seed> {
+    let mut prefixed = vec![0x46, 0x4e, 0x0f, 4, 0, 1, 2, 3, 3];
+    prefixed.extend_from_slice(b"abc\t123456789");
+    prefixed.extend_from_slice(&[0xff; 9]);
+    prefixed.extend_from_slice(b"\x01rest");
+    vec![
+        ("longer-spelling", vec![4, 5, 6, 4, 4, 4, 4, 4, 0xff, 0x80, 0]),
+        ("numbers", vec![4, 4, 6, 11, 2, 3, 1, 0, 0x80, 1, 0]),
+        ("prefixed", prefixed),
+    ]
 }
 
 /// How many steps are taken at most.

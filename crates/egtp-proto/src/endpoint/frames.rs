@@ -376,7 +376,8 @@ impl Endpoint {
         } else if body.len() > outgoing.room {
             Outcome::Refused(RefusedWhy::TooLarge)
         } else {
-            Outcome::Reply { body, attempts }
+            let path = self.peers.get(code).and_then(|peer| peer.path);
+            Outcome::Reply { body, attempts, path }
         };
         self.end(request, outcome);
     }
@@ -476,7 +477,8 @@ impl Endpoint {
         }
         let (token, attempts) = (outgoing.token, outgoing.attempts);
         if outgoing.class == MessageClass::Send {
-            self.end(event, Outcome::Accepted { attempts });
+            let path = peer.path;
+            self.end(event, Outcome::Accepted { attempts, path });
         } else {
             self.events.push_back(Event::Taken { token });
         }

@@ -15,13 +15,10 @@ use std::io;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
+pub use egtp_proto::PathId;
 use egtp_proto::{PublicKey, Strategy};
 
 pub mod tcp;
-
-/// Names one open connection of one path. Never reused while the path lives.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash, Ord, PartialOrd)]
-pub struct PathId(pub u64);
 
 /// Names one attempt to open a connection. Chosen by the driver.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]

@@ -1,0 +1,222 @@
+//! Every choice about a node, with defaults that work.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use egtp_proto::crypto::Suite;
+use egtp_proto::limits::Limits;
+use egtp_proto::{Config, Endpoint, PublicKey, SecretKey};
+use tokio::sync::oneshot;
+
+use crate::clock::{Clock, SystemClock};
+use crate::command::Commands;
+use crate::driver::Driver;
+use crate::error::StartError;
+use crate::keyfile;
+use crate::lookup::Lookup;
+use crate::node::Node;
+use crate::path::Path;
+use crate::path::tcp::{TcpLimits, TcpPath};
+use crate::queue::Queue;
+use crate::reach::Reach;
+use crate::serve::Routes;
+
+/// How a node is to be. Made by [`Node::builder`].
+#[must_use = "a builder does nothing until it is started"]
+#[derive(Debug)]
+pub struct Builder {
+    key: Option<SecretKey>,
+    key_file: Option<PathBuf>,
+    also: Vec<SecretKey>,
+    listen: Vec<SocketAddr>,
+    lookups: Vec<Arc<dyn Lookup>>,
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+    network: Option<Box<dyn Path>>,
+    seed: Option<[u8; 32]>,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            key: None,
+            key_file: None,
+            also: Vec::new(),
+            listen: Vec::new(),
+            lookups: Vec::new(),
+            limits: Limits::default(),
+            clock: Arc::new(SystemClock),
+            network: None,
+            seed: None,
+        }
+    }
+
+    /// The identity. Default: a fresh one, in memory only.
+    pub fn key(mut self, key: SecretKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// The identity from this key file, which is made if it is missing and never replaced.
+    pub fn key_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.key_file = Some(path.into());
+        self
+    }
+
+    /// A further identity behind the same ports. What only one of them may do, the other cannot; but
+    /// who talks to both can guess that they live together.
+    pub fn also(mut self, key: SecretKey) -> Self {
+        self.also.push(key);
+        self
+    }
+
+    /// Accepts connections at this address. May be called several times; port 0 lets the system
+    /// choose. Without any, the node is a *client*: it can ask, and answer whom it has asked.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen.push(address);
+        self
+    }
+
+    /// Where to look for peers. May be called several times; all are asked at once.
+    pub fn lookup(mut self, lookup: impl Lookup) -> Self {
+        self.lookups.push(Arc::new(lookup));
+        self
+    }
+
+    /// Bounds.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Another source of time, such as one that a test steps.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Another network instead of TCP, such as one in memory.
+    pub fn path(mut self, path: impl Path) -> Self {
+        self.network = Some(Box::new(path));
+        self
+    }
+
+    /// Fixed randomness, for tests that must be repeatable. Never in a real node: whoever knows the
+    /// seed knows every key of its sessions.
+    pub fn insecure_seed(mut self, seed: [u8; 32]) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Starts the node on a thread of its own.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub async fn start(self) -> Result<Node, StartError> {
+        let (answer, started) = oneshot::channel();
+        let run = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = match runtime {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    let _ = answer.send(Err(StartError::Driver(error)));
+                    return;
+                }
+            };
+            runtime.block_on(async move {
+                match self.build() {
+                    // Who started it may have lost interest; then the node closes at once.
+                    Ok((node, driver)) => {
+                        let _ = answer.send(Ok(node));
+                        driver.await;
+                    }
+                    Err(error) => {
+                        let _ = answer.send(Err(error));
+                    }
+                }
+            });
+        };
+        std::thread::Builder::new().name("egtp".into()).spawn(run).map_err(StartError::Driver)?;
+        match started.await {
+            Ok(result) => result,
+            Err(_) => Err(StartError::Driver(std::io::Error::other("the thread ended early"))),
+        }
+    }
+
+    /// Prepares the node inline: its driver is a future that the caller runs on its own
+    /// single-threaded runtime, and that ends when the node has closed.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_inline(
+        self,
+    ) -> Result<(Node, impl Future<Output = ()> + Send + 'static), StartError> {
+        self.build()
+    }
+
+    fn build(self) -> Result<(Node, Driver), StartError> {
+        let first = match (self.key, self.key_file) {
+            (Some(key), _) => key,
+            (None, Some(path)) => keyfile::load_or_create(&path)?,
+            (None, None) => SecretKey::from_seed(random()?),
+        };
+        let mut identities = vec![first];
+        identities.extend(self.also);
+        let keys: Vec<PublicKey> = identities.iter().map(SecretKey::public).collect();
+        let network = match self.network {
+            Some(network) => network,
+            None => tcp(&self.listen, keys.clone(), Arc::clone(&self.clock))?,
+        };
+        let listening = network.listening();
+        let config = Config {
+            identities,
+            limits: self.limits,
+            seed: match self.seed {
+                Some(seed) => seed,
+                None => random()?,
+            },
+            prefer: preferred_suite(),
+            reachable: !listening.is_empty(),
+        };
+        let now = egtp_proto::time::Now {
+            boot: egtp_proto::time::Instant::new(self.clock.boot()),
+            wall: self.clock.wall(),
+        };
+        let endpoint = Endpoint::new(config, now).ok_or(StartError::Cryptography)?;
+        let (commands, routes): (Commands, Routes) = (Queue::new(), Routes::default());
+        let shared = (commands.clone(), routes.clone());
+        let reach = Reach::new(self.lookups);
+        let driver = Driver::new(endpoint, self.clock, shared, vec![network], reach);
+        Ok((Node::new(keys, listening, commands, routes), driver))
+    }
+}
+
+fn tcp(
+    listen: &[SocketAddr],
+    keys: Vec<PublicKey>,
+    clock: Arc<dyn Clock>,
+) -> Result<Box<dyn Path>, StartError> {
+    let path = TcpPath::bind(listen, keys, clock, TcpLimits::default()).map_err(|source| {
+        let addresses: Vec<String> = listen.iter().map(ToString::to_string).collect();
+        StartError::Listen { addresses: addresses.join(", "), source }
+    })?;
+    Ok(Box::new(path))
+}
+
+fn random() -> Result<[u8; 32], StartError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|_| StartError::Randomness)?;
+    Ok(bytes)
+}
+
+/// AES-256-GCM where the processor has instructions for it, ChaCha20-Poly1305 elsewhere.
+fn preferred_suite() -> Suite {
+    #[cfg(target_arch = "x86_64")]
+    let fast = std::arch::is_x86_feature_detected!("aes");
+    #[cfg(target_arch = "aarch64")]
+    let fast = std::arch::is_aarch64_feature_detected!("aes");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let fast = false;
+    if fast { Suite::Aes256Gcm } else { Suite::ChaCha20Poly1305 }
+}

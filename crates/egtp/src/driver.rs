@@ -1,0 +1,465 @@
+//! The one loop in which sockets, time and the program's wishes meet the endpoint.
+//!
+//! Plain code over (commands, paths, timer): it owns the [`Endpoint`], runs its events one after
+//! another, and knows no user task. It runs on a thread of its own, or inline on the caller's
+//! runtime. Invariant: whatever happened is handed to the endpoint before anything is sent, so that
+//! one packet carries all that was waiting.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use egtp_proto::codes::Table;
+use egtp_proto::time::{Instant, Now};
+use egtp_proto::wire::Lane;
+use egtp_proto::{
+    Endpoint, Event, EventCode, IdentityId, Lost, Outcome, PathId, QueryEvent, Sink, Source,
+    Strategy, Submission,
+};
+use tokio::time::Sleep;
+use tracing::{debug, info, warn};
+
+use crate::clock::Clock;
+use crate::command::{Command, Commands, Start, Status};
+use crate::path::{Closed, Hint, Path, PathEvent};
+use crate::reach::{Reach, Step};
+use crate::request::Slot;
+use crate::serve::{OpenQueries, Query, Routes, To, Withdrawn};
+
+/// How long goodbyes may take.
+const CLOSING_TIME: Duration = Duration::from_secs(3);
+/// A handler on the driver that takes longer holds up everybody.
+const SLOW_HANDLER: Duration = Duration::from_millis(1);
+/// Rounds before other tasks of the same runtime get their turn.
+const ROUNDS: usize = 32;
+
+/// The loop, as a future that ends when the node has closed.
+pub(crate) struct Driver {
+    endpoint: Endpoint,
+    clock: Arc<dyn Clock>,
+    commands: Commands,
+    routes: Routes,
+    paths: Vec<Box<dyn Path>>,
+    reach: Reach,
+    connections: HashMap<PathId, Connection>,
+    running: Table<Running>,
+    queries: OpenQueries,
+    sleep: Pin<Box<Sleep>>,
+    taken: Vec<Command>,
+    events: Vec<PathEvent>,
+    closing_since: Option<Duration>,
+}
+
+/// A connection as the driver knows it.
+#[derive(Debug)]
+struct Connection {
+    strategy: Strategy,
+}
+
+/// A request of ours under way.
+#[derive(Debug)]
+struct Running {
+    slot: Arc<Slot>,
+    code: Option<EventCode>,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        clock: Arc<dyn Clock>,
+        (commands, routes): (Commands, Routes),
+        paths: Vec<Box<dyn Path>>,
+        reach: Reach,
+    ) -> Self {
+        Self {
+            endpoint,
+            clock,
+            commands,
+            routes,
+            paths,
+            reach,
+            connections: HashMap::new(),
+            running: Table::new(1),
+            queries: OpenQueries::new(),
+            sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            taken: Vec::new(),
+            events: Vec::new(),
+            closing_since: None,
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now { boot: Instant::new(self.clock.boot()), wall: self.clock.wall() }
+    }
+
+    /// One round: everything that has happened, then everything there is to send. Returns whether
+    /// anything had happened.
+    fn round(&mut self, context: &mut Context<'_>) -> bool {
+        let now = self.now();
+        let mut busy = self.take_commands(now, context);
+        busy |= self.take_path_events(now, context);
+        busy |= self.take_lookups(now, context);
+        if self.endpoint.deadline().is_some_and(|deadline| deadline <= now.boot) {
+            self.endpoint.tick(now);
+            busy = true;
+        }
+        while let Some(event) = self.endpoint.next_event() {
+            self.happened(now, event);
+        }
+        let mut outlet = Outlet { paths: &mut self.paths };
+        self.endpoint.transmit(now, &mut outlet);
+        for path in &mut self.paths {
+            path.flush();
+        }
+        busy
+    }
+
+    fn take_commands(&mut self, now: Now, context: &Context<'_>) -> bool {
+        let mut taken = std::mem::take(&mut self.taken);
+        let busy = self.commands.poll(context, &mut taken);
+        for command in taken.drain(..) {
+            self.obey(now, command);
+        }
+        self.taken = taken;
+        busy
+    }
+
+    fn obey(&mut self, now: Now, command: Command) {
+        match command {
+            Command::Start(start) => self.start(now, *start),
+            Command::Cancel(slot) => {
+                let token = slot.token().and_then(|token| u32::try_from(token).ok());
+                if let Some(code) =
+                    token.and_then(|token| self.running.remove(token)).and_then(|one| one.code)
+                {
+                    self.endpoint.cancel(code);
+                }
+            }
+            Command::Reply(query, reply) => {
+                self.queries.remove(&query);
+                self.endpoint.reply(now, query, reply);
+            }
+            Command::Ignore(query) => {
+                self.queries.remove(&query);
+                self.endpoint.ignore(query);
+            }
+            Command::Learn(contact) => self.reach.learn(*contact),
+            Command::Status(answer) => {
+                let status = Status {
+                    sizes: self.endpoint.sizes(),
+                    counters: *self.endpoint.counters(),
+                    connections: self.connections.len(),
+                };
+                // Who asked may have gone.
+                let _ = answer.send(status);
+            }
+            Command::Close => self.begin_closing(),
+        }
+    }
+
+    fn start(&mut self, now: Now, start: Start) {
+        let Start { slot, to, class, message, identity, soft, hard, room } = start;
+        let identity = match identity {
+            None => Some(IdentityId::default()),
+            Some(key) => self.endpoint.identity_of(&key),
+        };
+        self.reach.hint(to.key, &to.hints);
+        let token = self.running.insert(Running { slot: Arc::clone(&slot), code: None });
+        let submitted = match identity {
+            Some(identity) => self.endpoint.submit(
+                now,
+                Submission {
+                    token: token.into(),
+                    identity,
+                    to: to.key,
+                    class,
+                    kind: message.kind,
+                    body: message.body,
+                    room,
+                    soft,
+                    hard,
+                },
+            ),
+            None => Err(egtp_proto::NotSent::NoIdentity),
+        };
+        match submitted {
+            Ok((code, id)) => {
+                slot.numbered(id, token.into());
+                if let Some(running) = self.running.get_mut(token) {
+                    running.code = Some(code);
+                }
+            }
+            Err(why) => {
+                self.running.remove(token);
+                slot.finish(Outcome::NotSent(why), None);
+            }
+        }
+    }
+
+    fn take_path_events(&mut self, now: Now, context: &mut Context<'_>) -> bool {
+        let mut events = std::mem::take(&mut self.events);
+        for index in 0..self.paths.len() {
+            if let Some(path) = self.paths.get_mut(index) {
+                // Pending and Ready alike: what was appended is what happened.
+                let _ = path.poll(context, &mut events);
+            }
+        }
+        let busy = !events.is_empty();
+        for event in events.drain(..) {
+            self.path_event(now, event);
+        }
+        self.events = events;
+        busy
+    }
+
+    fn path_event(&mut self, now: Now, event: PathEvent) {
+        match event {
+            PathEvent::Opened { dial, path, strategy } => match self.reach.opened(dial) {
+                Some((identity, peer)) => {
+                    debug!(peer = %peer.short(), %strategy, "connected");
+                    self.connections.insert(path, Connection { strategy });
+                    let (source, lane) = (Source::Verified, Lane::Direct);
+                    self.endpoint.path_up(now, path, identity, Some(peer), source, lane);
+                }
+                None => self.close_path(path),
+            },
+            PathEvent::DialFailed { dial, error } => {
+                debug!(%error, "could not connect");
+                let paths = &self.paths;
+                let steps = self.reach.failed(dial, |to| paths.iter().any(|one| one.reaches(to)));
+                self.take_steps(now, steps);
+            }
+            PathEvent::Accepted { path, identity, from } => {
+                let Some(identity) = self.endpoint.identity_of(&identity) else {
+                    return self.close_path(path);
+                };
+                self.connections.insert(path, Connection { strategy: from });
+                let (source, lane) = (Source::Verified, Lane::Direct);
+                self.endpoint.path_up(now, path, identity, None, source, lane);
+            }
+            PathEvent::Received { path, packet } => self.endpoint.receive(now, path, packet),
+            PathEvent::Writable { path } => self.endpoint.writable(path),
+            PathEvent::Closed { path, why } => {
+                self.connections.remove(&path);
+                let lost = match why {
+                    Closed::Idle | Closed::ByUs => Lost::Closed,
+                    _ => Lost::Broken,
+                };
+                debug!(?why, "connection closed");
+                self.endpoint.path_down(now, path, lost);
+            }
+        }
+    }
+
+    fn take_lookups(&mut self, now: Now, context: &mut Context<'_>) -> bool {
+        let mut busy = false;
+        loop {
+            let paths = &self.paths;
+            let reaches = |to: &Strategy| paths.iter().any(|one| one.reaches(to));
+            let Some(steps) = self.reach.poll(context, reaches) else { return busy };
+            self.take_steps(now, steps);
+            busy = true;
+        }
+    }
+
+    fn take_steps(&mut self, now: Now, steps: Vec<Step>) {
+        for step in steps {
+            match step {
+                Step::Dial(dial, peer, strategy) => {
+                    if let Some(path) = self.paths.iter_mut().find(|one| one.reaches(&strategy)) {
+                        path.dial(dial, peer, &strategy);
+                    }
+                }
+                Step::Failed(identity, peer, why) => {
+                    info!(peer = %peer.short(), %why, "no connection");
+                    self.endpoint.connect_failed(now, identity, &peer, why);
+                }
+            }
+        }
+    }
+
+    fn happened(&mut self, now: Now, event: Event) {
+        match event {
+            Event::Connect { identity, peer } => {
+                let paths = &self.paths;
+                let reaches = |to: &Strategy| paths.iter().any(|one| one.reaches(to));
+                let steps = self.reach.search(identity, peer, reaches);
+                self.take_steps(now, steps);
+            }
+            Event::Authenticated { path, .. } => {
+                if let Some(one) = owner(&mut self.paths, path) {
+                    one.accept_peer(path);
+                }
+            }
+            Event::Outcome { token, outcome } => self.finish(token, outcome),
+            Event::Soft { token } => self.with_slot(token, Slot::slow),
+            Event::Taken { token } => self.with_slot(token, Slot::taken),
+            Event::Query(query) => self.dispatch(now, query),
+            Event::QueryClosed { query } => {
+                if let Some(withdrawn) = self.queries.remove(&query) {
+                    withdrawn.set();
+                }
+            }
+            Event::Message(message) => {
+                debug!(from = %message.from.short(), kind = %message.kind, "message taken");
+            }
+            Event::Session { peer, .. } => info!(peer = %peer.short(), "session confirmed"),
+            _ => {}
+        }
+    }
+
+    fn dispatch(&mut self, now: Now, event: QueryEvent) {
+        let message = &event.message;
+        match self.routes.find(&message.kind, &message.from) {
+            Err(why) => self.endpoint.reply(now, event.query, Err(why)),
+            Ok(To::Sync(handler)) => {
+                let started = self.clock.boot();
+                let reply = handler(&event);
+                let took = self.clock.boot().saturating_sub(started);
+                if took > SLOW_HANDLER {
+                    warn!(kind = %message.kind, ?took, "a handler on the driver is slow");
+                }
+                self.endpoint.reply(now, event.query, reply);
+            }
+            Ok(To::Queue(queue)) => {
+                let withdrawn = Arc::new(Withdrawn::default());
+                self.queries.insert(event.query, Arc::clone(&withdrawn));
+                queue.push(Query::new(event, self.commands.clone(), withdrawn));
+            }
+        }
+    }
+
+    fn finish(&mut self, token: u64, outcome: Outcome) {
+        let running = u32::try_from(token).ok().and_then(|token| self.running.remove(token));
+        let Some(running) = running else { return };
+        let path = match &outcome {
+            Outcome::Reply { path, .. } | Outcome::Accepted { path, .. } => *path,
+            _ => None,
+        };
+        let connection = path.and_then(|path| self.connections.get(&path));
+        running.slot.finish(outcome, connection.map(|one| one.strategy.clone()));
+    }
+
+    fn with_slot(&self, token: u64, note: impl Fn(&Slot)) {
+        let token = u32::try_from(token).ok();
+        if let Some(running) = token.and_then(|token| self.running.get(token)) {
+            note(&running.slot);
+        }
+    }
+
+    fn close_path(&mut self, path: PathId) {
+        if let Some(one) = owner(&mut self.paths, path) {
+            one.close(path);
+        }
+    }
+
+    fn begin_closing(&mut self) {
+        if self.closing_since.is_none() {
+            self.closing_since = Some(self.clock.boot());
+            self.endpoint.close();
+        }
+    }
+
+    /// Whether the goodbyes are said: then every connection is told to close, and nothing is left.
+    fn has_closed(&mut self) -> bool {
+        let Some(since) = self.closing_since else { return false };
+        let open: Vec<PathId> = self.connections.keys().copied().collect();
+        for path in &open {
+            self.close_path(*path);
+        }
+        open.is_empty() || self.clock.boot().saturating_sub(since) > CLOSING_TIME
+    }
+
+    /// Sleeps until the endpoint's next deadline, or nearly for ever.
+    fn set_alarm(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let boot = self.clock.boot();
+        let deadline = self.endpoint.deadline().map(Instant::since_start);
+        let mut wait = deadline.map_or(IDLE, |deadline| deadline.saturating_sub(boot));
+        if self.closing_since.is_some() {
+            wait = wait.min(Duration::from_millis(100));
+        }
+        for path in self.connections.keys() {
+            let hint = if self.endpoint.awaits(*path) { Hint::ExpectReply } else { Hint::Nothing };
+            if let Some(one) = owner(&mut self.paths, *path) {
+                one.hint(*path, hint);
+            }
+        }
+        self.sleep.as_mut().reset(tokio::time::Instant::now() + wait);
+        self.sleep.as_mut().poll(context)
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..ROUNDS {
+            if self.round(context) {
+                continue;
+            }
+            if self.has_closed() {
+                return Poll::Ready(());
+            }
+            if self.set_alarm(context).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Drop for Driver {
+    /// Whatever still waits for this node learns that it is closing.
+    fn drop(&mut self) {
+        for command in self.commands.close() {
+            if let Command::Start(start) = command {
+                start.slot.finish(Outcome::Closing, None);
+            }
+        }
+        for (_, running) in self.running.iter() {
+            running.slot.finish(Outcome::Closing, None);
+        }
+        for withdrawn in self.queries.values() {
+            withdrawn.set();
+        }
+        self.routes.close();
+    }
+}
+
+/// How long the driver sleeps when nothing at all is to come.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// The paths as the endpoint sees them.
+struct Outlet<'a> {
+    paths: &'a mut [Box<dyn Path>],
+}
+
+impl Sink for Outlet<'_> {
+    fn room(&self, path: PathId) -> usize {
+        self.paths.iter().map(|one| one.room(path)).max().unwrap_or(0)
+    }
+
+    fn send(&mut self, path: PathId, packet: Vec<u8>) {
+        if let Some(one) = owner(self.paths, path)
+            && let Err(why) = one.send(path, Bytes::from(packet))
+        {
+            // The endpoint sends again what is not answered; nothing is lost by this.
+            debug!(%why, "packet not taken by the connection");
+        }
+    }
+}
+
+/// The path that has a connection. Ids of different paths do not meet: each path counts from a
+/// start of its own.
+fn owner(paths: &mut [Box<dyn Path>], path: PathId) -> Option<&mut Box<dyn Path>> {
+    let index = usize::try_from(path.0 >> PATH_SHIFT).ok()?;
+    if paths.len() == 1 { paths.first_mut() } else { paths.get_mut(index) }
+}
+
+/// Connection ids of the path with number n start at n times two to this power.
+pub(crate) const PATH_SHIFT: u32 = 48;

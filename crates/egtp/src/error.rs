@@ -1,0 +1,99 @@
+//! What can go wrong, by what the caller can do about it.
+
+use std::io;
+use std::time::Duration;
+
+pub use egtp_proto::{NotSent, RefusedWhy as Refusal, Taken};
+
+use crate::keyfile::KeyFileError;
+
+/// Why a request or a send has no good end. Each request ends once, with a reply or one of these.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// Nothing left this machine. Safe to try elsewhere, or again, at once.
+    #[error("not sent: {0}")]
+    NotSent(#[source] NotSent),
+    /// The hard timeout passed. `taken` tells whether the peer is known to have taken the message;
+    /// unless it is `No`, repeating the request could have its effect twice.
+    #[error("no reply within {after:?} (taken by the peer: {})", taken_text(*taken))]
+    TimedOut {
+        /// The hard timeout.
+        after: Duration,
+        /// Whether the peer has taken it.
+        taken: Taken,
+    },
+    /// The peer answered that it will not serve this. Repeating it gives the same answer, except
+    /// for `Busy`.
+    #[error("refused by the peer: {}", refusal_text(*.0))]
+    Refused(Refusal),
+    /// The receiver lost its memory in between; it may have acted. Ask the application before
+    /// repeating.
+    #[error("outcome unknown: the peer lost its memory after {attempts} transmissions")]
+    Unknown {
+        /// How often the request was sent.
+        attempts: u32,
+    },
+    /// This node is closing.
+    #[error("this node is closing")]
+    Closing,
+}
+
+/// Why a node did not start. Nothing was left half done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The key file cannot be used. It was not changed.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
+    /// An address to listen at cannot be had.
+    #[error("cannot listen at {addresses}: {source}; choose another address or port")]
+    Listen {
+        /// The addresses.
+        addresses: String,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The operating system gives no randomness.
+    #[error("the operating system gives no random bytes")]
+    Randomness,
+    /// The driver's thread could not be started.
+    #[error("cannot start the driver: {0}")]
+    Driver(#[source] io::Error),
+    /// The cryptographic library refused a key.
+    #[error("the cryptographic library refused a key")]
+    Cryptography,
+}
+
+/// Why a node does not serve.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// Somebody else serves this kind already. Use one router for all.
+    #[error("this kind is served already")]
+    KindTaken,
+    /// The node is closing.
+    #[error("this node is closing")]
+    Closing,
+}
+
+/// A word for whether a message was taken.
+pub const fn taken_text(taken: Taken) -> &'static str {
+    match taken {
+        Taken::Yes => "yes",
+        Taken::No => "no",
+        Taken::Unknown => "unknown",
+    }
+}
+
+/// A sentence for why a request was refused.
+pub fn refusal_text(refusal: Refusal) -> String {
+    match refusal {
+        Refusal::Failed => "its handler failed".into(),
+        Refusal::UnknownKind => "it does not serve this kind".into(),
+        Refusal::NotAllowed => "this identity may not ask it".into(),
+        Refusal::Busy { .. } => "it is busy; try again later".into(),
+        Refusal::TooLarge => "the message or its reply is larger than it takes".into(),
+        other => format!("reason {}", other.status()),
+    }
+}

@@ -1,0 +1,139 @@
+//! A running node, as the program holds it.
+
+use std::sync::Arc;
+
+use egtp_proto::{Contact, Kind, MessageClass, PublicKey, Strategy, Ticket};
+use tokio::sync::oneshot;
+
+use crate::builder::Builder;
+use crate::command::{Command, Commands, Status};
+use crate::error::{RequestError, ServeError};
+use crate::message::{Message, Receipt, Recipient};
+use crate::request::Request;
+use crate::serve::{Queries, Router, Routes};
+
+/// A running peer. Clones are the same node; when the last one goes, it shuts down.
+#[derive(Clone, Debug)]
+pub struct Node(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    keys: Vec<PublicKey>,
+    listening: Vec<Strategy>,
+    commands: Commands,
+    routes: Routes,
+}
+
+impl Node {
+    /// Begins to set up a node.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn new(
+        keys: Vec<PublicKey>,
+        listening: Vec<Strategy>,
+        commands: Commands,
+        routes: Routes,
+    ) -> Self {
+        Self(Arc::new(Inner { keys, listening, commands, routes }))
+    }
+
+    /// Our public key: our name, and all that anybody needs in order to address us.
+    pub fn key(&self) -> PublicKey {
+        // A node without an identity is never built.
+        self.0.keys.first().copied().unwrap_or_else(|| unreachable!("a node has an identity"))
+    }
+
+    /// All identities of this node, the first being [`Node::key`].
+    pub fn keys(&self) -> &[PublicKey] {
+        &self.0.keys
+    }
+
+    /// Where this node accepts connections, as bound: a wildcard address stays one.
+    pub fn listening(&self) -> &[Strategy] {
+        &self.0.listening
+    }
+
+    /// Key and listening addresses in one line for somebody to connect with. Wildcard addresses are
+    /// left out: they lead nowhere from elsewhere.
+    pub fn ticket(&self) -> Ticket {
+        let strategies = self.0.listening.iter().filter(|strategy| !is_wildcard(strategy));
+        Ticket {
+            key: self.key(),
+            strategies: strategies.take(Ticket::STRATEGIES_MAX).cloned().collect(),
+        }
+    }
+
+    /// Asks a peer for one reply. Nothing happens until it is awaited or started.
+    pub fn request(&self, to: impl Into<Recipient>, message: Message) -> Request {
+        Request::new(self.0.commands.clone(), to.into(), message)
+    }
+
+    /// Tells a peer something. Resolves when the receiver has taken it.
+    ///
+    /// # Errors
+    /// As for a request; `Refused` does not occur except for size and load.
+    pub async fn send(
+        &self,
+        to: impl Into<Recipient>,
+        message: Message,
+    ) -> Result<Receipt, RequestError> {
+        let reply = self.request(to, message).start_as(MessageClass::Send).await?;
+        Ok(Receipt { took: reply.took, attempts: reply.attempts })
+    }
+
+    /// Answers queries until the node closes. Handlers run as tasks of the calling runtime.
+    ///
+    /// # Errors
+    /// [`ServeError::KindTaken`] at once if a kind is served already, [`ServeError::Closing`] when
+    /// the node has closed.
+    pub async fn serve(&self, router: Router) -> Result<(), ServeError> {
+        let routes = self.0.routes.clone();
+        router.run(&routes).await
+    }
+
+    /// The queries of one kind, to be pulled.
+    ///
+    /// # Errors
+    /// [`ServeError`] if the kind is served already or the node is closing.
+    pub fn queries(&self, kind: Kind) -> Result<Queries, ServeError> {
+        self.0.routes.pull(kind)
+    }
+
+    /// Remembers how a peer can be reached, unless a newer contact is known.
+    pub fn learn(&self, contact: Contact) {
+        // Without a driver there is nothing to remember it for.
+        let _ = self.0.commands.push(Command::Learn(Box::new(contact)));
+    }
+
+    /// What the node holds and has counted. `None` if it has closed.
+    pub async fn status(&self) -> Option<Status> {
+        let (answer, status) = oneshot::channel();
+        self.0.commands.push(Command::Status(answer)).ok()?;
+        status.await.ok()
+    }
+
+    /// Tells peers goodbye and stops: everything open ends as `Closing`. Returns when it has stopped,
+    /// within a few seconds.
+    pub async fn close(self) {
+        if self.0.commands.push(Command::Close).is_err() {
+            return;
+        }
+        // The driver answers nothing more once it has gone.
+        while self.status().await.is_some() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let _ = self.commands.push(Command::Close);
+    }
+}
+
+fn is_wildcard(strategy: &Strategy) -> bool {
+    let address = strategy.host_port().and_then(egtp_proto::HostPort::socket_addr);
+    address.is_some_and(|address| address.ip().is_unspecified())
+}

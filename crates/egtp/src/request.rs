@@ -1,0 +1,276 @@
+//! Asking: a request before it starts, while it is under way, and its progress.
+//!
+//! Knows nothing of packets. Invariant: every started request gets exactly one outcome, and dropping
+//! a [`Pending`] frees everything that was kept for it.
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use egtp_proto::{MessageClass, MessageId, Outcome, PublicKey, Strategy};
+
+use crate::command::{Command, Commands, Start};
+use crate::error::RequestError;
+use crate::message::{Message, Recipient, Reply};
+
+/// A request that has not started. Does nothing until it is awaited or started.
+#[must_use = "a request does nothing until awaited or started"]
+#[derive(Debug)]
+pub struct Request {
+    commands: Commands,
+    to: Recipient,
+    message: Message,
+    identity: Option<PublicKey>,
+    soft: Option<Duration>,
+    hard: Duration,
+    room: Option<usize>,
+}
+
+impl Request {
+    pub(crate) const fn new(commands: Commands, to: Recipient, message: Message) -> Self {
+        let hard = Duration::from_secs(60);
+        Self { commands, to, message, identity: None, soft: None, hard, room: None }
+    }
+
+    /// After this long, [`Pending::before_slow`] returns and [`Progress::Slow`] is reported, once.
+    /// Nothing else happens: the reply stays welcome. Default: never.
+    pub const fn soft_timeout(mut self, after: Duration) -> Self {
+        self.soft = Some(after);
+        self
+    }
+
+    /// After this long the request is over and its memory is freed. Always finite; default 60 s.
+    pub const fn hard_timeout(mut self, after: Duration) -> Self {
+        self.hard = after;
+        self
+    }
+
+    /// The largest reply that is welcome, in bytes. Default: what the node's limits say.
+    pub const fn reply_room(mut self, bytes: usize) -> Self {
+        self.room = Some(bytes);
+        self
+    }
+
+    /// Asks as another of the node's identities (see `Builder::also`).
+    pub const fn from_identity(mut self, key: PublicKey) -> Self {
+        self.identity = Some(key);
+        self
+    }
+
+    /// Starts it.
+    pub fn start(self) -> Pending {
+        self.start_as(MessageClass::Request)
+    }
+
+    pub(crate) fn start_as(self, class: MessageClass) -> Pending {
+        let slot = Arc::new(Slot::default());
+        let start = Start {
+            slot: Arc::clone(&slot),
+            to: self.to,
+            class,
+            message: self.message,
+            identity: self.identity,
+            soft: self.soft,
+            hard: self.hard,
+            room: self.room,
+        };
+        let pending = Pending {
+            commands: self.commands,
+            slot,
+            started: Instant::now(),
+            hard: self.hard,
+            is_over: false,
+        };
+        if pending.commands.push(Command::Start(Box::new(start))).is_err() {
+            pending.slot.finish(Outcome::Closing, None);
+        }
+        pending
+    }
+}
+
+impl IntoFuture for Request {
+    type Output = Result<Reply, RequestError>;
+    type IntoFuture = Pending;
+
+    fn into_future(self) -> Pending {
+        self.start()
+    }
+}
+
+/// Something that happened to a request under way.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Progress {
+    /// The peer has taken it and works on it.
+    Taken,
+    /// The soft timeout passed. A good moment to ask somebody else as well.
+    Slow,
+    /// The reply.
+    Replied(Reply),
+}
+
+/// A request under way. Dropping it forgets the request.
+#[derive(Debug)]
+pub struct Pending {
+    commands: Commands,
+    slot: Arc<Slot>,
+    started: Instant,
+    hard: Duration,
+    is_over: bool,
+}
+
+impl Pending {
+    /// The id of the message, once the node has numbered it.
+    pub fn id(&self) -> Option<MessageId> {
+        self.slot.lock().id
+    }
+
+    /// Whether the soft timeout has passed.
+    pub fn is_slow(&self) -> bool {
+        self.slot.lock().slow != Note::NotYet
+    }
+
+    /// The reply, or `None` when the soft timeout passes first. Cancel safe; ask again for the reply.
+    ///
+    /// # Errors
+    /// The outcome, if it is no reply.
+    pub async fn before_slow(&mut self) -> Result<Option<Reply>, RequestError> {
+        loop {
+            match self.progress().await? {
+                Progress::Taken => {}
+                Progress::Slow => return Ok(None),
+                Progress::Replied(reply) => return Ok(Some(reply)),
+            }
+        }
+    }
+
+    /// Each step as it happens, for programs that show them. Cancel safe. After the reply there is
+    /// nothing more.
+    ///
+    /// # Errors
+    /// The outcome, if it is no reply.
+    pub async fn progress(&mut self) -> Result<Progress, RequestError> {
+        std::future::poll_fn(|context| self.poll_progress(context)).await
+    }
+
+    fn poll_progress(&mut self, context: &Context<'_>) -> Poll<Result<Progress, RequestError>> {
+        let mut state = self.slot.lock();
+        if state.taken == Note::New {
+            state.taken = Note::Told;
+            return Poll::Ready(Ok(Progress::Taken));
+        }
+        if state.slow == Note::New {
+            state.slow = Note::Told;
+            return Poll::Ready(Ok(Progress::Slow));
+        }
+        drop(state);
+        self.poll_outcome(context).map(|outcome| outcome.map(Progress::Replied))
+    }
+
+    fn poll_outcome(&mut self, context: &Context<'_>) -> Poll<Result<Reply, RequestError>> {
+        let mut state = self.slot.lock();
+        let Some((outcome, via)) = state.outcome.clone() else {
+            state.waker = Some(context.waker().clone());
+            return Poll::Pending;
+        };
+        drop(state);
+        self.is_over = true;
+        let took = self.started.elapsed();
+        Poll::Ready(match outcome {
+            Outcome::Reply { body, attempts, .. } => Ok(Reply { body, took, via, attempts }),
+            Outcome::Accepted { attempts, .. } => {
+                Ok(Reply { body: Bytes::new(), took, via, attempts })
+            }
+            Outcome::Refused(why) => Err(RequestError::Refused(why)),
+            Outcome::NotSent(why) => Err(RequestError::NotSent(why)),
+            Outcome::TimedOut { taken } => Err(RequestError::TimedOut { after: self.hard, taken }),
+            Outcome::Unknown { attempts } => Err(RequestError::Unknown { attempts }),
+            Outcome::Closing => Err(RequestError::Closing),
+        })
+    }
+}
+
+impl Future for Pending {
+    type Output = Result<Reply, RequestError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_outcome(context)
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if !self.is_over && self.slot.lock().outcome.is_none() {
+            // Without a driver there is nothing to forget.
+            let _ = self.commands.push(Command::Cancel(Arc::clone(&self.slot)));
+        }
+    }
+}
+
+/// Where the driver leaves what happens to a request.
+#[derive(Debug, Default)]
+pub(crate) struct Slot(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    id: Option<MessageId>,
+    /// The driver's name for it.
+    token: Option<u64>,
+    taken: Note,
+    slow: Note,
+    outcome: Option<(Outcome, Option<Strategy>)>,
+    waker: Option<Waker>,
+}
+
+/// Something that is reported once.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Note {
+    #[default]
+    NotYet,
+    New,
+    Told,
+}
+
+impl Slot {
+    pub(crate) fn numbered(&self, id: MessageId, token: u64) {
+        let mut state = self.lock();
+        state.id = Some(id);
+        state.token = Some(token);
+    }
+
+    pub(crate) fn token(&self) -> Option<u64> {
+        self.lock().token
+    }
+
+    pub(crate) fn taken(&self) {
+        self.note(|state| state.taken = Note::New);
+    }
+
+    pub(crate) fn slow(&self) {
+        self.note(|state| state.slow = Note::New);
+    }
+
+    /// The outcome. A second one would be a mistake and is ignored.
+    pub(crate) fn finish(&self, outcome: Outcome, via: Option<Strategy>) {
+        self.note(|state| {
+            state.outcome.get_or_insert((outcome, via));
+        });
+    }
+
+    fn note(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        change(&mut state);
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,42 @@
+//! Any bytes as a live card: an accepted card is within its bound and encodes to the same bytes,
+//! and a refused one leaves the reader where it was.
+//
+// Reaches: LiveCard::decode.
+
+use egtp_proto::wire::Reader;
+use egtp_proto::{LiveCard, PrekeyCard, StoreCard, StoreKind};
+
+use super::{Seed, between};
+
+/// See the head of this file.
+pub fn run(data: &[u8]) {
+    let before = Reader::new(data);
+    let mut after = before.clone();
+    match LiveCard::decode(&mut after) {
+        Ok(card) => {
+            let mut again = Vec::new();
+            card.encode(&mut again);
+            assert!(again.len() <= LiveCard::BYTES_MAX);
+            assert_eq!(again, between(&before, &after), "one spelling only");
+        }
+        Err(_) => assert_eq!(after.remaining(), data.len(), "a refusal takes nothing"),
+    }
+}
+
+/// One card of each shape.
+pub fn seeds() -> Vec<Seed> {
+    let prekey = Some(PrekeyCard { id: 1, key: [2; 32], lifetime: 7_200 });
+    let ram = StoreCard { kind: StoreKind::Ram, id: 3, generation: 4, age: 5 };
+    let durable = StoreCard { kind: StoreKind::Durable, id: 6, generation: 7, age: u16::MAX };
+    [
+        ("caller", None, vec![ram]),
+        ("durable", prekey, vec![durable]),
+        ("full", prekey, vec![ram, durable]),
+    ]
+    .map(|(name, prekey, stores)| {
+        let mut bytes = Vec::new();
+        LiveCard { prekey, stores }.encode(&mut bytes);
+        (name, bytes)
+    })
+    .into()
+}
