@@ -115,7 +115,7 @@ impl Driver {
         for path in &mut self.paths {
             path.flush();
         }
-        busy
+        busy || self.endpoint.has_events()
     }
 
     fn take_commands(&mut self, now: Now, context: &Context<'_>) -> bool {

@@ -5,7 +5,8 @@
 //! 1. it calls a method for each thing that happened ([`Endpoint::receive`], [`Endpoint::submit`], ...),
 //! 2. takes all of [`Endpoint::next_event`],
 //! 3. calls [`Endpoint::transmit`], which packs what is waiting into as few packets as possible,
-//! 4. calls [`Endpoint::tick`] when [`Endpoint::deadline`] has come.
+//! 4. starts over while [`Endpoint::has_events`],
+//! 5. calls [`Endpoint::tick`] when [`Endpoint::deadline`] has come.
 //!
 //! Nothing is lost if a step is late. Files: `submit` (messages of ours), `receive` (packets),
 //! `attempt` and `greet` (handshakes, from either side), `frames` (what records say), `flush` and
@@ -222,6 +223,11 @@ impl Endpoint {
     /// The next thing that happened; take all before [`Endpoint::transmit`].
     pub fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// Whether [`Endpoint::next_event`] has something: [`Endpoint::transmit`] may ask for a path.
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
     }
 
     /// When [`Endpoint::tick`] is to be called, if nothing happens before.

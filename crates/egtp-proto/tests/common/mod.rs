@@ -351,7 +351,7 @@ impl World {
         let now = self.at(machine);
         let mut sink = Outbound { sent: Vec::new(), room: self.room };
         self.machines[machine].endpoint.transmit(now, &mut sink);
-        let busy = !sink.sent.is_empty();
+        let busy = !sink.sent.is_empty() || self.machines[machine].endpoint.has_events();
         for (path, packet) in sink.sent {
             let Some(&(to, there)) = self.links.get(&(machine, path)) else { continue };
             let at = self.now.after(self.delay);
