@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use super::peer::Trust;
 use super::{Endpoint, Slot};
+use crate::crypto::Role;
 use crate::exchange::backoff::doubled;
 use crate::exchange::outgoing::State;
 use crate::exchange::resend::Item;
-use crate::limits::{ACK_DELAY, PACKET_BYTES_MAX, RECORD_FRAMES_MAX};
+use crate::limits::{ACK_DELAY, PACKET_BYTES_MAX, RECORD_FRAMES_MAX, SESSION_USED};
 use crate::output::{Event, PathId, Sink};
 use crate::session::choice;
 use crate::time::Now;
@@ -48,6 +49,9 @@ impl Endpoint {
         }
         let Some(path) = peer.path else { return self.want_path(now, code) };
         let session = self.session_to_send_on(now, code);
+        if session.is_some_and(|session| self.is_worn(now, session)) {
+            self.shake(now, code, path, sink);
+        }
         let Some(peer) = self.peers.get_mut(code) else { return };
         match (peer.trust, session) {
             (Trust::Good, Some(session)) => self.send_records(now, code, session, path, sink),
@@ -75,6 +79,17 @@ impl Endpoint {
         if let Some(packet) = self.begin(now, code, 0) {
             self.send(path, packet, sink);
         }
+    }
+
+    /// Whether a session has been in use so long that a new one should take its place. The side that
+    /// opened it goes first, so that both do not renew it at once.
+    fn is_worn(&self, now: Now, session: u32) -> bool {
+        let Some(Slot::Live(session)) = self.sessions.get(session) else { return false };
+        let turn = match session.role {
+            Role::Initiator => SESSION_USED,
+            Role::Responder => SESSION_USED + RENEWAL_LEFT_TO_INITIATOR,
+        };
+        now.boot.since(session.made) >= turn
     }
 
     /// Whether a session that the peer opened waits for its first record, and has not for long.
@@ -271,3 +286,5 @@ pub(super) fn reconnect_delay(failures: u32, random: u64) -> Duration {
 const PEERS_PER_PATH: usize = 4;
 /// How long the first record of a session that the peer opened is awaited before we open one.
 const CONFIRMATION_AWAITED: Duration = Duration::from_secs(2);
+/// How long the responder of a worn session waits for the initiator to renew it.
+const RENEWAL_LEFT_TO_INITIATOR: Duration = Duration::from_secs(60);
