@@ -46,17 +46,14 @@ impl<T> Table<T> {
         let code = self.next;
         self.next = following(code);
         let entry = Some((code, entry));
-        let slot = match self.free.pop() {
-            Some(Reverse(slot)) => {
-                if let Some(place) = self.slots.get_mut(slot) {
-                    *place = entry;
-                }
-                slot
+        let slot = if let Some(Reverse(slot)) = self.free.pop() {
+            if let Some(place) = self.slots.get_mut(slot) {
+                *place = entry;
             }
-            None => {
-                self.slots.push(entry);
-                self.slots.len() - 1
-            }
+            slot
+        } else {
+            self.slots.push(entry);
+            self.slots.len() - 1
         };
         self.by_code.insert(code, slot);
         code

@@ -50,6 +50,10 @@ pub const RETRIES_PER_ATTEMPT: u8 = 3;
 /// Ranges of serials that an acknowledgement lists (*wire*); what does not fit is listed later.
 pub const RANGES_MAX: usize = 32;
 
+/// Refusals, foreign dialogs and partial reports that wait for a record, of each sort and for each
+/// peer; more are dropped, and caused again by the sender's own repetition.
+pub const REFUSALS_MAX: usize = 256;
+
 /// How long a first flight is repeated as the same packet before another is made (*wire*).
 pub const FIRST_FLIGHT: Duration = Duration::from_secs(8);
 
@@ -63,25 +67,25 @@ pub const ANSWER_DELAY: Duration = Duration::from_millis(5);
 pub const ACK_DELAY: Duration = Duration::from_millis(25);
 
 /// How long an unconfirmed session is kept.
-pub const PROVISIONAL_KEPT: Duration = Duration::from_secs(60);
+pub const PROVISIONAL_KEPT: Duration = Duration::from_mins(1);
 
 /// A prekey is replaced after this long (*wire*: its lifetime is stated on the card).
-pub const PREKEY_REPLACED: Duration = Duration::from_secs(15 * 60);
+pub const PREKEY_REPLACED: Duration = Duration::from_mins(15);
 
 /// A prekey's secret and its duplicate filter are kept this long.
-pub const PREKEY_KEPT: Duration = Duration::from_secs(2 * 60 * 60);
+pub const PREKEY_KEPT: Duration = Duration::from_hours(2);
 
 /// An epoch's keys are left behind after this much use.
-pub const EPOCH_USED: Duration = Duration::from_secs(15 * 60);
+pub const EPOCH_USED: Duration = Duration::from_mins(15);
 
 /// Records after which an epoch is left behind (*wire*).
 pub const EPOCH_RECORDS: u64 = 1 << 23;
 
 /// How long the keys of a past epoch still open records that were slow on a direct path.
-pub const EPOCH_KEPT: Duration = Duration::from_secs(2 * 60);
+pub const EPOCH_KEPT: Duration = Duration::from_mins(2);
 
 /// A session in use this long is replaced by a new handshake.
-pub const SESSION_USED: Duration = Duration::from_secs(2 * 60 * 60);
+pub const SESSION_USED: Duration = Duration::from_hours(2);
 
 /// Two events on different sessions within this time count as crossed (*wire*).
 pub const CROSSED: Duration = Duration::from_secs(10);
@@ -152,8 +156,8 @@ impl Default for Limits {
             answers_max: 1024,
             unverified_per_second: 2_000,
             verified_per_second: 20_000,
-            idle_out: Duration::from_secs(60 * 60),
-            hard_timeout_max: Duration::from_secs(24 * 60 * 60),
+            idle_out: Duration::from_hours(1),
+            hard_timeout_max: Duration::from_hours(24),
         }
     }
 }

@@ -72,9 +72,8 @@ impl MessageId {
     }
 
     /// The first eight bytes, which a reply carries beside the event code.
-    pub const fn reference(&self) -> [u8; 8] {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
-        [a, b, c, d, e, f, g, h]
+    pub fn reference(&self) -> [u8; 8] {
+        self.0.first_chunk().copied().unwrap_or_default()
     }
 }
 

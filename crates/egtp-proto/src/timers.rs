@@ -143,7 +143,7 @@ impl<T: Copy> Timers<T> {
         let Some(tick) = self.node(index).map(|node| node.tick) else { return };
         // The highest digit (base 64) in which the deadline differs from the present.
         let tick = tick.min(self.tick | HORIZON);
-        let differing = 63 - ((tick ^ self.tick) | 63).leading_zeros();
+        let differing = ((tick ^ self.tick) | 63).ilog2();
         let level = usize::try_from(differing / 6).unwrap_or(0).min(LEVELS - 1);
         let slot = usize::try_from((tick >> (6 * level)) & 63).unwrap_or(0);
         let head = self.head(level, slot);

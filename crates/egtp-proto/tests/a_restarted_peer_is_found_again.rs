@@ -19,9 +19,8 @@ fn traffic_resumes_in_both_directions_after_one_side_lost_its_memory() {
         world.run(secs(20));
         world.restart(restarted, 1);
         let (forth, back) = (world.request(0, 1, b"forth"), world.request(1, 0, b"back"));
-        let done = |world: &World| {
-            world.reply_of(0, forth).is_some() && world.reply_of(1, back).is_some()
-        };
+        let done =
+            |world: &World| world.reply_of(0, forth).is_some() && world.reply_of(1, back).is_some();
         assert!(world.run_until(secs(10), done), "side {restarted} restarted");
     }
 }

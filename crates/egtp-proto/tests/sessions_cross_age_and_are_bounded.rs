@@ -19,9 +19,8 @@ fn crossing_handshakes_converge_every_time() {
         let forth = world.request(0, 1, b"forth");
         world.run(millis(round % 61));
         let back = world.request(1, 0, b"back");
-        let done = |world: &World| {
-            world.reply_of(0, forth).is_some() && world.reply_of(1, back).is_some()
-        };
+        let done =
+            |world: &World| world.reply_of(0, forth).is_some() && world.reply_of(1, back).is_some();
         assert!(world.run_until(secs(10), done), "round {round}");
         world.run(secs(1));
         let before = handshakes(&world);

@@ -432,7 +432,7 @@ impl Drop for Driver {
 }
 
 /// How long the driver sleeps when nothing at all is to come.
-const IDLE: Duration = Duration::from_secs(3600);
+const IDLE: Duration = Duration::from_hours(1);
 
 /// The paths as the endpoint sees them.
 struct Outlet<'a> {

@@ -89,8 +89,9 @@ impl Node {
     /// [`ServeError::KindTaken`] at once if a kind is served already, [`ServeError::Closing`] when
     /// the node has closed.
     pub async fn serve(&self, router: Router) -> Result<(), ServeError> {
-        let routes = self.0.routes.clone();
-        router.run(&routes).await
+        // The handle is not held while serving: the node closes when the last one goes.
+        let table = self.0.routes.clone();
+        router.run(&table).await
     }
 
     /// The queries of one kind, to be pulled.

@@ -31,7 +31,7 @@ pub struct Request {
 
 impl Request {
     pub(crate) const fn new(commands: Commands, to: Recipient, message: Message) -> Self {
-        let hard = Duration::from_secs(60);
+        let hard = Duration::from_mins(1);
         Self { commands, to, message, identity: None, soft: None, hard, room: None }
     }
 

@@ -8,6 +8,8 @@ mod aead;
 mod dh;
 mod hash;
 mod noise;
+#[cfg(test)]
+mod noise_vectors_tests;
 mod random;
 
 pub use aead::{AeadKey, Suite, TAG_BYTES};

@@ -124,6 +124,47 @@ impl Noise {
     }
 }
 
+#[cfg(test)]
+impl Noise {
+    /// A handshake of any pattern, for published vectors: `name` as Noise spells it, all else as in
+    /// [`Noise::new`], with one pre-shared key for each position.
+    pub(super) fn of_pattern(
+        name: &str,
+        role: Role,
+        suite: Suite,
+        (ours, ephemeral): (Option<&DhKey>, DhKey),
+        theirs: Option<&[u8; 32]>,
+        psks: &[(u8, [u8; 32])],
+        prologue: &[u8],
+    ) -> Result<Self, snow::Error> {
+        // Snow asks for a static key even where the pattern has none, and does not use it then.
+        let fixed = ours.unwrap_or(&ephemeral).clone();
+        let resolver =
+            Resolver { suite, next: RefCell::new([Some(ephemeral), Some(fixed)].into()) };
+        let mut builder = Builder::with_resolver(name.parse()?, Box::new(resolver));
+        builder = builder.prologue(prologue)?;
+        if ours.is_some() {
+            builder = builder.local_private_key(&[0; 32])?;
+        }
+        if let Some(theirs) = theirs {
+            builder = builder.remote_public_key(theirs)?;
+        }
+        for (position, psk) in psks {
+            builder = builder.psk(*position, psk)?;
+        }
+        match role {
+            Role::Initiator => builder.build_initiator(),
+            Role::Responder => builder.build_responder(),
+        }
+        .map(Self)
+    }
+
+    /// What snow makes of the handshake, for vectors that go on with transport messages.
+    pub(super) fn into_inner(self) -> HandshakeState {
+        self.0
+    }
+}
+
 impl std::fmt::Debug for Noise {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Noise")

@@ -286,7 +286,7 @@ impl Endpoint {
         peer.client = welcome.client;
         peer.suites = welcome.suites;
         // Whatever waits goes out at once; if nothing does, an empty record confirms the session.
-        peer.owes_record = true;
+        peer.owes.record = true;
         self.learn_card(now, code, welcome.card, Some(attempt.asked));
         self.admit_session(now, code, session);
         self.authenticated(now, code, session, path, true);
@@ -331,7 +331,7 @@ impl Endpoint {
         let wait = crate::exchange::backoff::doubled(
             std::time::Duration::from_secs(5),
             peer.handshakes_failed - 1,
-            std::time::Duration::from_secs(300),
+            std::time::Duration::from_mins(5),
             random,
         );
         peer.handshake_after = now.boot.after(wait);
@@ -350,7 +350,7 @@ impl Endpoint {
         asked: Option<Instant>,
     ) {
         let Some(peer) = self.peers.get_mut(code) else { return };
-        let ram = card.stores.iter().find(|store| store.kind == StoreKind::Ram).cloned();
+        let ram = card.stores.iter().find(|store| store.kind == StoreKind::Ram).copied();
         let known = peer.binding().map(|(store, _)| store);
         let changed = ram.as_ref().is_some_and(|ram| known.is_some_and(|store| store != ram.id));
         if changed {

@@ -115,7 +115,7 @@ impl Endpoint {
             && sink.room(path) >= RECORD_BYTES
         {
             let owed =
-                self.peers.get_mut(code).is_some_and(|peer| std::mem::take(&mut peer.owes_record));
+                self.peers.get_mut(code).is_some_and(|peer| std::mem::take(&mut peer.owes.record));
             let packed = self.pack_record(now, code, PREFIX_BYTES);
             // Everything left waits for credit, or is no longer wanted.
             if packed.bytes.len() == PREFIX_BYTES && !owed {
@@ -287,4 +287,4 @@ const PEERS_PER_PATH: usize = 4;
 /// How long the first record of a session that the peer opened is awaited before we open one.
 const CONFIRMATION_AWAITED: Duration = Duration::from_secs(2);
 /// How long the responder of a worn session waits for the initiator to renew it.
-const RENEWAL_LEFT_TO_INITIATOR: Duration = Duration::from_secs(60);
+const RENEWAL_LEFT_TO_INITIATOR: Duration = Duration::from_mins(1);

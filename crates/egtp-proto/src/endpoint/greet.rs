@@ -13,7 +13,7 @@ use super::{Budgets, Endpoint, KeptAnswer, Slot, Source};
 use crate::crypto::{DhKey, Role, Suite};
 use crate::limits::{ANSWER_DELAY, ANSWER_KEPT, HANDSHAKE_PAYLOAD_MAX, PROVISIONAL_PER_PEER};
 use crate::output::{Assurance, IdentityId, PathId};
-use crate::session::handshake::{Responder, Welcome};
+use crate::session::handshake::{FirstFlight, Responder, Welcome};
 use crate::session::live::Session;
 use crate::session::retry::{Advice, Cause, encode_advice, encode_cookie};
 use crate::time::Now;
@@ -139,7 +139,7 @@ impl Endpoint {
             ini.noise,
             fresh,
         );
-        let Ok((responder, remote, hello, frames)) = read else {
+        let Ok((responder, FirstFlight { remote, hello, frames })) = read else {
             self.counters.dropped.handshake += 1;
             return;
         };
@@ -173,11 +173,10 @@ impl Endpoint {
             self.sessions.remove(previous.session);
         }
         self.remember_path(code, path);
-        let [a, b, c, d, e, f, g, h, ..] = ini.ephemeral;
         let arrival = Arrival {
             peer: code,
             identity,
-            name: [a, b, c, d, e, f, g, h],
+            name: first_eight(&ini.ephemeral),
             assurance: Assurance::FirstFlight,
             flight: true,
         };
@@ -301,6 +300,5 @@ impl Endpoint {
 
 /// Names a transmission that is a handshake packet.
 pub(super) fn first_eight(bytes: &[u8; 32]) -> [u8; 8] {
-    let [a, b, c, d, e, f, g, h, ..] = *bytes;
-    [a, b, c, d, e, f, g, h]
+    bytes.first_chunk().copied().unwrap_or_default()
 }

@@ -9,9 +9,10 @@
 //! 5. calls [`Endpoint::tick`] when [`Endpoint::deadline`] has come.
 //!
 //! Nothing is lost if a step is late. Files: `submit` (messages of ours), `receive` (packets),
-//! `attempt` and `greet` (handshakes, from either side), `frames` (what records say), `flush` and
-//! `pack` (what records are made of), `timeouts`.
+//! `attempt` and `greet` (handshakes, from either side), `frames`, `taken` and `answered` (what records
+//! say), `flush` and `pack` (what records are made of), `timeouts`.
 
+mod answered;
 mod attempt;
 mod flush;
 mod frames;
@@ -20,6 +21,7 @@ mod pack;
 mod peer;
 mod receive;
 mod submit;
+mod taken;
 mod timeouts;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};

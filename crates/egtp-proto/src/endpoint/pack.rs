@@ -1,7 +1,7 @@
 //! What a record, first flight or answer is made of: as many waiting frames as fit.
 //!
 //! Replies come before acknowledgements (a reply says the same and more), small messages before parts
-//! of large ones, which get at least half of a record when they wait. Invariant: whatever is packed
+//! of large ones, which get at least half of a record when they wait. Invariant: whatever is filled
 //! is also planned to be sent again, until its receiver answers for it.
 
 use super::Endpoint;
@@ -66,22 +66,22 @@ impl Endpoint {
     }
 
     fn pack(&mut self, now: Now, code: u32, phase: Phase, bytes: Vec<u8>, max: usize) -> Packed {
-        let mut packed = Packed { bytes, ..Packed::default() };
-        let end = packed.bytes.len() + max;
+        let mut filled = Packed { bytes, ..Packed::default() };
+        let end = filled.bytes.len() + max;
         let identity = self.peers.get(code).map(|peer| peer.identity).unwrap_or_default();
         let card = self
             .peers
             .get(code)
-            .is_some_and(|peer| peer.card_news && phase == Phase::Record)
+            .is_some_and(|peer| peer.owes.card && phase == Phase::Record)
             .then(|| self.card(identity, &now))
             .flatten();
         let bytes_max = self.limits.query_bytes_per_peer;
         let Self { peers, outgoing, queries, identities, random, counters, closing, .. } = self;
-        let Some(peer) = peers.get_mut(code) else { return packed };
-        let Some(own) = identities.get(usize::from(identity.0)) else { return packed };
-        let mut packer = Packer { now, phase, end, peer, packed: &mut packed, random };
+        let Some(peer) = peers.get_mut(code) else { return filled };
+        let Some(own) = identities.get(usize::from(identity.0)) else { return filled };
+        let mut packer = Packer { now, phase, end, peer, filled: &mut filled, random };
         if let Some(card) = card {
-            packer.peer.card_news = false;
+            packer.peer.owes.card = false;
             packer.frame(&Frame::Card(card));
         }
         if phase == Phase::Record {
@@ -99,24 +99,24 @@ impl Endpoint {
             packer.parts(outgoing, queries);
             packer.closed();
         }
-        counters.transmissions += u64::try_from(packed.messages.len()).unwrap_or(0);
-        packed
+        counters.transmissions += u64::try_from(filled.messages.len()).unwrap_or(0);
+        filled
     }
 
-    /// What was packed has left under this name.
+    /// What was filled has left under this name.
     pub(super) fn note_sent(
         &mut self,
         now: Now,
         code: u32,
-        packed: &Packed,
+        filled: &Packed,
         name: TransmissionName,
     ) {
         let Some(peer) = self.peers.get_mut(code) else { return };
-        if packed.wants_answer {
+        if filled.wants_answer {
             peer.silent_since.get_or_insert(now.boot);
         }
         let present = peer.binding();
-        for event in &packed.messages {
+        for event in &filled.messages {
             if let Some(outgoing) = self.outgoing.get_mut(*event)
                 && let Some(binding) = outgoing.binding().or(present)
             {
@@ -131,13 +131,13 @@ struct Packer<'a> {
     phase: Phase,
     end: usize,
     peer: &'a mut Peer,
-    packed: &'a mut Packed,
+    filled: &'a mut Packed,
     random: &'a mut Random,
 }
 
 impl Packer<'_> {
     fn space(&self) -> usize {
-        self.end.saturating_sub(self.packed.bytes.len())
+        self.end.saturating_sub(self.filled.bytes.len())
     }
 
     fn fits(&self, body: usize) -> bool {
@@ -145,15 +145,11 @@ impl Packer<'_> {
     }
 
     fn frame(&mut self, frame: &Frame<'_>) {
-        frame.encode(&mut self.packed.bytes);
+        frame.encode(&mut self.filled.bytes);
     }
 
     /// Everything that is short and owed: questions, refusals, notes about what we do not know.
     fn small_frames(&mut self) {
-        if std::mem::take(&mut self.peer.ping) {
-            self.packed.wants_answer = true;
-            self.frame(&Frame::Ping);
-        }
         while let Some(bytes) = self.peer.challenges.pop() {
             self.frame(&Frame::PathResponse(bytes));
         }
@@ -214,7 +210,7 @@ impl Packer<'_> {
             && let Some(place) = self.peer.acks.pop()
         {
             if let Some(dialog) = inbox.dialog(place) {
-                let bytes = &mut self.packed.bytes;
+                let bytes = &mut self.filled.bytes;
                 encode_ack(bytes, dialog.id(), dialog.taken(), dialog.limit(), free);
             }
         }
@@ -261,8 +257,8 @@ impl Packer<'_> {
                 self.dialog(binding);
             }
             self.frame(&Frame::Message(message_head(code, one), &one.body));
-            self.packed.messages.push(code);
-            self.packed.wants_answer = true;
+            self.filled.messages.push(code);
+            self.filled.wants_answer = true;
             one.sent = Some(self.now.boot);
             let attempts = one.attempts;
             self.plan(Item::Message(code), attempts);
@@ -305,9 +301,9 @@ impl Packer<'_> {
         self.frame(&Frame::Fragment(part, head));
         if one.offset == 0 {
             // A message cannot be taken without its first part, so that alone is a transmission.
-            self.packed.messages.push(code);
+            self.filled.messages.push(code);
         }
-        self.packed.wants_answer = true;
+        self.filled.wants_answer = true;
         one.offset += size;
         one.sent = Some(self.now.boot);
         let (attempts, unfinished) = (one.attempts, one.offset < one.body.len());
@@ -333,7 +329,7 @@ impl Packer<'_> {
             part(serial, answer.offset, answer.body.len(), bytes),
             head,
         ));
-        self.packed.wants_answer = true;
+        self.filled.wants_answer = true;
         answer.offset += size;
         answer.sent = Some(self.now.boot);
         let unfinished = answer.offset < answer.body.len();

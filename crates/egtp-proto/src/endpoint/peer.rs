@@ -13,6 +13,7 @@ use crate::exchange::outbox::Outbox;
 use crate::exchange::outgoing::Binding;
 use crate::exchange::resend::{Item, Resend};
 use crate::key::PublicKey;
+use crate::limits::REFUSALS_MAX;
 use crate::message::Kind;
 use crate::output::{IdentityId, PathId};
 use crate::session::handshake::{Initiator, Responder};
@@ -60,12 +61,7 @@ pub(super) struct Peer {
     pub foreign_dialogs: Vec<u64>,
     pub partials: Vec<(u64, u64, PartOf)>,
     pub challenges: Vec<[u8; 8]>,
-    /// A record is owed at once, even an empty one.
-    pub owes_record: bool,
-    /// Ask for any record in answer.
-    pub ping: bool,
-    /// Our live card has changed since the peer saw it.
-    pub card_news: bool,
+    pub owes: Owes,
     /// Since when something that wants an answer is out without any sign of life.
     pub silent_since: Option<Instant>,
     /// Not before this do we open another handshake because of a hint or of silence.
@@ -87,6 +83,15 @@ pub(super) struct Peer {
 pub(super) struct KnownCard {
     pub card: LiveCard,
     pub learned: Instant,
+}
+
+/// What the next record must bring.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Owes {
+    /// A record at once, even an empty one.
+    pub record: bool,
+    /// Our live card: the peer seems not to know it.
+    pub card: bool,
 }
 
 /// How far a path to the peer is.
@@ -189,9 +194,7 @@ impl Peer {
             foreign_dialogs: Vec::new(),
             partials: Vec::new(),
             challenges: Vec::new(),
-            owes_record: false,
-            ping: false,
-            card_news: false,
+            owes: Owes::default(),
             silent_since: None,
             handshake_after: now,
             handshakes_failed: 0,
@@ -213,8 +216,7 @@ impl Peer {
     /// Whether there is anything to tell the peer now.
     pub(super) fn has_news(&self, now: Instant) -> bool {
         self.is_pressing()
-            || self.owes_record
-            || self.ping
+            || self.owes.record
             || !self.refusals.is_empty()
             || !self.foreign_dialogs.is_empty()
             || !self.partials.is_empty()
@@ -248,7 +250,7 @@ impl Peer {
     /// The prekey of the card, if its stated lifetime is not over.
     pub(super) fn fresh_prekey(&self, now: Instant) -> Option<crate::card::PrekeyCard> {
         let known = self.card.as_ref()?;
-        let prekey = known.card.prekey.clone()?;
+        let prekey = known.card.prekey?;
         let lifetime = Duration::from_secs(u64::from(prekey.lifetime));
         (now.since(known.learned) < lifetime).then_some(prekey)
     }
@@ -261,5 +263,12 @@ impl Peer {
     /// Whether a handshake of ours is under way.
     pub(super) fn is_shaking(&self) -> bool {
         self.attempts.iter().any(|attempt| attempt.active)
+    }
+}
+
+/// Plans a report of how much of a large body has arrived.
+pub(super) fn owe_partial(peer: &mut Peer, name: (u64, u64, PartOf)) {
+    if peer.partials.len() < REFUSALS_MAX && !peer.partials.contains(&name) {
+        peer.partials.push(name);
     }
 }

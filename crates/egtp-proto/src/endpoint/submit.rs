@@ -158,7 +158,7 @@ impl Endpoint {
         let peers: Vec<u32> = self.peers.iter().map(|(code, _)| code).collect();
         for code in peers {
             if let Some(peer) = self.peers.get_mut(code) {
-                peer.owes_record = peer.owes_record || !peer.sessions.is_empty();
+                peer.owes.record = peer.owes.record || !peer.sessions.is_empty();
             }
             self.soil(code);
         }

@@ -10,7 +10,7 @@ const RTO_START: Duration = Duration::from_millis(500);
 /// The shortest wait: a peer delays acknowledgements by up to 25 ms, schedulers by more.
 pub const RTO_MIN: Duration = Duration::from_millis(200);
 /// The longest wait between two tries on a direct path.
-pub const RTO_MAX: Duration = Duration::from_secs(60);
+pub const RTO_MAX: Duration = Duration::from_mins(1);
 
 /// Round-trip estimate in the manner of RFC 6298.
 #[derive(Clone, Copy, Debug, Default)]

@@ -13,7 +13,7 @@ use crate::crypto::{Random, keyed_prefix};
 use crate::time::Instant;
 
 /// How long a secret makes cookies; it is accepted for as long again.
-const TURN: Duration = Duration::from_secs(120);
+const TURN: Duration = Duration::from_mins(2);
 
 /// Makes and checks cookies.
 pub struct Cookies {

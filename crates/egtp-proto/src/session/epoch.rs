@@ -26,7 +26,7 @@ pub struct Epochs {
     /// Of the epoch after the newest.
     root: Zeroizing<[u8; 32]>,
     /// The newest last.
-    epochs: VecDeque<Epoch>,
+    kept: VecDeque<Epoch>,
 }
 
 struct Epoch {
@@ -56,7 +56,7 @@ pub enum OpenError {
 impl Epochs {
     /// Starts at epoch 0 from a handshake's root. `None` only if the library refuses a key.
     pub fn new(role: Role, suite: Suite, root: &[u8; 32], now: Instant) -> Option<Self> {
-        let mut epochs = Self { role, suite, root: Zeroizing::new(*root), epochs: VecDeque::new() };
+        let mut epochs = Self { role, suite, root: Zeroizing::new(*root), kept: VecDeque::new() };
         let first = epochs.make(&epochs.root, 0, now)?;
         epochs.commit(first);
         Some(epochs)
@@ -71,12 +71,12 @@ impl Epochs {
         bytes: &mut [u8],
         header: impl FnOnce(u8, u64) -> [u8; 12],
     ) -> Option<([u8; 12], [u8; TAG_BYTES])> {
-        let newest = self.epochs.back()?;
+        let newest = self.kept.back()?;
         let counter = newest.counters.get(usize::from(lane.id())).copied()?;
         if counter >= EPOCH_RECORDS || now.since(newest.since) >= EPOCH_USED {
             self.advance(now)?;
         }
-        let newest = self.epochs.back_mut()?;
+        let newest = self.kept.back_mut()?;
         let counter = newest.counters.get_mut(usize::from(lane.id()))?;
         let header = header(newest.number, *counter);
         let nonce = nonce(lane, *counter);
@@ -126,8 +126,8 @@ impl Epochs {
             known.receive.open(nonce, header, bytes).map_err(|_| OpenError::Forged)?;
         }
         let index = usize::from(lane.id());
-        let is_newest_epoch = self.epochs.back().is_some_and(|newest| newest.number == epoch);
-        let known = self.epochs.iter_mut().find(|known| known.number == epoch);
+        let is_newest_epoch = self.kept.back().is_some_and(|newest| newest.number == epoch);
+        let known = self.kept.iter_mut().find(|known| known.number == epoch);
         let window = known.and_then(|known| known.windows.get_mut(index));
         let Some(window) = window else { return Err(OpenError::UnknownEpoch) };
         let newest = is_newest_epoch && window.is_newest(counter);
@@ -161,7 +161,7 @@ impl Epochs {
     }
 
     fn advance(&mut self, now: Instant) -> Option<()> {
-        let number = self.epochs.back()?.number.wrapping_add(1);
+        let number = self.kept.back()?.number.wrapping_add(1);
         let next = self.make(&self.root, number, now)?;
         self.commit(next);
         Some(())
@@ -193,24 +193,24 @@ impl Epochs {
     }
 
     fn commit(&mut self, (epoch, root): (Epoch, Zeroizing<[u8; 32]>)) {
-        if let Some(previous) = self.epochs.back_mut() {
+        if let Some(previous) = self.kept.back_mut() {
             previous.left = Some(epoch.since);
         }
         self.root = root;
-        self.epochs.push_back(epoch);
-        let now = self.epochs.back().map(|epoch| epoch.since).unwrap_or_default();
-        self.epochs.retain(|epoch| !is_over(epoch, now));
-        while self.epochs.len() > KEPT_MAX {
-            self.epochs.pop_front();
+        self.kept.push_back(epoch);
+        let now = self.kept.back().map(|epoch| epoch.since).unwrap_or_default();
+        self.kept.retain(|epoch| !is_over(epoch, now));
+        while self.kept.len() > KEPT_MAX {
+            self.kept.pop_front();
         }
     }
 
     fn find(&self, now: Instant, number: u8) -> Option<&Epoch> {
-        self.epochs.iter().find(|epoch| epoch.number == number && !is_over(epoch, now))
+        self.kept.iter().find(|epoch| epoch.number == number && !is_over(epoch, now))
     }
 
     fn steps_ahead(&self, number: u8) -> Option<u8> {
-        let newest = self.epochs.back()?.number;
+        let newest = self.kept.back()?.number;
         Some(number.wrapping_sub(newest)).filter(|steps| (1..=AHEAD_MAX).contains(steps))
     }
 }
@@ -222,7 +222,7 @@ impl std::fmt::Debug for Epochs {
 }
 
 fn is_over(epoch: &Epoch, now: Instant) -> bool {
-    const RELAY_KEPT: Duration = Duration::from_secs(30 * 60);
+    const RELAY_KEPT: Duration = Duration::from_mins(30);
     let kept = if epoch.windows.get(1).is_some_and(|relay| !relay.is_newest(0)) {
         RELAY_KEPT
     } else {

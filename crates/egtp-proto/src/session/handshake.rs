@@ -157,6 +157,16 @@ impl Initiator {
     }
 }
 
+/// What a first flight brought.
+pub struct FirstFlight {
+    /// Who sent it.
+    pub remote: PublicKey,
+    /// What the sender says about itself.
+    pub hello: Hello,
+    /// Its frames.
+    pub frames: Zeroizing<Vec<u8>>,
+}
+
 /// The responder's side between first flight and answer.
 #[derive(Debug)]
 pub struct Responder {
@@ -176,7 +186,7 @@ impl Responder {
         remote_ephemeral: &[u8; 32],
         rest: &[u8],
         ephemeral: DhKey,
-    ) -> Result<(Self, PublicKey, Hello, Zeroizing<Vec<u8>>), HandshakeError> {
+    ) -> Result<(Self, FirstFlight), HandshakeError> {
         let shared = prekey.agree(remote_ephemeral).map_err(|_| HandshakeError::Agreement)?;
         let psk = psk(&shared, remote_ephemeral, prekey_id, prekey.public());
         let public = *ephemeral.public();
@@ -199,7 +209,7 @@ impl Responder {
         let contact_sequence = reader.u64()?;
         let frames = Zeroizing::new(reader.take_rest().to_vec());
         let hello = Hello { client, card, contact_sequence };
-        Ok((Self { noise, ephemeral: public }, remote, hello, frames))
+        Ok((Self { noise, ephemeral: public }, FirstFlight { remote, hello, frames }))
     }
 
     /// Writes the answer: our ephemeral key, the rest of the Noise message, and the session's root.

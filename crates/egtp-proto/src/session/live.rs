@@ -109,8 +109,7 @@ impl Session {
         let end = packet.len().saturating_sub(tag.len());
         packet.truncate(end);
         let _prefix = packet.split_to(PREFIX_BYTES.min(end));
-        let [a, b, c, d, e, f, g, h, ..] = tag;
-        Ok(([a, b, c, d, e, f, g, h], newest))
+        Ok((tag.first_chunk().copied().unwrap_or_default(), newest))
     }
 
     /// Whether a record with this header is worth an opening.

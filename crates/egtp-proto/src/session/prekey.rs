@@ -14,7 +14,7 @@ use crate::limits::{Limits, PREKEY_KEPT, PREKEY_REPLACED};
 use crate::time::Instant;
 
 /// How much earlier than its end a prekey is said to end, so that nobody uses it in vain.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_mins(1);
 
 /// The prekeys of one identity, newest last.
 pub struct Prekeys {

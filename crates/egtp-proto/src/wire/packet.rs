@@ -135,33 +135,25 @@ pub enum RetryKind {
 impl Header {
     /// The 12 header bytes.
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
-        let head = |first: u8, second: u8, id: u32, rest: [u8; 6]| {
-            let [a, b, c, d] = id.to_le_bytes();
-            let [e, f, g, h, i, j] = rest;
-            [first, second, a, b, c, d, e, f, g, h, i, j]
-        };
-        let with_id = |id: u32, flags: u8| {
-            let [a, b, c, d] = id.to_le_bytes();
-            [a, b, c, d, flags, 0]
-        };
         match *self {
             Self::Ini { version, suite, initiator_session, prekey, cookie, puzzle } => {
                 let flags = u8::from(cookie) | (u8::from(puzzle) << 1);
-                head(0x10 | version, suite, initiator_session, with_id(prekey, flags))
+                let rest = u64::from(prekey) | (u64::from(flags) << 32);
+                assemble(0x10 | version, suite, initiator_session, rest)
             }
-            Self::Rsp { suite, session } => head(0x20, suite, session, [0; 6]),
+            Self::Rsp { suite, session } => assemble(0x20, suite, session, 0),
             Self::Record { lane, epoch, session, counter } => {
-                head(0x30 | (lane.id() << 2), epoch, session, low_48(counter))
+                assemble(0x30 | (lane.id() << 2), epoch, session, counter)
             }
             Self::Retry { session, kind, puzzle_bits } => {
                 let kind = match kind {
                     RetryKind::Prekey => 0,
                     RetryKind::Cookie => 1,
                 };
-                head(0x40, kind, session, [puzzle_bits, 0, 0, 0, 0, 0])
+                assemble(0x40, kind, session, puzzle_bits.into())
             }
-            Self::Unknown { session, counter } => head(0x50, 0, session, low_48(counter)),
-            Self::Letter { version, suite, prekey } => head(0x60 | version, suite, prekey, [0; 6]),
+            Self::Unknown { session, counter } => assemble(0x50, 0, session, counter),
+            Self::Letter { version, suite, prekey } => assemble(0x60 | version, suite, prekey, 0),
         }
     }
 
@@ -177,12 +169,12 @@ impl Header {
         let (kind, low) = (first >> 4, first & 0x0f);
         let header = match kind {
             1 => {
-                let [a, b, c, d, flags, _] = rest;
+                let [prekey @ .., flags, _] = rest;
                 Self::Ini {
                     version: low,
                     suite: second,
                     initiator_session: id,
-                    prekey: u32::from_le_bytes([a, b, c, d]),
+                    prekey: u32::from_le_bytes(prekey),
                     cookie: flags & 1 != 0,
                     puzzle: flags & 2 != 0,
                 }
@@ -360,12 +352,17 @@ fn finish(mut packet: Vec<u8>, header: &Header, shroud: &Shroud) -> Vec<u8> {
     packet
 }
 
-fn low_48(counter: u64) -> [u8; 6] {
-    let [a, b, c, d, e, f, _, _] = counter.to_le_bytes();
-    [a, b, c, d, e, f]
+/// Puts a header together; of `rest` the low 48 bits.
+fn assemble(first: u8, second: u8, id: u32, rest: u64) -> [u8; HEADER_BYTES] {
+    let mut header = [0; HEADER_BYTES];
+    let parts = [first, second].into_iter().chain(id.to_le_bytes()).chain(rest.to_le_bytes());
+    for (to, from) in header.iter_mut().zip(parts) {
+        *to = from;
+    }
+    header
 }
 
+/// The 48-bit number at the end of a header.
 fn from_48(bytes: [u8; 6]) -> u64 {
-    let [a, b, c, d, e, f] = bytes;
-    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+    bytes.iter().rev().fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }

@@ -1,0 +1,253 @@
+//! What a peer says about messages of ours and about its own requests: replies, acknowledgements,
+//! refusals, and what it has closed.
+//!
+//! Invariant: a reply that does not fit an open request in everything it names has no effect but to
+//! let its sender know.
+
+use bytes::Bytes;
+
+use super::Endpoint;
+use super::frames::Arrival;
+use super::peer::owe_partial;
+use super::submit::length;
+use crate::exchange::assembly::{Assembly, Progress};
+use crate::exchange::outgoing::{Judgement, State};
+use crate::exchange::resend::Item;
+use crate::limits::REFUSALS_MAX;
+use crate::message::MessageClass;
+use crate::output::{Event, Outcome, QueryId, RefusedWhy};
+use crate::time::Now;
+use crate::wire::Serials;
+use crate::wire::frame::{Ack, Part, PartOf, Refusal, Refused, ReplyHead};
+
+impl Endpoint {
+    /// Finds the request that a reply answers: by event code, and by everything else that it names.
+    fn find_request(&mut self, code: u32, dialog: u64, head: &ReplyHead) -> Option<u32> {
+        let fits = self.peers.get(code)?.outbox.dialog() == dialog
+            && self.outgoing.get(head.code).is_some_and(|one| {
+                one.peer == code
+                    && one.serial == head.serial
+                    && one.class == MessageClass::Request
+                    && one.id.reference() == head.reference
+            });
+        fits.then_some(head.code)
+    }
+
+    pub(super) fn receive_reply(&mut self, code: u32, dialog: u64, head: &ReplyHead, body: Bytes) {
+        let Some(request) = self.find_request(code, dialog, head) else {
+            return self.refuse_reply(code, dialog, head.serial);
+        };
+        let Some(outgoing) = self.outgoing.get(request) else { return };
+        let attempts = outgoing.attempts;
+        let outcome = if head.status != 0 {
+            Outcome::Refused(RefusedWhy::from_status(head.status))
+        } else if body.len() > outgoing.room {
+            Outcome::Refused(RefusedWhy::TooLarge)
+        } else {
+            let path = self.peers.get(code).and_then(|peer| peer.path);
+            Outcome::Reply { body, attempts, path }
+        };
+        self.end(request, outcome);
+    }
+
+    /// A reply to nothing that is open: late, repeated, or to an earlier life of ours. It has no
+    /// effect, but its sender should know that it can forget it.
+    fn refuse_reply(&mut self, code: u32, dialog: u64, serial: u64) {
+        self.counters.late_dropped += 1;
+        let Some(peer) = self.peers.get_mut(code) else { return };
+        if peer.outbox.dialog() == dialog {
+            peer.outbox.tell_again(serial);
+        } else if peer.foreign_dialogs.len() < REFUSALS_MAX
+            && !peer.foreign_dialogs.contains(&dialog)
+        {
+            peer.foreign_dialogs.push(dialog);
+        }
+        self.soil(code);
+    }
+
+    pub(super) fn receive_reply_part(
+        &mut self,
+        code: u32,
+        dialog: u64,
+        part: &Part<'_>,
+        head: Option<&ReplyHead>,
+    ) {
+        let request = match head {
+            Some(head) => self.find_request(code, dialog, head),
+            // Later parts name the request by its serial alone.
+            None => self
+                .peers
+                .get(code)
+                .filter(|peer| peer.outbox.dialog() == dialog)
+                .and_then(|peer| peer.outbox.code(part.serial)),
+        };
+        let Some(request) = request else { return self.refuse_reply(code, dialog, part.serial) };
+        let Some(outgoing) = self.outgoing.get_mut(request) else { return };
+        let total = usize::try_from(part.total).unwrap_or(usize::MAX);
+        if total > outgoing.room {
+            return self.end(request, Outcome::Refused(RefusedWhy::TooLarge));
+        }
+        if let Some(head) = head
+            && outgoing.reply.is_none()
+        {
+            outgoing.reply = Some((head.status, Assembly::new(total)));
+        }
+        let progress = match outgoing.reply.as_mut() {
+            Some((_, assembly)) => assembly.add(part.offset, part.total, part.bytes),
+            None => Progress::Ignored,
+        };
+        match progress {
+            Progress::Partial => {}
+            Progress::Ignored => {
+                if let Some(peer) = self.peers.get_mut(code) {
+                    owe_partial(peer, (dialog, part.serial, PartOf::Reply));
+                }
+                self.soil(code);
+            }
+            Progress::Complete(body) => {
+                let status = outgoing.reply.as_ref().map_or(0, |(status, _)| *status);
+                let head = ReplyHead {
+                    serial: outgoing.serial,
+                    code: request,
+                    reference: outgoing.id.reference(),
+                    status,
+                };
+                self.receive_reply(code, dialog, &head, body);
+            }
+        }
+    }
+
+    pub(super) fn receive_ack(&mut self, now: Now, code: u32, ack: &Ack) {
+        let Some(peer) = self.peers.get_mut(code) else { return };
+        if peer.outbox.dialog() != ack.dialog {
+            return;
+        }
+        for event in peer.outbox.acknowledge(ack) {
+            self.acknowledged(now, code, event);
+        }
+        self.soil(code);
+    }
+
+    /// The receiver has taken a message of ours.
+    fn acknowledged(&mut self, now: Now, code: u32, event: u32) {
+        let Some(peer) = self.peers.get_mut(code) else { return };
+        let Some(outgoing) = self.outgoing.get_mut(event) else { return };
+        if let State::Doubtful { taken } = &mut outgoing.state {
+            *taken = true;
+        } else {
+            if outgoing.state == State::Sent {
+                peer.outbox.landed(length(outgoing));
+            }
+            if let Some(sent) = outgoing.sent.filter(|_| outgoing.attempts == 1) {
+                peer.trip.sample(now.boot.since(sent));
+            }
+            outgoing.state = State::Taken;
+        }
+        let (token, attempts) = (outgoing.token, outgoing.attempts);
+        if outgoing.class == MessageClass::Send {
+            let path = peer.path;
+            self.end(event, Outcome::Accepted { attempts, path });
+        } else {
+            self.events.push_back(Event::Taken { token });
+        }
+    }
+
+    pub(super) fn receive_closed(&mut self, arrival: Arrival, dialog: u64, serials: &Serials) {
+        let Some(peer) = self.peers.get(arrival.peer) else { return };
+        let key = peer.key;
+        if let Some(identity) = self.identity_mut(arrival.identity) {
+            identity.inbox.close(&key, dialog, serials);
+        }
+        self.close_queries(arrival.peer, dialog, serials);
+        let Some(peer) = self.peers.get_mut(arrival.peer) else { return };
+        let first = peer.assemblies.range((dialog, 0)..=(dialog, u64::MAX)).map(|(name, _)| *name);
+        let over: Vec<_> = first.filter(|(_, serial)| serials.contains(*serial)).collect();
+        for name in over {
+            if let Some(incoming) = peer.assemblies.remove(&name) {
+                let total = incoming.assembly.total();
+                peer.assembly_bytes = peer.assembly_bytes.saturating_sub(total);
+            }
+        }
+    }
+
+    /// The asker wants nothing more about these requests: replies are forgotten, handlers told.
+    pub(super) fn close_queries(&mut self, code: u32, dialog: u64, serials: &Serials) {
+        let Some(peer) = self.peers.get(code) else { return };
+        let open = peer.queries.range((dialog, 0)..=(dialog, u64::MAX));
+        let end = serials.ranges().last().map_or(serials.base(), |range| range.1);
+        let over: Vec<u32> = open
+            .take_while(|((_, serial), _)| *serial < end)
+            .filter(|((_, serial), _)| serials.contains(*serial))
+            .map(|(_, query)| *query)
+            .collect();
+        for query in over {
+            self.withdraw(query);
+        }
+    }
+
+    /// Frees a query, and tells its handler if that is still at work.
+    pub(super) fn withdraw(&mut self, query: u32) {
+        if self.queries.get(query).is_some_and(|entry| entry.answer.is_none()) {
+            self.events.push_back(Event::QueryClosed { query: QueryId(query) });
+        }
+        self.drop_query(query);
+    }
+
+    pub(super) fn receive_refused(&mut self, now: Now, code: u32, refused: &Refused) {
+        let Some(peer) = self.peers.get(code) else { return };
+        if peer.outbox.dialog() != refused.dialog {
+            return;
+        }
+        let Some(event) = peer.outbox.code(refused.serial) else { return };
+        let Some(outgoing) = self.outgoing.get_mut(event) else { return };
+        let judgement = outgoing.refused(refused.transmission);
+        match (refused.why, judgement) {
+            (Refusal::Stale, Judgement::Free) => self.rebind(event),
+            // Some other transmission may have been taken: nothing more is sent under this binding.
+            (Refusal::Stale, _) => self.put_in_doubt(now, event),
+            (Refusal::Busy, Judgement::Free) => {
+                let retry_after = std::time::Duration::from_millis(refused.retry_ms);
+                self.end(event, Outcome::Refused(RefusedWhy::Busy { retry_after }));
+            }
+            (Refusal::TooLarge, Judgement::Free) => {
+                self.end(event, Outcome::Refused(RefusedWhy::TooLarge));
+            }
+            // After `Window` the same binding is sent again, when its time comes or credit arrives; after
+            // the others, when some transmission is not answered for yet.
+            (Refusal::Window | Refusal::Busy | Refusal::TooLarge, _) => {}
+        }
+    }
+
+    pub(super) fn receive_partial(
+        &mut self,
+        code: u32,
+        dialog: u64,
+        serial: u64,
+        of: PartOf,
+        received: usize,
+    ) {
+        let Some(peer) = self.peers.get(code) else { return };
+        match of {
+            PartOf::Message if peer.outbox.dialog() == dialog => {
+                let event = peer.outbox.code(serial);
+                if let Some(one) = event.and_then(|event| self.outgoing.get_mut(event)) {
+                    one.arrived = received.min(one.body.len());
+                    one.offset = one.arrived;
+                    let item = event.map(Item::Message);
+                    self.send_parts(code, item);
+                }
+            }
+            PartOf::Message => {}
+            PartOf::Reply => {
+                let query = peer.queries.get(&(dialog, serial)).copied();
+                let entry = query.and_then(|query| self.queries.get_mut(query));
+                if let Some(answer) = entry.and_then(|entry| entry.answer.as_mut()) {
+                    answer.arrived = received.min(answer.body.len());
+                    answer.offset = answer.arrived;
+                    let item = query.map(Item::Reply);
+                    self.send_parts(code, item);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Messages of a peer: the bounds of its share, the rules of the inbox, and the hand-over.
+//!
+//! Invariant: a message is handed to the application only after the inbox has marked it as taken, and
+//! every verdict is answered: by an acknowledgement, or by a refusal that names the transmission.
+
+use bytes::Bytes;
+
+use super::frames::{Arrival, Canonicals, Context};
+use super::peer::{Incoming, owe_partial};
+use super::{Endpoint, Timer};
+use crate::exchange::assembly::{Assembly, Progress};
+use crate::exchange::inbox::{Place, Verdict};
+use crate::exchange::query::{Query, kept};
+use crate::limits::{ACK_DELAY, REFUSALS_MAX};
+use crate::message::{Canonical, Kind, MessageClass};
+use crate::output::{Event, MessageEvent, QueryEvent, QueryId};
+use crate::time::Now;
+use crate::wire::frame::{Class, DialogHead, MessageHead, Part, PartOf, Refusal, Refused};
+
+impl Endpoint {
+    pub(super) fn receive_message(
+        &mut self,
+        now: Now,
+        arrival: Arrival,
+        context: &mut Context,
+        head: &MessageHead<'_>,
+        body: Bytes,
+    ) -> Option<()> {
+        let (dialog, place, canonicals) = context.dialog.as_mut()?;
+        let kind = Kind::new(head.kind).ok()?;
+        let verdict =
+            self.decide(now, arrival, dialog, *place, head.serial, &head.class, body.len());
+        if let Verdict::Take(code) = verdict {
+            *place = Ok(Place::Known(code));
+            let canonical = self.canonical(arrival, dialog.dialog, &head.class, canonicals)?;
+            let id = canonical.id(head.serial, 0, None, head.kind, &body);
+            let message = MessageEvent {
+                identity: arrival.identity,
+                from: self.peers.get(arrival.peer)?.key,
+                kind,
+                body,
+                assurance: arrival.assurance,
+                id,
+            };
+            self.hand_over(now, arrival, (dialog.dialog, head.serial, code), &head.class, message);
+        }
+        self.answer_verdict(now, arrival, dialog.dialog, head.serial, verdict);
+        Some(())
+    }
+
+    /// The bounds of a peer's share, then the rules of the inbox.
+    #[expect(clippy::too_many_arguments, reason = "all that the decision depends on")]
+    fn decide(
+        &mut self,
+        now: Now,
+        arrival: Arrival,
+        dialog: &DialogHead,
+        place: Result<Place, Refusal>,
+        serial: u64,
+        class: &Class,
+        bytes: usize,
+    ) -> Verdict {
+        let place = match place {
+            Ok(place) => place,
+            Err(why) => return Verdict::Refuse(why),
+        };
+        let limits = &self.limits;
+        if bytes > limits.message_bytes_max {
+            return Verdict::Refuse(Refusal::TooLarge);
+        }
+        let Some(peer) = self.peers.get(arrival.peer) else {
+            return Verdict::Refuse(Refusal::Busy);
+        };
+        let over = peer.queries.len() >= limits.queries_per_peer
+            || peer.query_bytes.saturating_add(bytes) > limits.query_bytes_per_peer;
+        let key = peer.key;
+        let Some(identity) = self.identities.get_mut(usize::from(arrival.identity.0)) else {
+            return Verdict::Refuse(Refusal::Busy);
+        };
+        if over && matches!(class, Class::Request { .. }) {
+            // A request that was taken before is still only acknowledged.
+            return match identity.inbox.would_take(place, dialog.low_water, serial) {
+                Verdict::Take(_) => Verdict::Refuse(Refusal::Busy),
+                other => other,
+            };
+        }
+        identity.inbox.take(&now, &key, dialog, place, serial)
+    }
+
+    fn answer_verdict(
+        &mut self,
+        now: Now,
+        arrival: Arrival,
+        dialog: u64,
+        serial: u64,
+        verdict: Verdict,
+    ) {
+        let Some(peer) = self.peers.get_mut(arrival.peer) else { return };
+        match verdict {
+            Verdict::Take(place) => {
+                self.counters.taken += 1;
+                peer.owe_ack(place, now.boot.after(ACK_DELAY));
+            }
+            Verdict::Known(place) => {
+                self.counters.duplicates += 1;
+                peer.owe_ack(place, now.boot.after(ACK_DELAY));
+                // A repeated request whose reply is ready: the reply may have been lost.
+                if let Some(query) = peer.queries.get(&(dialog, serial)).copied()
+                    && self.queries.get(query).is_some_and(|query| query.answer.is_some())
+                    && !peer.replies.contains(&query)
+                {
+                    peer.replies.push_back(query);
+                }
+            }
+            Verdict::Refuse(why) => {
+                if peer.refusals.len() < REFUSALS_MAX {
+                    let transmission = arrival.name;
+                    let retry_ms = if why == Refusal::Busy { BUSY_RETRY_MS } else { 0 };
+                    peer.refusals.push(Refused { dialog, serial, transmission, why, retry_ms });
+                }
+                // The sender needs to know what to bind to instead.
+                peer.owes.card = peer.owes.card || why == Refusal::Stale;
+            }
+        }
+        self.soil(arrival.peer);
+    }
+
+    /// Gives a message that was just taken to the application.
+    fn hand_over(
+        &mut self,
+        now: Now,
+        arrival: Arrival,
+        (dialog, serial, place): (u64, u64, u32),
+        class: &Class,
+        message: MessageEvent,
+    ) {
+        let Class::Request { code, hard_ms, room } = *class else {
+            self.events.push_back(Event::Message(message));
+            return;
+        };
+        let patience = kept(hard_ms, self.limits.hard_timeout_max);
+        let room = usize::try_from(room).unwrap_or(usize::MAX).min(self.limits.reply_bytes_max);
+        let bytes = message.body.len();
+        let query = self.queries.insert(Query {
+            peer: arrival.peer,
+            place,
+            dialog,
+            serial,
+            code,
+            id: message.id,
+            room,
+            bytes,
+            timer: None,
+            in_flight: arrival.flight,
+            answer: None,
+        });
+        let timer = self.timers.set(now.boot.after(patience), Timer::Query(query));
+        if let Some(entry) = self.queries.get_mut(query) {
+            entry.timer = Some(timer);
+        }
+        if let Some(peer) = self.peers.get_mut(arrival.peer) {
+            peer.queries.insert((dialog, serial), query);
+            peer.query_bytes += bytes;
+            if let Some(answering) = peer.answering.as_mut().filter(|_| arrival.flight) {
+                answering.waiting += 1;
+            }
+        }
+        if let Some(identity) = self.identity_mut(arrival.identity)
+            && let Some(dialog) = identity.inbox.dialog_mut(place)
+        {
+            dialog.open += 1;
+        }
+        let query = QueryId(query);
+        self.events.push_back(Event::Query(QueryEvent { query, message, room, patience }));
+    }
+
+    /// A part of a large message. It is taken when it is complete.
+    pub(super) fn receive_part(
+        &mut self,
+        now: Now,
+        arrival: Arrival,
+        context: &mut Context,
+        part: &Part<'_>,
+        head: Option<&MessageHead<'_>>,
+    ) -> Option<()> {
+        let (dialog, place, _) = context.dialog.as_ref()?;
+        let (dialog, place) = (*dialog, *place);
+        let identity = self.identity(arrival.identity)?;
+        let verdict = match place {
+            Ok(place) => identity.inbox.would_take(place, dialog.low_water, part.serial),
+            Err(why) => Verdict::Refuse(why),
+        };
+        let total = usize::try_from(part.total).ok()?;
+        let name = (dialog.dialog, part.serial);
+        match verdict {
+            Verdict::Take(_) if total > self.limits.message_bytes_max => {
+                if head.is_some() {
+                    let refused = Verdict::Refuse(Refusal::TooLarge);
+                    self.answer_verdict(now, arrival, dialog.dialog, part.serial, refused);
+                }
+                return Some(());
+            }
+            Verdict::Take(_) => {}
+            // Only the first part is a transmission that can be refused by name.
+            Verdict::Refuse(_) if head.is_none() => return Some(()),
+            other => {
+                self.answer_verdict(now, arrival, dialog.dialog, part.serial, other);
+                return Some(());
+            }
+        }
+        let bytes_max = self.limits.reassembly_bytes_per_peer;
+        let peer = self.peers.get_mut(arrival.peer)?;
+        if let Some(head) = head
+            && !peer.assemblies.contains_key(&name)
+        {
+            if peer.assembly_bytes.saturating_add(total) > bytes_max {
+                let busy = Verdict::Refuse(Refusal::Busy);
+                self.answer_verdict(now, arrival, dialog.dialog, part.serial, busy);
+                return Some(());
+            }
+            let (class, kind) = (head.class, Kind::new(head.kind).ok()?);
+            peer.assemblies.insert(name, Incoming { class, kind, assembly: Assembly::new(total) });
+            peer.assembly_bytes += total;
+        }
+        let progress = match peer.assemblies.get_mut(&name) {
+            Some(incoming) => incoming.assembly.add(part.offset, part.total, part.bytes),
+            None => Progress::Ignored,
+        };
+        match progress {
+            Progress::Partial => {}
+            Progress::Ignored => owe_partial(peer, (name.0, name.1, PartOf::Message)),
+            Progress::Complete(body) => {
+                let incoming = peer.assemblies.remove(&name)?;
+                peer.assembly_bytes = peer.assembly_bytes.saturating_sub(total);
+                let head = MessageHead {
+                    serial: part.serial,
+                    class: incoming.class,
+                    kind: incoming.kind.as_str(),
+                };
+                self.receive_message(now, arrival, context, &head, body)?;
+            }
+        }
+        self.soil(arrival.peer);
+        Some(())
+    }
+
+    /// The canonical form of a dialog's messages, made once for a payload.
+    fn canonical<'a>(
+        &self,
+        arrival: Arrival,
+        dialog: u64,
+        class: &Class,
+        cache: &'a mut Canonicals,
+    ) -> Option<&'a Canonical> {
+        let class = match class {
+            Class::Request { .. } => MessageClass::Request,
+            Class::Send => MessageClass::Send,
+        };
+        if cache.as_ref().is_none_or(|(cached, _)| *cached != class) {
+            let from = self.peers.get(arrival.peer)?.key;
+            let own = self.identity(arrival.identity)?.secret_keys.public;
+            *cache = Some((class, Canonical::new(&from, &own, class, dialog)));
+        }
+        cache.as_ref().map(|(_, canonical)| canonical)
+    }
+}
+
+/// What a busy receiver suggests.
+const BUSY_RETRY_MS: u64 = 500;

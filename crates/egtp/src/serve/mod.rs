@@ -1,0 +1,17 @@
+//! Answering: queries, handlers, and the way from the driver to them.
+//!
+//! `query` is what a handler gets, `handler` what takes it, `router` which handler takes which kind;
+//! `routes` is the driver's table, `inward` the queue between driver and serving task.
+
+mod handler;
+mod inward;
+mod query;
+mod router;
+mod routes;
+
+pub use handler::{Handler, respond};
+pub use query::Query;
+pub(crate) use query::{OpenQueries, Withdrawn};
+pub use router::Router;
+pub use routes::{Allowed, Queries};
+pub(crate) use routes::{Routes, To};

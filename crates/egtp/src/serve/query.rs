@@ -1,0 +1,126 @@
+//! One question from a peer, as its handler holds it.
+//!
+//! Invariant: a query is answered at most once, because answering consumes it; dropping it refuses it.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use egtp_proto::{Assurance, Kind, MessageId, PublicKey, QueryEvent, QueryId};
+use tokio::sync::Notify;
+
+use crate::command::{Command, Commands};
+use crate::error::Refusal;
+use crate::message::IntoReply;
+
+/// A question from a peer, given to its handler once.
+#[derive(Debug)]
+pub struct Query {
+    event: QueryEvent,
+    commands: Commands,
+    withdrawn: Arc<Withdrawn>,
+    is_answered: bool,
+}
+
+impl Query {
+    pub(crate) fn new(event: QueryEvent, commands: Commands, withdrawn: Arc<Withdrawn>) -> Self {
+        Self { event, commands, withdrawn, is_answered: false }
+    }
+
+    /// Who asks.
+    pub const fn from(&self) -> PublicKey {
+        self.event.message.from
+    }
+
+    /// What kind of question it is.
+    pub const fn kind(&self) -> &Kind {
+        &self.event.message.kind
+    }
+
+    /// The question.
+    pub const fn body(&self) -> &Bytes {
+        &self.event.message.body
+    }
+
+    /// The message's id, the same on both machines.
+    pub const fn id(&self) -> MessageId {
+        self.event.message.id
+    }
+
+    /// How sure it is who asks.
+    pub const fn assurance(&self) -> Assurance {
+        self.event.message.assurance
+    }
+
+    /// How long the asker will wait, counted from arrival.
+    pub const fn patience(&self) -> Duration {
+        self.event.patience
+    }
+
+    /// Bytes that the asker has reserved for the reply.
+    pub const fn reply_room(&self) -> usize {
+        self.event.room
+    }
+
+    /// Gives the one reply. The node repeats it until the asker has it, or its time is over.
+    pub fn reply(mut self, reply: impl IntoReply) {
+        self.is_answered = true;
+        // Without a driver there is nobody to tell; the asker sees its own timeout.
+        let _ = self.commands.push(Command::Reply(self.event.query, reply.into_reply()));
+    }
+
+    /// Says why there will be no reply.
+    pub fn refuse(self, why: Refusal) {
+        self.reply(why);
+    }
+
+    /// Stays silent for good; the asker sees its own timeout.
+    pub fn ignore(mut self) {
+        self.is_answered = true;
+        let _ = self.commands.push(Command::Ignore(self.event.query));
+    }
+
+    /// Waits until the asker wants nothing more of this question: it gave up, or its time is over.
+    pub fn withdrawn(&self) -> impl Future<Output = ()> + Send + 'static {
+        let withdrawn = Arc::clone(&self.withdrawn);
+        async move { withdrawn.wait().await }
+    }
+}
+
+impl Drop for Query {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            let _ = self.commands.push(Command::Reply(self.event.query, Err(Refusal::Failed)));
+        }
+    }
+}
+
+/// Becomes true when a query's asker wants nothing more.
+#[derive(Debug, Default)]
+pub(crate) struct Withdrawn {
+    is_so: AtomicBool,
+    notify: Notify,
+}
+
+impl Withdrawn {
+    pub(crate) fn set(&self) {
+        self.is_so.store(true, Ordering::Release);
+        self.notify.notify_waiters();
+    }
+
+    async fn wait(&self) {
+        loop {
+            let notified = self.notify.notified();
+            if self.is_so.load(Ordering::Acquire) {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+/// Names a query for the driver.
+pub(crate) type OpenQueries = HashMap<QueryId, Arc<Withdrawn>>;

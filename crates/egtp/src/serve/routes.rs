@@ -1,0 +1,190 @@
+//! The driver's table: where a query of a kind goes, and who may ask it.
+//!
+//! Invariant: a kind has one taker at a time.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use egtp_proto::{Kind, PublicKey, QueryEvent};
+
+use super::Query;
+use super::inward::Inward;
+use crate::error::{Refusal, ServeError};
+
+/// A handler that answers on the driver itself.
+pub(super) type SyncHandler = Arc<dyn Fn(&QueryEvent) -> Result<Bytes, Refusal> + Send + Sync>;
+
+/// Who may ask.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Allowed {
+    /// Everybody who can prove an identity.
+    Anybody,
+    /// These identities.
+    Only(HashSet<PublicKey>),
+}
+
+impl Allowed {
+    pub(crate) fn admits(&self, key: &PublicKey) -> bool {
+        match self {
+            Self::Anybody => true,
+            Self::Only(keys) => keys.contains(key),
+        }
+    }
+}
+
+impl FromIterator<PublicKey> for Allowed {
+    fn from_iter<I: IntoIterator<Item = PublicKey>>(keys: I) -> Self {
+        Self::Only(keys.into_iter().collect())
+    }
+}
+
+/// Queries of one kind, for programs that want to pull.
+#[derive(Debug)]
+pub struct Queries {
+    inward: Inward,
+    routes: Routes,
+    kind: Kind,
+}
+
+impl Queries {
+    /// The next query, or `None` when the node has closed. Cancel safe.
+    pub async fn next(&mut self) -> Option<Query> {
+        self.inward.next().await
+    }
+}
+
+impl Drop for Queries {
+    fn drop(&mut self) {
+        self.routes.lock().kinds.remove(&self.kind);
+    }
+}
+
+/// The driver's table: where a query of a kind goes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Routes(Arc<Mutex<Table>>);
+
+#[derive(Default)]
+struct Table {
+    kinds: HashMap<Kind, Target>,
+    fallback: Option<(Inward, Allowed)>,
+    closed: bool,
+}
+
+#[derive(Clone)]
+struct Target {
+    to: To,
+    allowed: Allowed,
+}
+
+#[derive(Clone)]
+pub(crate) enum To {
+    /// Somebody pulls.
+    Queue(Inward),
+    /// Answered on the spot.
+    Sync(SyncHandler),
+}
+
+impl Routes {
+    /// Where a query goes, or why it is refused.
+    pub(crate) fn find(&self, kind: &Kind, from: &PublicKey) -> Result<To, Refusal> {
+        let table = self.lock();
+        let (to, allowed) = match (table.kinds.get(kind), &table.fallback) {
+            (Some(target), _) => (target.to.clone(), &target.allowed),
+            (None, Some((inward, allowed))) => (To::Queue(inward.clone()), allowed),
+            (None, None) => return Err(Refusal::UnknownKind),
+        };
+        if allowed.admits(from) { Ok(to) } else { Err(Refusal::NotAllowed) }
+    }
+
+    /// Queries of one kind, to be pulled.
+    pub(crate) fn pull(&self, kind: Kind) -> Result<Queries, ServeError> {
+        let inward = Inward::default();
+        let mut table = self.lock();
+        if table.closed {
+            return Err(ServeError::Closing);
+        }
+        if table.kinds.contains_key(&kind) {
+            return Err(ServeError::KindTaken);
+        }
+        let to = To::Queue(inward.clone());
+        table.kinds.insert(kind.clone(), Target { to, allowed: Allowed::Anybody });
+        drop(table);
+        Ok(Queries { inward, routes: self.clone(), kind })
+    }
+
+    /// The node has closed: whoever pulls comes to an end.
+    pub(crate) fn close(&self) {
+        let mut table = self.lock();
+        table.closed = true;
+        let kinds = std::mem::take(&mut table.kinds);
+        let fallback = table.fallback.take();
+        drop(table);
+        for target in kinds.into_values() {
+            if let To::Queue(inward) = target.to {
+                inward.close();
+            }
+        }
+        if let Some((inward, _)) = fallback {
+            inward.close();
+        }
+    }
+
+    /// Enters a router's kinds, all or none, until the registration is dropped.
+    pub(super) fn register(
+        &self,
+        kinds: Vec<(Kind, To)>,
+        fallback: Option<Inward>,
+        allowed: &Allowed,
+    ) -> Result<Registration, ServeError> {
+        let mut table = self.lock();
+        if table.closed {
+            return Err(ServeError::Closing);
+        }
+        let taken = kinds.iter().any(|(kind, _)| table.kinds.contains_key(kind))
+            || (fallback.is_some() && table.fallback.is_some());
+        if taken {
+            return Err(ServeError::KindTaken);
+        }
+        let names = kinds.iter().map(|(kind, _)| kind.clone()).collect();
+        for (kind, to) in kinds {
+            table.kinds.insert(kind, Target { to, allowed: allowed.clone() });
+        }
+        let is_fallback = fallback.is_some();
+        if let Some(inward) = fallback {
+            table.fallback = Some((inward, allowed.clone()));
+        }
+        drop(table);
+        Ok(Registration { routes: self.clone(), kinds: names, is_fallback })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table").field("kinds", &self.kinds.keys()).finish_non_exhaustive()
+    }
+}
+
+/// Takes a router's kinds out of the table when its serving ends.
+pub(super) struct Registration {
+    routes: Routes,
+    kinds: Vec<Kind>,
+    is_fallback: bool,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let mut table = self.routes.lock();
+        for kind in &self.kinds {
+            table.kinds.remove(kind);
+        }
+        if self.is_fallback {
+            table.fallback = None;
+        }
+    }
+}
