@@ -52,6 +52,7 @@ pub(crate) struct Driver {
     taken: Vec<Command>,
     events: Vec<PathEvent>,
     closing_since: Option<Duration>,
+    hints_due: Duration,
 }
 
 /// A connection as the driver knows it.
@@ -89,6 +90,7 @@ impl Driver {
             taken: Vec::new(),
             events: Vec::new(),
             closing_since: None,
+            hints_due: Duration::ZERO,
         }
     }
 
@@ -374,6 +376,21 @@ impl Driver {
         open.is_empty() || self.clock.boot().saturating_sub(since) > CLOSING_TIME
     }
 
+    /// Tells connections whether an answer is awaited on them: often enough for the idle schedule, not
+    /// at every packet.
+    fn refresh_hints(&mut self, boot: Duration) {
+        if boot < self.hints_due {
+            return;
+        }
+        self.hints_due = boot + HINTS_EVERY;
+        for path in self.connections.keys() {
+            let hint = if self.endpoint.awaits(*path) { Hint::ExpectReply } else { Hint::Nothing };
+            if let Some(one) = owner(&mut self.paths, *path) {
+                one.hint(*path, hint);
+            }
+        }
+    }
+
     /// Sleeps until the endpoint's next deadline, or nearly for ever.
     fn set_alarm(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let boot = self.clock.boot();
@@ -382,11 +399,9 @@ impl Driver {
         if self.closing_since.is_some() {
             wait = wait.min(Duration::from_millis(100));
         }
-        for path in self.connections.keys() {
-            let hint = if self.endpoint.awaits(*path) { Hint::ExpectReply } else { Hint::Nothing };
-            if let Some(one) = owner(&mut self.paths, *path) {
-                one.hint(*path, hint);
-            }
+        if !self.connections.is_empty() {
+            self.refresh_hints(boot);
+            wait = wait.min(self.hints_due.saturating_sub(boot));
         }
         self.sleep.as_mut().reset(tokio::time::Instant::now() + wait);
         self.sleep.as_mut().poll(context)
@@ -431,6 +446,8 @@ impl Drop for Driver {
     }
 }
 
+/// Half the step of the idle schedule.
+const HINTS_EVERY: Duration = Duration::from_secs(4);
 /// How long the driver sleeps when nothing at all is to come.
 const IDLE: Duration = Duration::from_hours(1);
 

@@ -40,6 +40,7 @@ mod queue;
 mod reach;
 mod request;
 mod serve;
+pub mod testing;
 
 pub use builder::Builder;
 pub use command::Status;

@@ -7,10 +7,12 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use egtp_proto::{MessageClass, MessageId, Outcome, PublicKey, Strategy};
+
+use tokio::time::Instant;
 
 use crate::command::{Command, Commands, Start};
 use crate::error::RequestError;

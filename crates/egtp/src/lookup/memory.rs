@@ -22,7 +22,7 @@ impl MemoryLookup {
         Self::default()
     }
 
-    fn keep(&self, contact: Contact) -> Result<(), LookupError> {
+    pub(crate) fn keep(&self, contact: Contact) -> Result<(), LookupError> {
         let mut contacts = self.contacts.lock().unwrap_or_else(PoisonError::into_inner);
         let known = contacts.get(&contact.key());
         if known.is_none() && contacts.len() >= CONTACTS_MAX {
