@@ -180,6 +180,7 @@ mod tests {
     }
 
     proptest! {
+        /// Proves W-2.
         #[test]
         fn accepted_bytes_are_those_we_write(bytes in prop::collection::vec(0_u8..8, 0..90)) {
             let mut reader = Reader::new(&bytes);

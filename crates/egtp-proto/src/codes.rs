@@ -138,6 +138,7 @@ mod tests {
     }
 
     /// Proves HND-4, HND-7: at the end of the 32-bit space codes start over and skip those in use.
+    /// Proves S-1.
     #[test]
     fn codes_wrap_around_and_skip_those_in_use() {
         let mut table = Table::new(u32::MAX - 1);

@@ -274,6 +274,7 @@ mod tests {
     use super::*;
 
     /// The signatures of both mutable items in the test vectors of BEP 44.
+    /// Proves I-6.
     #[test]
     fn the_signed_bytes_are_those_of_bep_44() {
         let key = array::<32>("77ff84905a91936367c01360803104f92432fcd904a43511876df5cdf3e7e548");

@@ -113,6 +113,7 @@ mod tests {
         assert_eq!(key.node_id().as_bytes()[..], Sha1::digest(together)[..]);
     }
 
+    /// Proves I-3.
     #[test]
     fn a_node_id_has_one_text() {
         let id = PublicKey::from_bytes(KEY).unwrap().node_id();

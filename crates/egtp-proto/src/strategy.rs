@@ -173,6 +173,7 @@ mod tests {
     use crate::key::SecretKey;
 
     /// Proves STR-1, STR-3: all kinds are values of one type.
+    /// Proves I-5.
     #[test]
     fn every_strategy_has_one_text_and_one_wire_form() {
         let name = format!("{0}.{0}.{0}.{1}", "a".repeat(63), "b".repeat(61));
@@ -195,6 +196,7 @@ mod tests {
         }
     }
 
+    /// Proves I-5.
     #[test]
     fn a_second_spelling_is_refused_and_the_error_says_what_to_write() {
         for (text, hint) in [

@@ -78,6 +78,7 @@ fn b_30_a_contact_without_strategies_says_that_it_is_a_client() {
 }
 
 /// Proves LOOK-3, B-21.
+/// Proves I-6.
 #[test]
 fn look_3_a_contact_for_somebody_elses_key_is_refused() {
     let genuine = full().sign(&secret(), TODAY).unwrap();
@@ -99,6 +100,7 @@ fn pro_4_a_contact_with_a_suite_stripped_is_refused() {
 }
 
 /// Proves STR-6, PRO-4.
+/// Proves I-8.
 #[test]
 fn str_6_an_older_contact_never_replaces_a_newer() {
     let old = client().sign(&secret(), TODAY).unwrap();
@@ -114,6 +116,7 @@ fn str_6_an_older_contact_never_replaces_a_newer() {
 }
 
 /// Proves STR-5: what a later version adds neither disturbs us nor gets lost when we pass it on.
+/// Proves I-7.
 #[test]
 fn str_5_parts_of_a_later_version_are_kept_and_stepped_over() {
     let contact = client().sign(&secret(), TODAY).unwrap();
@@ -129,6 +132,7 @@ fn str_5_parts_of_a_later_version_are_kept_and_stepped_over() {
     assert_eq!(read.suites(), [1, 2]);
 }
 
+/// Proves W-2.
 #[test]
 fn a_signed_contact_with_a_second_spelling_is_refused() {
     let contact = client().sign(&secret(), TODAY).unwrap();

@@ -46,6 +46,7 @@ fn the_message_that_meets_an_unknown_session_is_delivered() {
 }
 
 /// Proves SES-10: many records for an unknown session cause one handshake.
+/// Proves S-18.
 #[test]
 fn repeated_hints_do_not_make_new_sessions_each_time() {
     let mut world = World::new(2);
@@ -65,6 +66,7 @@ fn repeated_hints_do_not_make_new_sessions_each_time() {
     assert_eq!(world.machines[1].executed.len(), 51);
 }
 
+/// Proves S-19.
 #[test]
 fn traffic_resumes_within_forty_seconds_when_every_hint_is_lost() {
     let mut world = World::new(2);
@@ -83,6 +85,7 @@ fn traffic_resumes_within_forty_seconds_when_every_hint_is_lost() {
 }
 
 /// Proves SES-15, B-6: a hint that does not echo a record of ours is ignored, however well made.
+/// Proves S-17.
 #[test]
 fn a_forged_hint_changes_nothing() {
     let mut world = World::new(2);
@@ -108,6 +111,7 @@ fn a_forged_hint_changes_nothing() {
 }
 
 /// Proves SES-16: one's own key is refused at once.
+/// Proves H-20.
 #[test]
 fn a_session_with_oneself_is_an_error() {
     let mut world = World::new(1);
@@ -124,6 +128,7 @@ fn a_peer_that_is_down_is_reported_at_once() {
     assert_eq!(world.outcome(0, token), Some(&Outcome::NotSent(NotSent::Unreachable)));
 }
 
+/// Proves X-15.
 #[test]
 fn a_request_that_was_with_the_receiver_when_it_died_ends_as_unknown() {
     let mut world = World::new(2);
@@ -143,6 +148,7 @@ fn a_request_that_was_with_the_receiver_when_it_died_ends_as_unknown() {
     assert_eq!(world.executions(1, b"payment"), 1, "not executed again");
 }
 
+/// Proves S-20.
 #[test]
 fn a_broken_path_is_probed_before_a_message_is_entrusted_to_the_session() {
     let mut world = World::new(2);
@@ -158,6 +164,7 @@ fn a_broken_path_is_probed_before_a_message_is_entrusted_to_the_session() {
     assert!(world.reply_of(0, after).is_some(), "{:?}", world.outcome(0, after));
 }
 
+/// Proves P-5, X-3.
 #[test]
 fn a_cut_connection_costs_no_message_and_doubles_none() {
     let mut world = World::new(2);

@@ -84,6 +84,7 @@ proptest! {
     }
 }
 
+/// Proves P-3.
 #[test]
 fn con_4_lengths_are_accepted_exactly_within_their_bounds() {
     for (length, accepted) in [
@@ -131,6 +132,7 @@ fn the_two_directions_and_two_streams_have_different_masks() {
     assert_ne!(dialer, zeros(LengthMask::new(&stranger, &SALT, Direction::FromDialer)));
 }
 
+/// Proves P-1.
 #[test]
 fn a_preamble_names_one_identity_and_no_other() {
     let (alice, bob) = (StreamKey::new(&[1; 32]), StreamKey::new(&[2; 32]));

@@ -20,6 +20,7 @@ fn strategies() -> Vec<Strategy> {
 }
 
 /// Proves ID-1.
+/// Proves I-3, I-4.
 #[test]
 fn id_1_golden_node_ids_and_keys_hold() {
     let mut lines = Vec::new();
@@ -36,6 +37,7 @@ fn id_1_golden_node_ids_and_keys_hold() {
     assert_eq!(lines, vectors(include_str!("../../../vectors/node_id.txt")));
 }
 
+/// Proves I-6.
 #[test]
 fn golden_contacts_hold() {
     let client = ContactDraft {

@@ -9,6 +9,7 @@ use egtp_proto::wire::stream::{Direction, Framer, LengthMask, Preamble, StreamKe
 
 const FILE: &str = include_str!("../../../vectors/stream.txt");
 
+/// Proves P-1.
 #[test]
 fn golden_stream_vectors_hold() {
     let access: [u8; 32] = std::array::from_fn(|index| u8::try_from(index).unwrap());

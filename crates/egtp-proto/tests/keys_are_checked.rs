@@ -7,6 +7,7 @@ use egtp_proto::{KeyError, PublicKey, SecretKey};
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
 /// Proves ID-2: no second encoding of the same point, and no point that shares its secrets.
+/// Proves I-1.
 #[test]
 fn id_2_only_canonical_points_of_prime_order_are_keys() {
     let good = *SecretKey::from_seed([1; 32]).public().as_bytes();
@@ -32,6 +33,7 @@ fn id_2_only_canonical_points_of_prime_order_are_keys() {
     assert_eq!(PublicKey::from_bytes(bytes), Err(KeyError::NotAKey));
 }
 
+/// Proves I-2.
 #[test]
 fn a_forged_montgomery_form_is_refused() {
     let key = SecretKey::from_seed([1; 32]).public();
@@ -128,6 +130,7 @@ proptest! {
         }
     }
 
+    /// Proves I-4.
     #[test]
     fn a_damaged_text_is_refused(position in 0_usize..71, with in any::<char>(), cut in 0_usize..71) {
         let secret = SecretKey::from_seed([1; 32]);

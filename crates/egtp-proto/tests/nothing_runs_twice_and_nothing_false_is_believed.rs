@@ -28,6 +28,7 @@ fn path_of(world: &World, machine: usize) -> PathId {
 
 /// Proves MSG-9, B-8, RTY-3: every packet of a recording, replayed to its receiver many times,
 /// executes nothing and moves nothing.
+/// Proves X-3, S-7.
 #[test]
 fn a_replayed_recording_executes_nothing() {
     let (mut world, recording) = recorded();
@@ -63,6 +64,7 @@ fn a_recording_replayed_after_a_restart_executes_nothing() {
 }
 
 /// Proves B-31, RTY-3: a node's own packets, reflected to it, are refused.
+/// Proves W-6.
 #[test]
 fn reflected_packets_are_refused() {
     let (mut world, recording) = recorded();
@@ -78,6 +80,7 @@ fn reflected_packets_are_refused() {
 
 /// Proves RTY-3, SES-15, SEC-7: every packet with one bit changed is refused, and the genuine one is
 /// still taken afterwards.
+/// Proves H-8, S-8, W-7.
 #[test]
 fn an_altered_packet_changes_nothing_and_the_genuine_one_is_still_welcome() {
     let mut world = World::new(2);
@@ -104,6 +107,7 @@ fn an_altered_packet_changes_nothing_and_the_genuine_one_is_still_welcome() {
 }
 
 /// Proves MSG-6, MSG-7: a reply that was recorded in one conversation is worth nothing in another.
+/// Proves X-19.
 #[test]
 fn replies_fit_only_their_own_request_and_peer() {
     let mut world = World::new(3);

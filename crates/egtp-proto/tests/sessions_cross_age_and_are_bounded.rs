@@ -36,6 +36,7 @@ fn crossing_handshakes_converge_every_time() {
 }
 
 /// Proves SES-9, SES-12, LIF-5: at most four sessions are kept for a peer, however often it forgets us.
+/// Proves S-12.
 #[test]
 fn at_most_four_sessions_are_kept() {
     let mut world = World::new(2);
@@ -51,6 +52,7 @@ fn at_most_four_sessions_are_kept() {
 }
 
 /// Proves SES-11: after an hour in which nothing was received a session is not used for sending.
+/// Proves S-14.
 #[test]
 fn an_idle_session_is_replaced_before_anything_is_sent_on_it() {
     let mut world = World::new(2);
@@ -68,6 +70,7 @@ fn an_idle_session_is_replaced_before_anything_is_sent_on_it() {
 }
 
 /// Proves SEC-2, SES-1: keys change every fifteen minutes of use, without a handshake.
+/// Proves S-4.
 #[test]
 fn keys_move_on_while_the_session_stays() {
     let mut world = World::new(2);
@@ -93,6 +96,7 @@ fn keys_move_on_while_the_session_stays() {
 
 /// Proves SEC-8: after two hours of use a session is replaced by a new handshake; what was asked
 /// under the old one is still answered.
+/// Proves S-15.
 #[test]
 fn a_session_in_use_for_two_hours_is_replaced() {
     let mut world = World::new(2);

@@ -7,6 +7,7 @@ use egtp_proto::{Event, MessageClass, Outcome, Taken};
 
 /// Proves TMO-1, TMO-2, MSG-10: a handler that never answers costs the asker its hard timeout, then
 /// nothing of the request is left, and a late answer has no effect.
+/// Proves X-25.
 #[test]
 fn a_hard_timeout_frees_everything_and_a_late_answer_has_no_effect() {
     let mut world = World::new(2);
@@ -28,6 +29,7 @@ fn a_hard_timeout_frees_everything_and_a_late_answer_has_no_effect() {
 
 /// Proves TMO-1: the answering side frees the query when the asker's patience is over, and tells the
 /// handler.
+/// Proves X-20.
 #[test]
 fn the_receiver_forgets_a_query_when_its_time_is_over() {
     let mut world = World::new(2);
@@ -124,6 +126,7 @@ fn an_impatient_asker_asks_another_and_gets_both_answers() {
 }
 
 /// Proves SES-14, B-29: wall clocks a year off, either way and jumping, change nothing.
+/// Proves X-27.
 #[test]
 fn wrong_wall_clocks_do_not_stop_communication() {
     let year = secs(365 * 86_400);

@@ -6,6 +6,7 @@ use common::{World, secs};
 use egtp_proto::{MessageClass, Outcome};
 
 /// Proves MSG-2, MSG-4, MSG-5.
+/// Proves X-22.
 #[test]
 fn a_request_to_a_key_gets_its_reply() {
     let mut world = World::new(2);
@@ -61,6 +62,7 @@ fn a_thousand_requests_at_once_share_packets() {
     assert!(packets < 20, "{packets} packets for a thousand requests");
 }
 
+/// Proves X-23.
 #[test]
 fn a_large_message_and_a_large_reply_arrive_whole() {
     let mut world = World::new(2);

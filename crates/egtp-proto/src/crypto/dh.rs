@@ -86,6 +86,7 @@ mod tests {
         assert_eq!(*a.agree(b.public()).unwrap(), *b.agree(a.public()).unwrap());
     }
 
+    /// Proves H-1.
     #[test]
     fn keys_of_small_order_are_refused() {
         let a = DhKey::from_secret(&[1; 32]).unwrap();

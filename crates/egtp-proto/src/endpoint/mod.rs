@@ -13,6 +13,8 @@
 //! say), `flush` and `pack` (what records are made of), `timeouts`.
 
 mod answered;
+#[cfg(test)]
+mod answered_tests;
 mod attempt;
 mod flush;
 mod frames;

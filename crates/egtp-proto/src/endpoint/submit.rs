@@ -85,6 +85,14 @@ impl Endpoint {
         Ok((EventCode(event), id))
     }
 
+    /// The open message to `to` with this id: looks through all of them, for people who ask about one.
+    pub fn find(&self, to: &PublicKey, id: &MessageId) -> Option<EventCode> {
+        let is_meant = |one: &Outgoing| {
+            one.id == *id && self.peers.get(one.peer).is_some_and(|peer| peer.key == *to)
+        };
+        self.outgoing.iter().find(|(_, one)| is_meant(one)).map(|(code, _)| EventCode(code))
+    }
+
     /// The application wants nothing more of a message: it is forgotten without an outcome event.
     pub fn cancel(&mut self, code: EventCode) {
         self.finish(code.0);

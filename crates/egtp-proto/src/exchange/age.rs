@@ -28,6 +28,7 @@ pub fn surely_refused(elapsed: Duration, age: u16) -> bool {
 mod tests {
     use super::*;
 
+    /// Proves X-13.
     #[test]
     fn an_age_is_rounded_down_to_three_bits() {
         let stated = |seconds| stated(Duration::from_secs(seconds));
@@ -35,6 +36,7 @@ mod tests {
         assert_eq!(ages, [0, 1, 7, 8, 8, 14, 16, 16, 20, 3584, 4096, 4096]);
     }
 
+    /// Proves X-12.
     #[test]
     fn the_rule_keeps_a_margin_of_two_seconds_and_one_percent() {
         let secs = Duration::from_secs;

@@ -66,6 +66,7 @@ mod tests {
 
     use super::*;
 
+    /// Proves X-26.
     #[test]
     fn the_first_wait_is_half_a_second() {
         assert_eq!(RoundTrip::default().timeout(), Duration::from_millis(500));
@@ -73,6 +74,7 @@ mod tests {
 
     proptest! {
         /// Proves RTY-1: waits grow, never shrink with the attempts, and stay bounded.
+        /// Proves X-26.
         #[test]
         fn waits_are_bounded_and_do_not_shrink(samples in prop::collection::vec(0_u64..100_000, 0..20), random: u64) {
             let mut trip = RoundTrip::default();

@@ -136,8 +136,7 @@ impl Inbox {
         Ok(Place::Known(code))
     }
 
-    /// Decides about one message, and marks it as taken if it is new. `confirmed` tells whether it
-    /// came on a confirmed session, which has a larger window.
+    /// Decides about one message, and marks it as taken if it is new.
     pub fn take(
         &mut self,
         now: &Now,
@@ -330,3 +329,7 @@ impl Dialog {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "inbox_tests.rs"]
+mod tests;

@@ -66,17 +66,20 @@ mod tests {
     }
 
     /// Proves SES-9: the newest is used for sending.
+    /// Proves S-13.
     #[test]
     fn the_session_heard_from_last_is_used() {
         assert_eq!(chosen(500, &[candidate(1, 0, 400), candidate(2, 100, 300)]), Some(1));
     }
 
+    /// Proves S-13.
     #[test]
     fn of_two_heard_at_the_same_time_the_one_confirmed_later_is_used() {
         assert_eq!(chosen(500, &[candidate(1, 0, 400), candidate(2, 100, 395)]), Some(2));
     }
 
     /// Proves SES-8, SES-12: the rule needs no clock that both share.
+    /// Proves S-13.
     #[test]
     fn crossed_sessions_are_decided_by_the_smaller_hash_on_both_sides() {
         let ours = [candidate(1, 100, 100), candidate(2, 101, 101)];
@@ -85,6 +88,7 @@ mod tests {
         assert_eq!(chosen(200, &theirs), Some(2));
     }
 
+    /// Proves S-14.
     #[test]
     fn ses_11_a_session_on_which_nothing_was_received_for_an_hour_is_not_used() {
         assert_eq!(chosen(3599, &[candidate(1, 0, 0)]), Some(1));

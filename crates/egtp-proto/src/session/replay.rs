@@ -81,6 +81,7 @@ mod tests {
 
     proptest! {
         /// Proves RTY-3: no counter is fresh twice, whatever the order.
+        /// Proves S-7.
         #[test]
         fn the_window_equals_a_naive_set(steps in prop::collection::vec((0_u64..5000, 0_u32..24), 1..400)) {
             let (mut window, mut seen, mut next) = (Window::new(), BTreeSet::new(), 0_u64);

@@ -160,6 +160,7 @@ mod tests {
         assert_eq!(reader.remaining(), 3);
     }
 
+    /// Proves W-1.
     #[test]
     fn msg_3_a_number_with_a_longer_spelling_is_refused() {
         for bytes in [&[0x80, 0x00][..], &[0xff, 0x80, 0x00], &[0xff; 10]] {
@@ -177,6 +178,7 @@ mod tests {
             prop_assert!(reader.is_empty());
         }
 
+        /// Proves W-1.
         #[test]
         fn every_accepted_spelling_is_the_one_we_write(bytes in prop::collection::vec(any::<u8>(), 0..12)) {
             let mut reader = Reader::new(&bytes);
