@@ -15,8 +15,8 @@ use egtp_proto::time::{Instant, Now};
 use egtp_proto::wire::shroud::{HEADER_BYTES, Shroud};
 use egtp_proto::wire::{Header, Lane};
 use egtp_proto::{
-    Config, Endpoint, Event, EventCode, IdentityId, Kind, Lost, MessageClass, NotSent, PathId,
-    PublicKey, QueryId, RefusedWhy, SecretKey, Sink, Source, Submission,
+    Config, Counters, Endpoint, Event, EventCode, IdentityId, Kind, Lost, MessageClass, NotSent,
+    Outcome, PathId, PublicKey, QueryId, RefusedWhy, SecretKey, Sink, Sizes, Source, Submission,
 };
 
 use crate::stranger::Stranger;
@@ -29,13 +29,14 @@ pub struct Machine {
     /// Bytes that all paths together take in one transmission.
     pub room: usize,
     strangers: [Stranger; 2],
-    /// Each stranger's present path and its lane.
-    paths: [Option<(PathId, Lane)>; 2],
+    /// Each stranger's paths and their lanes, the newest last: on that one it sends.
+    paths: [Vec<(PathId, Lane)>; 2],
     paths_made: u64,
     waiting: VecDeque<QueryId>,
     open: BTreeMap<u64, EventCode>,
     ended: BTreeSet<u64>,
     tokens: u64,
+    replies: usize,
     /// What the endpoint sent, for reflections.
     sent: Vec<Vec<u8>>,
 }
@@ -63,19 +64,20 @@ impl Machine {
             now,
             room: 1 << 20,
             strangers: [Stranger::new(2, key), Stranger::new(3, key)],
-            paths: [None, None],
+            paths: [Vec::new(), Vec::new()],
             paths_made: 0,
             waiting: VecDeque::new(),
             open: BTreeMap::new(),
             ended: BTreeSet::new(),
             tokens: 0,
+            replies: 0,
             sent: Vec::new(),
         }
     }
 
     /// Gives the endpoint the packet that a stranger makes, if it makes one and has a path.
     pub fn send(&mut self, which: usize, make: impl FnOnce(&mut Stranger, Now) -> Option<Vec<u8>>) {
-        let Some((path, _)) = self.paths[which] else { return };
+        let Some(path) = self.path(which) else { return };
         if let Some(packet) = make(&mut self.strangers[which], self.now) {
             self.endpoint.receive(self.now, path, BytesMut::from(&packet[..]));
         }
@@ -84,7 +86,7 @@ impl Machine {
     /// Gives the endpoint `bytes` (a header, then what follows the check bytes) as a packet: with a
     /// correct MAC and shroud, or only the shroud, or that of a stranger, as `how` says.
     pub fn inject(&mut self, which: usize, how: u8, bytes: &[u8]) {
-        let Some((path, _)) = self.paths[which] else { return };
+        let Some(path) = self.path(which) else { return };
         let key = if how & 1 == 0 { self.key } else { self.strangers[which].key() };
         let shroud = Shroud::new(&key);
         let Some((head, rest)) = bytes.split_first_chunk::<HEADER_BYTES>() else { return };
@@ -99,7 +101,7 @@ impl Machine {
 
     /// Gives the endpoint a packet of its own back, the newest first.
     pub fn reflect(&mut self, which: usize, back: usize) {
-        let Some((path, _)) = self.paths[which] else { return };
+        let Some(path) = self.path(which) else { return };
         if let Some(packet) = self.sent.iter().rev().nth(back) {
             self.endpoint.receive(self.now, path, BytesMut::from(&packet[..]));
         }
@@ -167,28 +169,30 @@ impl Machine {
         self.ended.insert(token);
     }
 
-    /// Breaks a stranger's path.
+    /// Breaks a stranger's newest path.
     pub fn path_down(&mut self, which: usize, lost: Lost) {
-        if let Some((path, _)) = self.paths[which].take() {
+        if let Some((path, _)) = self.paths[which].pop() {
             self.endpoint.path_down(self.now, path, lost);
         }
     }
 
-    /// Gives a stranger a path, opened by either side, verified or not, direct or relayed.
+    /// Gives a stranger one more path, opened by either side, verified or not, direct or relayed.
     pub fn path_up(&mut self, which: usize, how: u8) {
-        self.path_down(which, Lost::Closed);
+        if self.paths[which].len() >= PATHS_MAX {
+            self.path_down(which, Lost::Closed);
+        }
         self.paths_made += 1;
         let path = PathId(self.paths_made);
         let lane = if how & 4 == 0 { Lane::Direct } else { Lane::Relay };
         let source = if how & 2 == 0 { Source::Verified } else { Source::Claimed(vec![how]) };
         let peer = (how & 1 != 0).then(|| self.strangers[which].key());
         self.endpoint.path_up(self.now, path, IdentityId(0), peer, source, lane);
-        self.paths[which] = Some((path, lane));
+        self.paths[which].push((path, lane));
     }
 
-    /// The lane of a stranger's path.
+    /// The lane of a stranger's newest path.
     pub fn lane(&self, which: usize) -> Lane {
-        self.paths[which].map_or(Lane::Direct, |(_, lane)| lane)
+        self.paths[which].last().map_or(Lane::Direct, |(_, lane)| *lane)
     }
 
     /// Does the driver's part until nothing happens any more, and checks what was promised.
@@ -222,8 +226,32 @@ impl Machine {
         assert_eq!(self.endpoint.sizes().open, 0);
     }
 
+    /// What the endpoint has counted.
+    pub const fn counters(&self) -> &Counters {
+        self.endpoint.counters()
+    }
+
+    /// How much the endpoint holds.
+    pub fn sizes(&self) -> Sizes {
+        self.endpoint.sizes()
+    }
+
+    /// All packets that the endpoint sent.
+    pub fn sent(&self) -> &[Vec<u8>] {
+        &self.sent
+    }
+
+    /// How many of its requests were answered.
+    pub const fn replies(&self) -> usize {
+        self.replies
+    }
+
     fn stranger_at(&self, path: PathId) -> Option<usize> {
-        self.paths.iter().position(|known| known.is_some_and(|(known, _)| known == path))
+        self.paths.iter().position(|paths| paths.iter().any(|(known, _)| *known == path))
+    }
+
+    fn path(&self, which: usize) -> Option<PathId> {
+        self.paths[which].last().map(|(path, _)| *path)
     }
 
     fn take_event(&mut self, event: Event) {
@@ -232,21 +260,19 @@ impl Machine {
                 assert!(query.message.body.len() <= limits().message_bytes_max);
                 self.waiting.push_back(query.query);
             }
-            Event::Outcome { token, .. } => {
+            Event::Outcome { token, outcome } => {
+                self.replies += usize::from(matches!(outcome, Outcome::Reply { .. }));
                 assert!(self.open.remove(&token).is_some(), "an outcome of nothing open: {token}");
                 assert!(self.ended.insert(token), "a second outcome of {token}");
             }
             Event::Connect { identity, peer } => {
                 let known = self.strangers.iter().position(|stranger| stranger.key() == peer);
                 let which = known.expect("nobody else was ever addressed");
-                match self.paths[which] {
-                    Some(_) => self.path_up(which, 1),
-                    None => self.endpoint.connect_failed(
-                        self.now,
-                        identity,
-                        &peer,
-                        NotSent::Unreachable,
-                    ),
+                if self.paths[which].len() < PATHS_MAX {
+                    self.path_up(which, 1);
+                } else {
+                    let why = NotSent::Unreachable;
+                    self.endpoint.connect_failed(self.now, identity, &peer, why);
                 }
             }
             _ => {}
@@ -311,5 +337,7 @@ impl Sink for Outbound {
     }
 }
 
+/// Paths that a stranger has at once.
+const PATHS_MAX: usize = 3;
 /// An endpoint whose peers are silent has nothing more to say after a few.
 const ROUNDS_MAX: usize = 200;

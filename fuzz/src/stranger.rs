@@ -72,7 +72,7 @@ impl Stranger {
 
     /// Knocks.
     pub fn knock(&mut self) -> Option<Vec<u8>> {
-        let (header, ephemeral) = (self.header(0), self.fresh()?);
+        let (header, ephemeral) = (header(0), self.fresh()?);
         let noise: [u8; 160] = self.random.bytes();
         let packet = self.ini(&header, &ephemeral, &noise);
         self.knock = Some((SESSION, ephemeral, *packet.last_chunk()?));
@@ -83,7 +83,7 @@ impl Stranger {
     pub fn flight(&mut self, frames: &[u8]) -> Option<Vec<u8>> {
         let prekey = self.advice.as_ref().and_then(|advice| advice.card.prekey);
         let Some(prekey) = prekey else { return self.knock() };
-        let (header, ephemeral) = (self.header(prekey.id), self.fresh()?);
+        let (header, ephemeral) = (header(prekey.id), self.fresh()?);
         let store = StoreCard { kind: StoreKind::Ram, id: 99, generation: 1, age: 0 };
         let card = LiveCard { prekey: None, stores: vec![store] };
         let hello = Hello { client: false, card, contact_sequence: 0 };
@@ -131,10 +131,13 @@ impl Stranger {
                     head.store = store.id;
                     head.generation = store.generation.saturating_add(head.generation);
                 }
-                (Frame::Replies(named), _, _) if *named == 0 => *named = dialog,
+                (Frame::Replies(named) | Frame::Partial { dialog: named, .. }, _, _)
+                    if *named == 0 =>
+                {
+                    *named = dialog;
+                }
                 (Frame::Ack(ack), _, _) if ack.dialog == 0 => ack.dialog = dialog,
                 (Frame::Refused(refused), _, _) if refused.dialog == 0 => refused.dialog = dialog,
-                (Frame::Partial { dialog: named, .. }, _, _) if *named == 0 => *named = dialog,
                 (Frame::Reply(head, _) | Frame::ReplyFragment(_, Some(head)), _, Some(asked))
                     if head.code == 0 =>
                 {
@@ -207,11 +210,6 @@ impl Stranger {
         }
     }
 
-    fn header(&self, prekey: u32) -> Header {
-        let (version, suite, initiator_session) = (VERSION, SUITE.id(), SESSION);
-        Header::Ini { version, suite, initiator_session, prekey, cookie: false, puzzle: false }
-    }
-
     fn ini(&mut self, header: &Header, ephemeral: &DhKey, noise: &[u8]) -> Vec<u8> {
         let target = self.theirs.node_id().as_bytes().first_chunk().copied().unwrap_or_default();
         let (ephemeral, cookie) = (*ephemeral.public(), self.random.bytes());
@@ -227,6 +225,11 @@ impl Stranger {
         self.sent.push(packet.clone());
         packet
     }
+}
+
+fn header(prekey: u32) -> Header {
+    let (version, suite, initiator_session) = (VERSION, SUITE.id(), SESSION);
+    Header::Ini { version, suite, initiator_session, prekey, cookie: false, puzzle: false }
 }
 
 /// Its own id of every session: it needs no more than one.

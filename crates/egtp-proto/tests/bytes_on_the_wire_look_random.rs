@@ -4,6 +4,13 @@
 //! same few keys; everything that real endpoints sent is sorted by type, as only its receiver can,
 //! and each type is tested by itself and all together. The control shows that the tests can fail.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests fail as loudly as tests"
+)]
+
 mod common;
 
 use std::collections::{BTreeMap, HashSet};

@@ -1,7 +1,12 @@
 //! Every decoder on every input of up to two bytes, and on damaged forms of the golden packets:
 //! nothing panics, and what is accepted is what the encoder writes.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail as loudly as tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests fail as loudly as tests"
+)]
 
 use bytes::BytesMut;
 use egtp_proto::crypto::{DhKey, Role, Suite};
@@ -105,8 +110,10 @@ fn no_damaged_contact_is_accepted() {
     }
 }
 
+type Opener = Box<dyn Fn(&[u8]) -> Option<Vec<u8>>>;
+
 /// How the receiver of the packet called `name` reads it, and what it would have written.
-fn opener(name: &str) -> Option<Box<dyn Fn(&[u8]) -> Option<Vec<u8>>>> {
+fn opener(name: &str) -> Option<Opener> {
     // Sealed under the responder's shroud: all that it receives, and its hints to strangers.
     let (to_a, to_b) = (Shroud::new(&public(1)), Shroud::new(&public(2)));
     Some(match name {

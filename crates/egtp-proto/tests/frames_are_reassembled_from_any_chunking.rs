@@ -47,14 +47,19 @@ fn header_saying(length: u16) -> BytesMut {
 
 #[test]
 fn con_4_packets_come_out_when_fed_a_byte_at_a_time() {
-    let packets = vec![vec![1; 33], vec![2; 500], (0..=255).collect(), vec![3; PACKET_BYTES_MAX]];
+    let packets = vec![
+        vec![1; PACKET_BYTES_MIN],
+        vec![2; 500],
+        (0..=255).collect(),
+        vec![3; PACKET_BYTES_MAX],
+    ];
     assert_eq!(deframed(framed(&packets).chunks(1)), packets);
 }
 
 proptest! {
     #[test]
     fn con_4_packets_come_out_of_any_chunking(
-        packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 33..300), 0..90),
+        packets in prop::collection::vec(prop::collection::vec(any::<u8>(), PACKET_BYTES_MIN..300), 0..90),
         cuts in prop::collection::vec(1_usize..400, 1..20),
     ) {
         let bytes = framed(&packets);
@@ -89,8 +94,8 @@ proptest! {
 fn con_4_lengths_are_accepted_exactly_within_their_bounds() {
     for (length, accepted) in [
         (0, false),
-        (32, false),
-        (33, true),
+        (31, false),
+        (32, true),
         (PACKET_BYTES_MAX, true),
         (PACKET_BYTES_MAX + 1, false),
         (65_535, false),

@@ -1,7 +1,12 @@
 //! The bytes of packets and of message ids, as written down in `vectors/`. They may never change:
 //! other implementations depend on them.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail as loudly as tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests fail as loudly as tests"
+)]
 
 use std::time::Duration;
 

@@ -54,10 +54,10 @@ fn a_recording_replayed_after_a_restart_executes_nothing() {
     let (mut world, recording) = recorded();
     world.kill(1);
     world.restart(1, 1);
-    let (here, _) = (world.connect(0, 1), ());
+    let (_, there) = world.connect(0, 1);
     let before = world.machines[1].endpoint.sizes();
     for flight in recording.iter().filter(|flight| flight.to == 1) {
-        world.inject(1, here.1, &flight.packet);
+        world.inject(1, there, &flight.packet);
     }
     assert_eq!(world.machines[1].executed.len(), 10, "all in its earlier life");
     assert_eq!(world.machines[1].endpoint.sizes(), before);

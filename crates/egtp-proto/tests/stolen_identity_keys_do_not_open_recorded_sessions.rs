@@ -4,7 +4,12 @@
 //! The attacker here is written against the primitives, not against the endpoint. The controls show
 //! that it would succeed with what an endpoint has forgotten by then.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail as loudly as tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests fail as loudly as tests"
+)]
 
 mod common;
 mod forger;

@@ -3,6 +3,8 @@
 //! `cargo run --example echo_server [COUNT]` prints its ticket and answers COUNT requests (without
 //! COUNT it asks itself three times from a second node and ends, so that it can be run as it is).
 
+#![allow(clippy::print_stdout, clippy::expect_used, reason = "an example shows what it does")]
+
 use std::error::Error;
 
 use egtp::{Kind, Message, Node};

@@ -12,6 +12,8 @@
 //!
 //! `cargo run --example event_model`
 
+#![allow(clippy::print_stdout, clippy::expect_used, reason = "an example shows what it does")]
+
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

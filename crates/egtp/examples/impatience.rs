@@ -3,6 +3,8 @@
 //! The slow peer stays welcome: its late answer arrives too. Runs on a network in memory with its
 //! own time, so nobody waits: `cargo run --example impatience`.
 
+#![allow(clippy::print_stdout, clippy::expect_used, reason = "an example shows what it does")]
+
 use std::error::Error;
 use std::time::Duration;
 

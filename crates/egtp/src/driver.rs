@@ -104,7 +104,6 @@ impl Driver {
         let now = self.now();
         let mut busy = self.take_commands(now, context);
         busy |= self.take_path_events(now, context);
-        busy |= self.take_lookups(now, context);
         if self.endpoint.deadline().is_some_and(|deadline| deadline <= now.boot) {
             self.endpoint.tick(now);
             busy = true;
@@ -112,6 +111,8 @@ impl Driver {
         while let Some(event) = self.endpoint.next_event() {
             self.happened(now, event);
         }
+        // After the events: a search that has just begun must be able to wake us when it ends.
+        busy |= self.take_lookups(now, context);
         let mut outlet = Outlet { paths: &mut self.paths };
         self.endpoint.transmit(now, &mut outlet);
         for path in &mut self.paths {

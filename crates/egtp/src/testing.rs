@@ -95,7 +95,7 @@ impl Network {
             ends: HashMap::new(),
         };
         // Any present day will do for the wall clock.
-        let clock = TokioClock::new(Duration::from_secs(1_800_000_000));
+        let clock = TokioClock::new(Duration::from_hours(500_000));
         let world = Arc::new(Mutex::new(world));
         Self { world, clock: Arc::new(clock), contacts: MemoryLookup::new() }
     }

@@ -23,6 +23,7 @@ fn is_about(found: Duration, expected: Duration) -> bool {
 }
 
 /// Proves TCP-1, TCP-2, TCP-3 and CON-2: last use on a tick, no traffic, both ends act alike.
+/// Proves P-6.
 #[tokio::test(start_paused = true)]
 async fn tcp_3_no_reuse_from_24_seconds_on_both_ends_and_closed_by_32() {
     let (mut alice, mut bob) = (Peer::listening(1), Peer::listening(2));
@@ -67,6 +68,7 @@ async fn tcp_4_a_message_in_the_drain_window_takes_a_new_connection_and_is_not_l
     assert_eq!(bob.received().await.1, vec![7; 50]);
 }
 
+/// Proves P-6.
 #[tokio::test(start_paused = true)]
 async fn tcp_4_what_a_lagging_peer_sent_before_its_own_check_is_still_delivered() {
     let (mut alice, mut bob) = (Peer::listening(1), Peer::listening(2));
@@ -83,6 +85,7 @@ async fn tcp_4_what_a_lagging_peer_sent_before_its_own_check_is_still_delivered(
     );
 }
 
+/// Proves P-7.
 #[tokio::test(start_paused = true)]
 async fn c_8_an_expected_answer_keeps_a_connection_but_not_for_ever() {
     let (mut alice, mut bob) = (Peer::listening(1), Peer::listening(2));

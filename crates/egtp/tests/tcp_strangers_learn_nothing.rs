@@ -10,6 +10,7 @@ use egtp::path::{Closed, Path, PathEvent};
 use egtp_proto::wire::stream::PACKET_BYTES_MAX;
 use tokio::net::TcpStream;
 
+/// Proves P-2.
 #[tokio::test(start_paused = true)]
 async fn who_names_none_of_our_identities_gets_no_byte_and_is_let_go_after_a_random_while() {
     let bob = Peer::listening(2);
@@ -25,6 +26,7 @@ async fn who_names_none_of_our_identities_gets_no_byte_and_is_let_go_after_a_ran
     assert!(stays.iter().any(|stay| stays.iter().any(|other| stay != other)), "{stays:?}");
 }
 
+/// Proves P-3.
 #[tokio::test(start_paused = true)]
 async fn a_length_that_no_packet_has_is_never_answered() {
     let mut bob = Peer::listening(2);
@@ -38,6 +40,7 @@ async fn a_length_that_no_packet_has_is_never_answered() {
     assert!(bob.within(secs(1)).await.is_none(), "the driver never heard of it");
 }
 
+/// Proves P-2.
 #[tokio::test(start_paused = true)]
 async fn the_acceptor_writes_nothing_before_the_driver_sends() {
     let mut bob = Peer::listening(2);
@@ -75,6 +78,7 @@ async fn who_proves_nothing_in_ten_seconds_is_closed() {
     assert!(stay >= secs(9) && stay <= secs(11), "{stay:?}");
 }
 
+/// Proves P-4.
 #[tokio::test(start_paused = true)]
 async fn a_frame_that_is_begun_and_not_finished_closes_the_connection() {
     let mut bob = Peer::listening(2);

@@ -17,6 +17,11 @@ use crate::machine::Machine;
 
 /// See the head of this file.
 pub fn run(data: &[u8]) {
+    play(data).close();
+}
+
+/// Plays a script to its end.
+fn play(data: &[u8]) -> Machine {
     let (mut script, mut machine) = (Reader::new(data), Machine::new());
     for _ in 0..STEPS_MAX {
         if step(&mut script, &mut machine).is_err() {
@@ -24,7 +29,7 @@ pub fn run(data: &[u8]) {
         }
         machine.settle();
     }
-    machine.close();
+    machine
 }
 
 /// Takes one step.
@@ -83,22 +88,25 @@ fn step(script: &mut Reader<'_>, machine: &mut Machine) -> Result<(), WireError>
 
 /// A session with a request in each direction, one in the first flight, and everything around it.
 pub fn seeds() -> Vec<Seed> {
-    let mut small = Vec::new();
-    frame::small().iter().for_each(|frame| frame.encode(&mut small));
-    let requests = frames(&[dialog(0), request(0, b"first"), request(1, b"second")]);
-    let more = frames(&[dialog(5), request(5, b"more"), request(5, b"again")]);
+    let small = frame::encode(&frame::small());
+    let requests = frame::encode(&[dialog(0), request(0, b"first"), request(1, b"second")]);
+    let more = frame::encode(&[dialog(5), request(5, b"more"), request(5, b"again")]);
     let reply = ReplyHead { serial: 0, code: 0, reference: [0; 8], status: 0 };
     let ack = Ack { dialog: 0, serials: Serials::below(1), limit: 9, bytes: 1000 };
-    let reply = frames(&[Frame::Ack(ack), Frame::Replies(0), Frame::Reply(reply, b"the reply")]);
-    let closed = frames(&[Frame::Closed { dialog: DIALOG, serials: Serials::below(2) }]);
+    let reply =
+        frame::encode(&[Frame::Ack(ack), Frame::Replies(0), Frame::Reply(reply, b"the reply")]);
+    let closed = frame::encode(&[Frame::Closed { dialog: DIALOG, serials: Serials::below(2) }]);
 
     let opened = Script::default().up(0).does(KNOCK).with(FLIGHT, &requests);
-    let confirmed = opened.clone().with(RECORD, &[1]);
-    let served = confirmed.clone().reply(20).reply(9000).does(DEADLINE).with(RECORD, &closed);
-    let asked = confirmed.clone().submit(0, 30).submit(1, 5000).does(DEADLINE).with(RECORD, &reply);
+    // The answer waits for replies until the deadline; a record then confirms the session.
+    let confirmed = opened.clone().does(DEADLINE).with(RECORD, &[1]);
+    let served = opened.clone().reply(20).reply(9000).does(DEADLINE).with(RECORD, &[1]);
+    let served = served.does(DEADLINE).with(RECORD, &closed);
+    let asked =
+        confirmed.clone().submit(0x38, 30).submit(0x39, 5000).does(DEADLINE).with(RECORD, &reply);
     let rebound =
         served.clone().down().up(0).with(RECORD, &more).does(DEADLINE).replay(0).replay(3);
-    let crossed = Script::default().up(1).submit(0, 30).does(KNOCK).with(FLIGHT, &requests);
+    let crossed = Script::default().up(1).submit(0x38, 30).does(KNOCK).with(FLIGHT, &requests);
     let crossed = crossed.with(RECORD, &small).does(DEADLINE).does(DEADLINE).with(FLIGHT, &more);
     let header = [0x30, 0, 1, 2, 3, 4, 9, 0, 0, 0, 0, 0];
     let junk = opened.clone().with(PACKET, &[&header[..], &[7; 60]].concat()).damage().reflect();
@@ -168,12 +176,6 @@ impl Script {
     }
 }
 
-fn frames(frames: &[Frame<'_>]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    frames.iter().for_each(|frame| frame.encode(&mut bytes));
-    bytes
-}
-
 /// Store 0 stands for the endpoint's present one.
 fn dialog(low_water: u64) -> Frame<'static> {
     let (kind, dialog) = (StoreKind::Ram, DIALOG);
@@ -205,3 +207,47 @@ const REPLY: u8 = 11;
 const PATH_DOWN: u8 = 12;
 const PATH_UP: u8 = 13;
 const ROOM: u8 = 14;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the seed of this name makes the endpoint do.
+    fn played(name: &str) -> Machine {
+        let seeds = seeds();
+        let (_, script) = seeds.iter().find(|(known, _)| *known == name).expect("a seed");
+        play(script)
+    }
+
+    #[test]
+    fn the_seeds_get_behind_the_cryptography() {
+        let opened = played("opened");
+        assert_eq!(opened.counters().flights_accepted, 1);
+        assert_eq!(opened.counters().taken, 2);
+
+        let served = played("served");
+        assert_eq!(served.counters().records_opened, 2);
+        assert_eq!(served.sizes().queries, 0, "both replies were closed");
+
+        let rebound = played("rebound");
+        assert_eq!(
+            rebound.counters().taken,
+            3,
+            "one request of the second dialog was a repetition"
+        );
+
+        let asked = played("asked");
+        assert_eq!(asked.replies(), 1);
+
+        let junk = played("junk");
+        assert_eq!(junk.counters().taken, 2);
+        assert!(junk.counters().dropped.total() >= 3);
+    }
+
+    #[test]
+    fn the_same_script_gives_the_same_packets() {
+        for (name, script) in seeds() {
+            assert_eq!(play(&script).sent(), play(&script).sent(), "{name}");
+        }
+    }
+}

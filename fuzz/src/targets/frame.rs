@@ -26,12 +26,17 @@ pub fn run(data: &[u8]) {
 /// The frames of a request that is answered, those of large bodies, and all others.
 pub fn seeds() -> Vec<Seed> {
     [("control", control()), ("large", large()), ("small", small())]
-        .map(|(name, frames)| {
-            let mut bytes = Vec::new();
-            frames.iter().for_each(|frame| frame.encode(&mut bytes));
-            (name, bytes)
-        })
+        .map(|(name, frames)| (name, encode(&frames)))
         .into()
+}
+
+/// The frames as a record holds them.
+pub(super) fn encode(frames: &[Frame<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for frame in frames {
+        frame.encode(&mut bytes);
+    }
+    bytes
 }
 
 /// A request and a send, both acknowledged, and a reply.

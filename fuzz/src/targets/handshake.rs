@@ -7,7 +7,9 @@
 // Reaches: Initiator::read, Responder::read.
 
 use egtp_proto::crypto::{DhKey, Noise, Role, Suite, derive};
-use egtp_proto::session::handshake::{Hello, Initiator, LocalKeys, Responder, Welcome};
+use egtp_proto::session::handshake::{
+    FirstFlight, Hello, Initiator, LocalKeys, Responder, Welcome,
+};
 use egtp_proto::wire::{Header, VERSION, Writer};
 use egtp_proto::{LiveCard, PrekeyCard, SecretKey, StoreCard, StoreKind};
 
@@ -39,9 +41,10 @@ fn flight(suite: Suite, payload: &[u8]) {
     let ours = keys(1);
     let mut noise = noise(Role::Initiator, suite, &ours, ephemeral, Some(*local.dh.public()));
     let message = noise.write(payload).expect("it is short");
-    let Ok((_, remote, hello, frames)) = read(&message[32..]) else { return };
-    assert_eq!(remote, ours.public);
-    let mut again = vec![ours.public.sign_bit(), u8::from(hello.client)];
+    let Ok((_, FirstFlight { remote, hello, frames })) = read(&message[32..]) else { return };
+    // Who owns one sign owns the other: both names follow from one secret.
+    assert_eq!(remote.to_x25519(), ours.public.to_x25519());
+    let mut again = vec![remote.sign_bit(), u8::from(hello.client)];
     hello.card.encode(&mut again);
     again.put_u64(hello.contact_sequence);
     again.put(&frames);

@@ -4,6 +4,13 @@
 //! random inputs, and our resolver with the vectors of its neighbours. Knows nothing of the live
 //! handshake; that is `session::handshake`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests fail as loudly as tests"
+)]
+
 use proptest::prelude::*;
 use snow::{Builder, HandshakeState, TransportState};
 

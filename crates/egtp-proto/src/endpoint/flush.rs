@@ -31,6 +31,7 @@ impl Endpoint {
             if let Some(peer) = self.peers.get_mut(code) {
                 peer.dirty = false;
                 self.flush(now, code, sink);
+                self.put_off_acks(now, code);
                 self.arm(now, code);
             }
         }
@@ -47,7 +48,14 @@ impl Endpoint {
         if !peer.has_news(now.boot) {
             return;
         }
-        let Some(path) = peer.path else { return self.want_path(now, code) };
+        let Some(path) = peer.path else {
+            // A peer that is just opening a session will be heard from on its own path.
+            let expected = peer.answering.is_some() || self.awaits_confirmation(now, code);
+            if !expected {
+                self.want_path(now, code);
+            }
+            return;
+        };
         let session = self.session_to_send_on(now, code);
         if session.is_some_and(|session| self.is_worn(now, session)) {
             self.shake(now, code, path, sink);
@@ -61,6 +69,17 @@ impl Endpoint {
             }
             (Trust::Suspect { .. }, Some(_)) => {}
             (Trust::Gone, _) | (_, None) => self.shake(now, code, path, sink),
+        }
+    }
+
+    /// An acknowledgement that could not go now must not wake us until it can: it rides with the next
+    /// record, or goes when the path takes packets again.
+    fn put_off_acks(&mut self, now: Now, code: u32) {
+        let Some(peer) = self.peers.get_mut(code) else { return };
+        if peer.ack_due.is_some_and(|due| due <= now.boot) {
+            let may_go_soon = peer.path.is_some() && peer.trust == Trust::Good;
+            let later = may_go_soon && !peer.sessions.is_empty();
+            peer.ack_due = later.then(|| now.boot.after(ACK_DELAY));
         }
     }
 
@@ -221,8 +240,11 @@ impl Endpoint {
     }
 
     /// Everything that is out and not answered for is queued again.
-    pub(super) fn resend_all(&mut self, _now: Now, code: u32) {
+    pub(super) fn resend_all(&mut self, now: Now, code: u32) {
         let Some(peer) = self.peers.get_mut(code) else { return };
+        if !peer.acks.is_empty() {
+            peer.ack_due = Some(now.boot);
+        }
         let items: Vec<Item> = peer.resend.drain().chain(peer.large.drain(..)).collect();
         // Turned round, because each goes to the front of its queue.
         for item in items.into_iter().rev() {

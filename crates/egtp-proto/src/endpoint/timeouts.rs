@@ -192,6 +192,10 @@ impl Endpoint {
             Trust::Suspect { asked: Some(asked) } => Some(asked.after(PROBE_AWAITED)),
             _ => peer.silent_since.map(|since| since.after(peer.patience())),
         };
+        // Only where something would be done about it: see `notice_silence` and `doubt`.
+        let silence = silence
+            .filter(|_| !peer.sessions.is_empty() && !peer.is_shaking())
+            .map(|due| due.max(peer.handshake_after));
         let waits_for_path = peer.path.is_none() && peer.is_pressing() && !peer.connect.asked;
         let reconnect = waits_for_path.then_some(peer.connect.after);
         let answer = peer.answering.as_ref().map(|answering| answering.due);

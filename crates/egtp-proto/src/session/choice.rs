@@ -62,7 +62,7 @@ mod tests {
 
     fn chosen(now: u64, candidates: &[Candidate]) -> Option<u32> {
         let now = Instant::new(Duration::from_secs(now));
-        choose(now, Duration::from_secs(3600), candidates.iter().copied())
+        choose(now, Duration::from_hours(1), candidates.iter().copied())
     }
 
     /// Proves SES-9: the newest is used for sending.

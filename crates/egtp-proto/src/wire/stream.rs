@@ -16,11 +16,7 @@ use bytes::{BufMut, BytesMut};
 
 use super::{Reader, WireError};
 
-/// The largest packet that a stream carries.
-pub const PACKET_BYTES_MAX: usize = 36 * 1024;
-
-/// The smallest packet that a stream carries.
-pub const PACKET_BYTES_MIN: usize = 33;
+pub use crate::limits::{PACKET_BYTES_MAX, PACKET_BYTES_MIN};
 
 /// The length field before each packet.
 pub const LENGTH_BYTES: usize = 2;

@@ -2,7 +2,15 @@
 //!
 //! Not the simulator: no faults are drawn at random; a test says what happens to which packet.
 //! Everything that an endpoint emits goes through [`World::network`] in order of arrival time.
-#![allow(dead_code, reason = "each test file uses its own part of the world")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "each test file uses its own part, and helpers of tests fail as loudly as tests"
+)]
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -73,6 +81,8 @@ pub struct World {
     pub tamper: fn(&mut Flight) -> bool,
     pub room: usize,
     pub source: Source,
+    /// How often a machine had to be woken or given something.
+    pub steps: u64,
 }
 
 struct Outbound {
@@ -134,6 +144,7 @@ impl World {
             tamper: |_| true,
             room: 1 << 20,
             source: Source::Verified,
+            steps: 0,
         };
         for seed in 1..=count {
             let now = world.clocks(Duration::ZERO);
@@ -397,6 +408,7 @@ impl World {
     }
 
     fn step(&mut self) {
+        self.steps += 1;
         let (due, later) =
             std::mem::take(&mut self.network).into_iter().partition(|one| one.at <= self.now);
         self.network = later;

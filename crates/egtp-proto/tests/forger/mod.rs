@@ -4,6 +4,12 @@
 //! Knows the suite of AES-256-GCM only. Unlike the product it takes each key agreement as a number,
 //! so it does not matter from which of the two sides that was computed.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail as loudly as tests"
+)]
+
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
 use egtp_proto::crypto::{AeadKey, DhKey, Suite, derive};
