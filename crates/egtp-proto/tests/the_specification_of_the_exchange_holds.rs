@@ -1,6 +1,13 @@
 //! The rules of section 7 of `docs/spec.md` that no other test proves: what is taken, refused, bound,
 //! granted and closed, asked of the inbox alone or seen by a second implementation at the other end.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail as loudly as tests"
+)]
+
 mod second_implementation;
 
 use std::time::Duration;
@@ -17,7 +24,8 @@ use egtp_proto::wire::frame::{
     Class, DialogHead, Frame, MessageHead, Part, PartOf, Refusal, Refused, ReplyHead,
 };
 use egtp_proto::{Event, Kind, MessageClass, Outcome, PublicKey, SecretKey, StoreKind};
-use second_implementation::{Desk, Hand, STORE, clocks, frames, message_id, read, request, secs};
+use second_implementation::desk::clocks;
+use second_implementation::{Desk, Hand, STORE, frames, message_id, read, request, secs};
 
 fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -133,8 +141,11 @@ fn a_message_is_bound_anew_only_when_all_of_it_was_refused() {
     assert_eq!(message.refused([2; 8]), Judgement::Free);
 }
 
-/// The dialog and the messages in a payload: serial, event code and body each.
-fn messages(payload: &[u8]) -> (Vec<DialogHead>, Vec<(u64, u32, Vec<u8>)>) {
+/// A request: serial, event code and body.
+type Asked = (u64, u32, Vec<u8>);
+
+/// The dialogs and the requests in a payload.
+fn messages(payload: &[u8]) -> (Vec<DialogHead>, Vec<Asked>) {
     let (mut heads, mut list) = (Vec::new(), Vec::new());
     for frame in read(payload) {
         match frame {

@@ -16,6 +16,7 @@ mod answered;
 #[cfg(test)]
 mod answered_tests;
 mod attempt;
+mod fingerprint;
 mod flush;
 mod frames;
 mod greet;

@@ -3,11 +3,13 @@
 //! The order of checks is the order of cost: length, shroud, type, session and window, decryption.
 //! Invariant: a packet that fails a check has changed nothing but a counter.
 
+use std::collections::HashMap;
+
 use bytes::{Bytes, BytesMut};
 
 use super::frames::Arrival;
 use super::peer::Trust;
-use super::{Endpoint, Slot, Source};
+use super::{Endpoint, PathState, Slot, Source};
 use crate::limits::{PACKET_BYTES_MAX, PACKET_BYTES_MIN, SESSIONS_PER_PEER};
 use crate::output::{Assurance, Event, IdentityId, PathId};
 use crate::session::epoch::OpenError;
@@ -79,8 +81,12 @@ impl Endpoint {
 
     /// A packet that may be under the shroud of a peer that we have sent to on this path.
     fn receive_foreign(&mut self, now: Now, path: PathId, mut packet: BytesMut) {
-        let candidates = self.paths.get(&path).map(|state| state.peers.clone()).unwrap_or_default();
-        for code in candidates {
+        let candidate = |index: usize, paths: &HashMap<PathId, PathState>| {
+            paths.get(&path).and_then(|state| state.peers.get(index)).copied()
+        };
+        let mut index = 0;
+        while let Some(code) = candidate(index, &self.paths) {
+            index += 1;
             let Some(peer) = self.peers.get(code) else { continue };
             let Some(bytes) = peer.shroud.uncovered_prefix(&packet) else { continue };
             let header = Header::decode(&bytes);

@@ -160,6 +160,11 @@ impl Epochs {
         Ok(())
     }
 
+    /// Everything that an opened or sealed record changes: for tests that nothing has.
+    pub(super) fn progress(&self) -> impl Iterator<Item = (u8, [u64; Lane::COUNT], &[Window])> {
+        self.kept.iter().map(|epoch| (epoch.number, epoch.counters, &epoch.windows[..]))
+    }
+
     fn advance(&mut self, now: Instant) -> Option<()> {
         let number = self.kept.back()?.number.wrapping_add(1);
         let next = self.make(&self.root, number, now)?;

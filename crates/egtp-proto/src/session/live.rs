@@ -129,6 +129,15 @@ impl Session {
         self.tags.iter().take(self.sent).any(|sent| sent == tag)
     }
 
+    /// Appends what tells two states of this session apart to a text.
+    ///
+    /// # Errors
+    /// Those of the text.
+    pub fn describe(&self, text: &mut impl std::fmt::Write) -> std::fmt::Result {
+        write!(text, "{self:?}")?;
+        self.epochs.progress().try_for_each(|progress| write!(text, "{progress:?}"))
+    }
+
     /// What the choice of a session to send on looks at; `None` while provisional.
     pub fn candidate(&self, id: u32) -> Option<Candidate> {
         let confirmed = self.confirmed?;

@@ -115,6 +115,13 @@ impl Prekeys {
     }
 }
 
+impl std::fmt::Debug for Prekeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let keys = self.keys.iter().map(|prekey| (prekey.id, prekey.made, prekey.seen.len()));
+        f.debug_list().entries(keys).finish()
+    }
+}
+
 /// Entries are keyed hashes already: hashing them again would only cost time.
 #[derive(Default)]
 struct AlreadyHashed(u64);

@@ -4,24 +4,27 @@
 //! It derives each key, masks each packet and takes each payload apart by itself; of the product it
 //! uses primitives, headers, cards and frames only. Invariant: where the page and the product
 //! disagree, these two do not understand each other.
-#![allow(dead_code, reason = "each test file uses its own part")]
+
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "each test file uses its own part; helpers of tests fail as loudly as tests"
+)]
+
+pub(crate) mod desk;
 
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use bytes::{Bytes, BytesMut};
+pub(crate) use desk::Desk;
 use egtp_proto::crypto::{AeadKey, DhKey, Noise, Random, Role, Suite};
-use egtp_proto::limits::Limits;
-use egtp_proto::time::{Instant, Now};
 use egtp_proto::wire::frame::{Class, DialogHead, Frame, MessageHead};
 use egtp_proto::wire::{Header, Lane, Reader, RetryKind, VERSION};
-use egtp_proto::{
-    Config, Endpoint, Event, IdentityId, Kind, LiveCard, MessageClass, PathId, PrekeyCard,
-    PublicKey, SecretKey, Sink, Source, StoreCard, StoreKind, Submission,
-};
+use egtp_proto::{LiveCard, PathId, PrekeyCard, PublicKey, SecretKey, StoreCard, StoreKind};
 
 /// The path that the endpoint accepted.
-const PATH: PathId = PathId(1);
+pub(crate) const PATH: PathId = PathId(1);
 /// The path that it opened, once it asked for one.
 pub(crate) const DIALED: PathId = PathId(2);
 /// The id by which the second implementation calls every session of its own.
@@ -85,7 +88,9 @@ pub(crate) fn secs(seconds: u64) -> Duration {
 /// A payload of these frames.
 pub(crate) fn frames(list: &[Frame<'_>]) -> Vec<u8> {
     let mut out = Vec::new();
-    list.iter().for_each(|frame| frame.encode(&mut out));
+    for frame in list {
+        frame.encode(&mut out);
+    }
     out
 }
 
@@ -96,120 +101,6 @@ pub(crate) fn read(payload: &[u8]) -> Vec<Frame<'_>> {
         list.push(Frame::decode(&mut reader).unwrap());
     }
     list
-}
-
-/// The endpoint under test, with its driver's duties.
-pub(crate) struct Desk {
-    pub(crate) endpoint: Endpoint,
-    pub(crate) key: PublicKey,
-    pub(crate) now: Instant,
-    pub(crate) events: Vec<Event>,
-    pub(crate) answers: bool,
-    pub(crate) peer: PublicKey,
-}
-
-#[derive(Default)]
-struct Out(Vec<Vec<u8>>);
-
-impl Sink for Out {
-    fn room(&self, _: PathId) -> usize {
-        1 << 20
-    }
-
-    fn send(&mut self, _: PathId, packet: Vec<u8>) {
-        self.0.push(packet);
-    }
-}
-
-impl Desk {
-    pub(crate) fn new(source: Source, adjust: impl FnOnce(&mut Config)) -> Self {
-        let secret = SecretKey::from_seed([1; 32]);
-        let (key, now) = (secret.public(), Instant::new(secs(1000)));
-        let limits = Limits::default();
-        let (identities, prefer) = (vec![secret], SUITE);
-        let mut config = Config { identities, limits, seed: [9; 32], prefer, reachable: true };
-        adjust(&mut config);
-        let peer = SecretKey::from_seed([2; 32]).public();
-        let mut endpoint = Endpoint::new(config, clocks(now)).unwrap();
-        endpoint.path_up(clocks(now), PATH, IdentityId(0), None, source, Lane::Direct);
-        Self { endpoint, key, now, events: Vec::new(), answers: true, peer }
-    }
-
-    pub(crate) fn plain() -> Self {
-        Self::new(Source::Verified, |_| {})
-    }
-
-    /// What it sends on receiving a packet on the path that it accepted.
-    pub(crate) fn take(&mut self, packet: &[u8]) -> Vec<Vec<u8>> {
-        self.take_on(PATH, packet)
-    }
-
-    /// What it sends on receiving a packet on any path.
-    pub(crate) fn take_on(&mut self, path: PathId, packet: &[u8]) -> Vec<Vec<u8>> {
-        self.endpoint.receive(clocks(self.now), path, BytesMut::from(packet));
-        self.settle()
-    }
-
-    pub(crate) fn settle(&mut self) -> Vec<Vec<u8>> {
-        let (mut out, now) = (Out::default(), clocks(self.now));
-        loop {
-            while let Some(event) = self.endpoint.next_event() {
-                match &event {
-                    Event::Query(query) if self.answers => {
-                        self.endpoint.reply(now, query.query, Ok(query.message.body.clone()));
-                    }
-                    Event::Connect { .. } => {
-                        let (id, peer) = (IdentityId(0), Some(self.peer));
-                        let (source, lane) = (Source::Verified, Lane::Direct);
-                        self.endpoint.path_up(now, DIALED, id, peer, source, lane);
-                    }
-                    _ => {}
-                }
-                self.events.push(event);
-            }
-            self.endpoint.transmit(now, &mut out);
-            if !self.endpoint.has_events() {
-                return out.0;
-            }
-        }
-    }
-
-    /// What it sends while so much time passes.
-    pub(crate) fn wait(&mut self, span: Duration) -> Vec<Vec<u8>> {
-        let end = self.now.after(span);
-        let mut sent = self.settle();
-        while let Some(next) = self.endpoint.deadline().filter(|next| *next <= end) {
-            self.now = self.now.max(next);
-            self.endpoint.tick(clocks(self.now));
-            sent.extend(self.settle());
-        }
-        self.now = end;
-        sent
-    }
-
-    pub(crate) fn ask(&mut self, body: &[u8]) -> Vec<Vec<u8>> {
-        let submission = Submission {
-            token: 1,
-            identity: IdentityId(0),
-            to: self.peer,
-            class: MessageClass::Request,
-            kind: Kind::new("test/1").unwrap(),
-            body: Bytes::copy_from_slice(body),
-            room: None,
-            soft: None,
-            hard: secs(60),
-        };
-        self.endpoint.submit(clocks(self.now), submission).unwrap();
-        self.settle()
-    }
-
-    pub(crate) fn queries(&self) -> usize {
-        self.events.iter().filter(|event| matches!(event, Event::Query(_))).count()
-    }
-}
-
-pub(crate) fn clocks(now: Instant) -> Now {
-    Now { boot: now, wall: secs(1_700_000_000) + now.since_start() }
 }
 
 /// The second implementation: an initiator.
@@ -230,8 +121,8 @@ pub(crate) struct Hand {
 /// Epoch 0 of a session.
 pub(crate) struct Keys {
     remote: u32,
-    send: AeadKey,
-    receive: AeadKey,
+    ours: AeadKey,
+    theirs: AeadKey,
     counter: u64,
 }
 
@@ -378,8 +269,8 @@ impl Hand {
         let root = h("root", &[&split[0], &split[1], &hash]);
         let suite = Suite::from_id(self.suite).unwrap();
         let key = |purpose| AeadKey::new(suite, &h(purpose, &[&root])).unwrap();
-        let (send, receive) = (key("initiator to responder"), key("responder to initiator"));
-        self.keys = Some(Keys { remote, send, receive, counter: 0 });
+        let [ours, theirs] = ["initiator to responder", "responder to initiator"].map(key);
+        self.keys = Some(Keys { remote, ours, theirs, counter: 0 });
         reader.take_rest().to_vec()
     }
 
@@ -390,7 +281,7 @@ impl Hand {
         keys.counter += 1;
         let head = Header::Record { lane, epoch: 0, session, counter }.encode();
         let mut body = payload.to_vec();
-        let tag = keys.send.seal(nonce(lane, counter), &head, &mut body).unwrap();
+        let tag = keys.ours.seal(nonce(lane, counter), &head, &mut body).unwrap();
         let mut packet = [&head[..], &[0; 4], &body, &tag].concat();
         mask(&self.theirs, &mut packet, 16);
         packet
@@ -406,7 +297,7 @@ impl Hand {
                 continue;
             };
             let sealed = &mut plain[16..];
-            let text = keys.receive.open(nonce(lane, counter), &header.encode(), sealed).unwrap();
+            let text = keys.theirs.open(nonce(lane, counter), &header.encode(), sealed).unwrap();
             payload.extend_from_slice(text);
         }
         payload
