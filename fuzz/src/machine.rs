@@ -57,6 +57,7 @@ impl Machine {
             seed: [7; 32],
             prefer: Suite::Aes256Gcm,
             reachable: true,
+            exclusive: true,
         };
         Self {
             endpoint: Endpoint::new(config, now).expect("the key is good"),

@@ -86,13 +86,6 @@ impl<T: Copy> Timers<T> {
         }
     }
 
-    /// When a deadline that is still set will come.
-    pub fn due(&self, id: TimerId) -> Option<Instant> {
-        let node = self.node(id.index)?;
-        let is_set = node.turn == id.turn && node.entry.is_some();
-        is_set.then(|| Instant::new(Duration::from_millis(node.tick)))
-    }
-
     /// Appends every entry whose time has come by `now` to `expired`, earliest first.
     pub fn expire(&mut self, now: Instant, expired: &mut Vec<T>) {
         let target = millis_down(now);

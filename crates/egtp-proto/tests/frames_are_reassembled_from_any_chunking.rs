@@ -119,7 +119,7 @@ fn con_4_lengths_are_accepted_exactly_within_their_bounds() {
 fn con_4_a_refused_packet_leaves_the_stream_as_it_was() {
     let mut framer = Framer::new(mask(Direction::FromDialer));
     let mut bytes = Vec::new();
-    assert!(framer.append(&[0; 32], &mut bytes).is_err());
+    assert!(framer.append(&[0; 31], &mut bytes).is_err());
     assert!(bytes.is_empty());
     framer.append(&[5; 40], &mut bytes).unwrap();
     assert_eq!(deframed([&bytes[..]]), [vec![5; 40]]);

@@ -63,3 +63,19 @@ fn a_peer_that_died_costs_hardly_a_wake_up() {
     assert!(world.steps - before < 400, "{} wake-ups in a minute", world.steps - before);
     assert_eq!(world.machines[0].endpoint.sizes().open, 0);
 }
+
+/// A large reply that is interrupted goes on where it was, and completes.
+#[test]
+fn a_large_reply_over_a_lossy_link_completes() {
+    for room in [40_000, 1 << 20] {
+        let mut world = World::new(2);
+        world.room = room;
+        world.tamper = lossy;
+        let body: Vec<u8> = (0..1_500_000_u32).map(|n| n.to_le_bytes()[1]).collect();
+        let token = world.request(0, 1, &body);
+        assert!(world.run_until(secs(29), |world| world.outcome(0, token).is_some()));
+        assert_eq!(world.reply_of(0, token).unwrap(), body);
+        let sent: usize = world.recorded.iter().map(|flight| flight.packet.len()).sum();
+        assert!(sent < 20 * body.len(), "{sent} bytes for an echo of {}", body.len());
+    }
+}

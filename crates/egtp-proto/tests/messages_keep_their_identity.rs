@@ -287,6 +287,7 @@ fn both_suites_work_and_the_initiator_picks() {
                 seed: [seed; 32],
                 prefer: prefer(index),
                 reachable: true,
+                exclusive: true,
             };
             world.machines[machine].endpoint = Endpoint::new(config, now).unwrap();
         }

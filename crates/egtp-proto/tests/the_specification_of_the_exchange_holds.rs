@@ -42,7 +42,7 @@ impl Counter {
         let (mut limits, now) = (Limits::default(), Instant::new(secs(100)));
         limits.dialogs_max = dialogs_max;
         let random = &mut Random::from_seed([4; 32]);
-        Self { inbox: Inbox::new(StoreKind::Ram, random, &limits, clocks(now)), now }
+        Self { inbox: Inbox::new(StoreKind::Ram, random, &limits, clocks(now), true), now }
     }
 
     fn head(&self, dialog: u64, generation: u32, low_water: u64) -> DialogHead {

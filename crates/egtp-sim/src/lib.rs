@@ -1,8 +1,10 @@
-//! Checkers of the project: that every promise has a test, and that the house is tidy.
+//! Checkers of the project: that every promise has a test, that the house is tidy, and that nodes
+//! keep their promises when somebody hurts them.
 //!
-//! Knows nothing of the network and is never published. Invariant: a check that finds nothing to
+//! Is never published; the product knows nothing of it. Invariant: a check that finds nothing to
 //! look at is a failed check.
 
 pub mod checkout;
+pub mod process;
 pub mod tidy;
 pub mod trace;

@@ -35,6 +35,7 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     network: Option<Box<dyn Path>>,
     seed: Option<[u8; 32]>,
+    only_instance: bool,
 }
 
 impl Builder {
@@ -49,6 +50,7 @@ impl Builder {
             clock: Arc::new(SystemClock),
             network: None,
             seed: None,
+            only_instance: false,
         }
     }
 
@@ -61,6 +63,15 @@ impl Builder {
     /// The identity from this key file, which is made if it is missing and never replaced.
     pub fn key_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.key_file = Some(path.into());
+        self
+    }
+
+    /// Promises that no other process runs this identity now: a lock is held, or the key is nowhere
+    /// else. Then peers that were cut off by a restart can be told for certain what this node never
+    /// got, and send it again; without the promise they hear `Unknown` instead. A fresh identity and
+    /// a key file that this node could lock need no promise. A false one can make a message run twice.
+    pub fn only_instance(mut self) -> Self {
+        self.only_instance = true;
         self
     }
 
@@ -156,11 +167,20 @@ impl Builder {
     }
 
     fn build(self) -> Result<(Node, Driver), StartError> {
-        let first = match (self.key, self.key_file) {
-            (Some(key), _) => key,
-            (None, Some(path)) => keyfile::load_or_create(&path)?,
-            (None, None) => SecretKey::from_seed(random()?),
+        let mut hold = None;
+        let (first, is_ours) = match (self.key, self.key_file) {
+            (Some(key), _) => (key, false),
+            (None, Some(path)) => {
+                let key = keyfile::load_or_create(&path)?;
+                hold = keyfile::hold(&path);
+                if hold.is_none() {
+                    tracing::warn!(path = %path.display(), "another process uses this key file");
+                }
+                (key, hold.is_some())
+            }
+            (None, None) => (SecretKey::from_seed(random()?), true),
         };
+        let exclusive = self.only_instance || (is_ours && self.also.is_empty());
         let mut identities = vec![first];
         identities.extend(self.also);
         let keys: Vec<PublicKey> = identities.iter().map(SecretKey::public).collect();
@@ -178,6 +198,7 @@ impl Builder {
             },
             prefer: preferred_suite(),
             reachable: !listening.is_empty(),
+            exclusive,
         };
         let now = egtp_proto::time::Now {
             boot: egtp_proto::time::Instant::new(self.clock.boot()),
@@ -187,7 +208,7 @@ impl Builder {
         let (commands, routes): (Commands, Routes) = (Queue::new(), Routes::default());
         let shared = (commands.clone(), routes.clone());
         let reach = Reach::new(self.lookups);
-        let driver = Driver::new(endpoint, self.clock, shared, vec![network], reach);
+        let driver = Driver::new(endpoint, self.clock, shared, vec![network], reach, hold);
         Ok((Node::new(keys, listening, commands, routes), driver))
     }
 }

@@ -6,6 +6,7 @@
 //! one packet carries all that was waiting.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,8 +18,8 @@ use egtp_proto::codes::Table;
 use egtp_proto::time::{Instant, Now};
 use egtp_proto::wire::Lane;
 use egtp_proto::{
-    Endpoint, Event, EventCode, IdentityId, Lost, Outcome, PathId, QueryEvent, Sink, Source,
-    Strategy, Submission,
+    Endpoint, Event, EventCode, IdentityId, Lost, MessageEvent, Outcome, PathId, QueryEvent,
+    QueryId, Sink, Source, Strategy, Submission,
 };
 use tokio::time::Sleep;
 use tracing::{debug, info, warn};
@@ -53,6 +54,8 @@ pub(crate) struct Driver {
     events: Vec<PathEvent>,
     closing_since: Option<Duration>,
     hints_due: Duration,
+    /// The locked key file: nobody else is this identity while it is open.
+    _hold: Option<File>,
 }
 
 /// A connection as the driver knows it.
@@ -75,6 +78,7 @@ impl Driver {
         (commands, routes): (Commands, Routes),
         paths: Vec<Box<dyn Path>>,
         reach: Reach,
+        hold: Option<File>,
     ) -> Self {
         Self {
             endpoint,
@@ -91,6 +95,7 @@ impl Driver {
             events: Vec::new(),
             closing_since: None,
             hints_due: Duration::ZERO,
+            _hold: hold,
         }
     }
 
@@ -307,9 +312,7 @@ impl Driver {
                     withdrawn.set();
                 }
             }
-            Event::Message(message) => {
-                debug!(from = %message.from.short(), kind = %message.kind, "message taken");
-            }
+            Event::Message(message) => self.tell(message),
             Event::Session { peer, .. } => info!(peer = %peer.short(), "session confirmed"),
             _ => {}
         }
@@ -333,6 +336,20 @@ impl Driver {
                 self.queries.insert(event.query, Arc::clone(&withdrawn));
                 queue.push(Query::new(event, self.commands.clone(), withdrawn));
             }
+        }
+    }
+
+    /// Hands a message that wants no reply to the handler of its kind.
+    fn tell(&mut self, message: MessageEvent) {
+        let (query, room, patience) = (QueryId(0), 0, Duration::ZERO);
+        let event = QueryEvent { query, message, room, patience };
+        match self.routes.find(&event.message.kind, &event.message.from) {
+            Err(why) => {
+                let (from, kind) = (event.message.from.short(), &event.message.kind);
+                warn!(%from, %kind, ?why, "a message was taken and nobody serves it");
+            }
+            Ok(To::Sync(handler)) => drop(handler(&event)),
+            Ok(To::Queue(queue)) => queue.push(Query::told(event, self.commands.clone())),
         }
     }
 

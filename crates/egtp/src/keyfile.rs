@@ -170,6 +170,14 @@ impl KeyFileError {
     }
 }
 
+/// Locks a key file for as long as the answer lives: nobody else can then believe to be the only user
+/// of this identity. `None` if somebody else has locked it.
+pub(crate) fn hold(path: &Path) -> Option<File> {
+    let file = File::open(path).ok()?;
+    let lock = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+    rustix::fs::flock(&file, lock).ok().map(|()| file)
+}
+
 fn parse(bytes: &[u8]) -> Result<SecretKey, Damage> {
     if bytes.len() > FILE_BYTES_MAX {
         return Err(Damage::TooLong);

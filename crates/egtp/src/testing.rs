@@ -135,7 +135,8 @@ impl Network {
         }
         let path = MemoryPath { network: self.clone(), name, alarm: None };
         let clock: Arc<TokioClock> = Arc::clone(&self.clock);
-        Node::builder().key(key).clock(clock).path(path).lookup(self.contacts.clone())
+        let builder = Node::builder().key(key).only_instance().clock(clock).path(path);
+        builder.lookup(self.contacts.clone())
     }
 
     /// Cuts a node off: its connections break, and no new one succeeds until [`Network::join`].

@@ -285,3 +285,21 @@ async fn a_lookup_that_hangs_delays_no_other_traffic() {
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     assert_eq!(waiting.await.unwrap_err(), RequestError::NotSent(NotSent::NotFound));
 }
+
+/// Proves MSG-11: a send resolves when the receiver has taken it, and its handler gets it once.
+#[tokio::test]
+async fn a_send_reaches_the_handler_of_its_kind() {
+    let bob = Node::builder().listen(loopback()).start().await.unwrap();
+    let mut queries = bob.queries(kind()).unwrap();
+    let alice = Node::builder().start().await.unwrap();
+    alice.send(bob.ticket(), Message::new(kind(), "for your information")).await.unwrap();
+    let told = queries.next().await.unwrap();
+    assert_eq!(told.body(), "for your information");
+    assert!(!told.wants_reply());
+    told.reply("nobody hears this");
+    let reply = alice.request(bob.ticket(), Message::new(kind(), "and now?")).start();
+    let query = queries.next().await.unwrap();
+    assert!(query.wants_reply());
+    query.reply("this is heard");
+    assert_eq!(reply.await.unwrap().body, "this is heard");
+}

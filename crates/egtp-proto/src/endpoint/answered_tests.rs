@@ -20,6 +20,7 @@ fn endpoint() -> Endpoint {
         seed: [1; 32],
         prefer: Suite::Aes256Gcm,
         reachable: true,
+        exclusive: true,
     };
     Endpoint::new(config, Now::default()).unwrap()
 }

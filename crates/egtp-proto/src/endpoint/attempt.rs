@@ -33,8 +33,9 @@ impl Endpoint {
     pub(super) fn begin(&mut self, now: Now, code: u32, retries: u8) -> Option<Vec<u8>> {
         let peer = self.peers.get(code)?;
         let prekey = match peer.trust {
-            Trust::Gone => None,
-            Trust::Good | Trust::Suspect { .. } => peer.fresh_prekey(now.boot),
+            Trust::Good => peer.fresh_prekey(now.boot),
+            // It may have begun a new life, which does not know the prekey of the last one.
+            Trust::Suspect { .. } | Trust::Gone => None,
         };
         let ephemeral = DhKey::from_secret(&self.random.bytes()).ok()?;
         let session = self.sessions.insert(Slot::Pending { peer: code });
@@ -97,6 +98,7 @@ impl Endpoint {
         self.counters.agreements += 3;
         let (initiator, noise) = started.ok()?;
         self.note_sent(now, code, &frames, first_eight(ephemeral.public()));
+        self.told_card(code, identity);
         self.attempt(now, code, header, suite, ephemeral, Some(initiator), noise)
     }
 
@@ -227,7 +229,7 @@ impl Endpoint {
         let attempt = peer.attempts.get_mut(index)?;
         attempt.packet.clone_from(&packet);
         attempt.mac = mac;
-        attempt.next = now.boot.after(FIRST_FLIGHT);
+        attempt.next = now.boot.after(COOKIE_REPEAT);
         self.replies.push_back((path, packet));
         Some(())
     }
@@ -370,6 +372,9 @@ impl Endpoint {
         }
     }
 }
+
+/// The wait before a flight with a cookie is repeated for the first time.
+const COOKIE_REPEAT: std::time::Duration = std::time::Duration::from_secs(1);
 
 fn ini_header(suite: Suite, session: u32, prekey: u32) -> Header {
     Header::Ini {

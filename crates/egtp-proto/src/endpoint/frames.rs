@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+use super::peer::Trust;
 use super::{Endpoint, Slot};
 use crate::exchange::inbox::Place;
 use crate::message::{Canonical, Kind, MessageClass};
@@ -62,6 +63,9 @@ impl Endpoint {
         payload: &Bytes,
     ) -> Option<()> {
         let code = arrival.peer;
+        if arrival.flight && !frame.may_ride_in_first_flight() {
+            return None;
+        }
         match frame {
             // Contacts are for the lookup, which does not live here.
             Frame::Pad | Frame::Contact(_) | Frame::PathResponse(_) => {}
@@ -133,6 +137,7 @@ impl Endpoint {
     /// The peer goes away: its sessions are not used for sending any more.
     fn receive_goodbye(&mut self, code: u32) {
         let Some(peer) = self.peers.get_mut(code) else { return };
+        peer.trust = Trust::Gone;
         for session in std::mem::take(&mut peer.sessions) {
             self.sessions.remove(session);
         }

@@ -227,10 +227,19 @@ impl Endpoint {
         let header = Header::Rsp { suite: answering.suite.id(), session: answering.remote_session };
         let shroud = &self.peers.get(code)?.shroud;
         let packet = Rsp { ephemeral, noise: &noise }.encode(&header, shroud);
+        self.told_card(code, identity);
         self.keep_answer(now, answering.ephemeral, &packet);
         let name = first_eight(&ephemeral);
         self.note_sent(now, code, &frames, name);
         Some((answering.path, packet))
+    }
+
+    /// A handshake has told the peer our present card.
+    pub(super) fn told_card(&mut self, code: u32, identity: IdentityId) {
+        let state = self.card_state(identity);
+        if let Some(peer) = self.peers.get_mut(code) {
+            peer.told = state;
+        }
     }
 
     fn admit_provisional(&mut self, code: u32, session: u32) {

@@ -63,6 +63,10 @@ pub struct Config {
     pub prefer: Suite,
     /// Whether others can call this node; if not, it is a *client*.
     pub reachable: bool,
+    /// Whether this is certainly the only running instance of its identities: a lock is held, or the
+    /// keys are fresh. If not, no age is stated, and what was sent to an earlier life ends as unknown
+    /// more often.
+    pub exclusive: bool,
 }
 
 /// How sure it is that packets of a path come from where it leads.
@@ -172,7 +176,13 @@ impl Endpoint {
                 shroud: Shroud::new(&secret_keys.public),
                 secret_keys,
                 prekeys: Prekeys::new(&mut random, &config.limits, now.boot)?,
-                inbox: Inbox::new(StoreKind::Ram, &mut random, &config.limits, now),
+                inbox: Inbox::new(
+                    StoreKind::Ram,
+                    &mut random,
+                    &config.limits,
+                    now,
+                    config.exclusive,
+                ),
                 contact_sequence: 0,
             });
         }
@@ -297,6 +307,12 @@ impl Endpoint {
             prekey: identity.prekeys.card(now.boot),
             stores: vec![identity.inbox.card(now)],
         })
+    }
+
+    /// What of the live card a peer must be told when it changes: newest prekey and generation.
+    fn card_state(&self, identity: IdentityId) -> (u32, u32) {
+        let identity = self.identity(identity);
+        identity.map_or((0, 0), |one| (one.prekeys.newest_id(), one.inbox.generation()))
     }
 
     fn identity(&self, id: IdentityId) -> Option<&Identity> {

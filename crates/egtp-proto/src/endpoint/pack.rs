@@ -10,6 +10,7 @@ use super::submit::length;
 use crate::card::StoreKind;
 use crate::codes::Table;
 use crate::crypto::Random;
+use crate::exchange::assembly::Assembly;
 use crate::exchange::inbox::Inbox;
 use crate::exchange::outgoing::{Binding, Outgoing, State};
 use crate::exchange::query::Query;
@@ -18,7 +19,9 @@ use crate::limits::RECORD_FRAMES_MAX;
 use crate::message::MessageClass;
 use crate::session::live::TransmissionName;
 use crate::time::Now;
-use crate::wire::frame::{Class, DialogHead, Frame, MessageHead, Part, ReplyHead, encode_ack};
+use crate::wire::frame::{
+    Class, DialogHead, Frame, MessageHead, Part, PartOf, ReplyHead, encode_ack,
+};
 
 /// The longest body that travels whole; longer ones go in parts, so that they hold up nobody.
 const WHOLE_MAX: usize = 8 * 1024;
@@ -69,12 +72,9 @@ impl Endpoint {
         let mut filled = Packed { bytes, ..Packed::default() };
         let end = filled.bytes.len() + max;
         let identity = self.peers.get(code).map(|peer| peer.identity).unwrap_or_default();
-        let card = self
-            .peers
-            .get(code)
-            .is_some_and(|peer| peer.owes.card && phase == Phase::Record)
-            .then(|| self.card(identity, &now))
-            .flatten();
+        let state = self.card_state(identity);
+        let news = self.peers.get(code).is_some_and(|peer| peer.owes.card || peer.told != state);
+        let card = (news && phase == Phase::Record).then(|| self.card(identity, &now)).flatten();
         let bytes_max = self.limits.query_bytes_per_peer;
         let Self { peers, outgoing, queries, identities, random, counters, closing, .. } = self;
         let Some(peer) = peers.get_mut(code) else { return filled };
@@ -82,16 +82,19 @@ impl Endpoint {
         let mut packer = Packer { now, phase, end, peer, filled: &mut filled, random };
         if let Some(card) = card {
             packer.peer.owes.card = false;
+            packer.peer.told = state;
             packer.frame(&Frame::Card(card));
         }
         if phase == Phase::Record {
-            packer.small_frames();
+            packer.small_frames(outgoing);
             if *closing {
                 packer.frame(&Frame::Close);
             }
         }
-        packer.replies(queries);
-        packer.acks(&own.inbox, bytes_max);
+        if phase != Phase::FirstFlight {
+            packer.replies(queries);
+            packer.acks(&own.inbox, bytes_max);
+        }
         if phase != Phase::Answer {
             packer.messages(outgoing);
         }
@@ -149,7 +152,7 @@ impl Packer<'_> {
     }
 
     /// Everything that is short and owed: questions, refusals, notes about what we do not know.
-    fn small_frames(&mut self) {
+    fn small_frames(&mut self, outgoing: &Table<Outgoing>) {
         while let Some(bytes) = self.peer.challenges.pop() {
             self.frame(&Frame::PathResponse(bytes));
         }
@@ -167,8 +170,17 @@ impl Packer<'_> {
         while self.fits(0)
             && let Some((dialog, serial, of)) = self.peer.partials.pop()
         {
-            let arrived = self.peer.assemblies.get(&(dialog, serial));
-            let received = arrived.map_or(0, |one| one.assembly.received());
+            let assembly = match of {
+                PartOf::Message => {
+                    self.peer.assemblies.get(&(dialog, serial)).map(|one| &one.assembly)
+                }
+                PartOf::Reply => {
+                    let code = self.peer.outbox.code(serial);
+                    let request = code.and_then(|code| outgoing.get(code));
+                    request.and_then(|one| one.reply.as_ref()).map(|(_, assembly)| assembly)
+                }
+            };
+            let received = assembly.map_or(0, Assembly::received);
             let received = u64::try_from(received).unwrap_or(0);
             self.frame(&Frame::Partial { dialog, serial, of, received });
         }

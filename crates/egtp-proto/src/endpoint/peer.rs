@@ -62,6 +62,8 @@ pub(super) struct Peer {
     pub partials: Vec<(u64, u64, PartOf)>,
     pub challenges: Vec<[u8; 8]>,
     pub owes: Owes,
+    /// What the peer was last told of our live card.
+    pub told: (u32, u32),
     /// Since when something that wants an answer is out without any sign of life.
     pub silent_since: Option<Instant>,
     /// Not before this do we open another handshake because of a hint or of silence.
@@ -195,6 +197,7 @@ impl Peer {
             partials: Vec::new(),
             challenges: Vec::new(),
             owes: Owes::default(),
+            told: (0, 0),
             silent_since: None,
             handshake_after: now,
             handshakes_failed: 0,

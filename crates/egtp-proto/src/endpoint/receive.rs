@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use super::frames::Arrival;
 use super::peer::Trust;
 use super::{Endpoint, PathState, Slot, Source};
-use crate::limits::{PACKET_BYTES_MAX, PACKET_BYTES_MIN, SESSIONS_PER_PEER};
+use crate::limits::{PACKET_BYTES_MAX, PACKET_BYTES_MIN, RECORD_FRAMES_MAX, SESSIONS_PER_PEER};
 use crate::output::{Assurance, Event, IdentityId, PathId};
 use crate::session::epoch::OpenError;
 use crate::time::Now;
@@ -119,6 +119,10 @@ impl Endpoint {
         mut packet: BytesMut,
     ) {
         let RecordHead { lane, epoch, session: id, counter } = head;
+        if packet.len() > RECORD_FRAMES_MAX + PACKET_BYTES_MIN {
+            self.counters.dropped.length += 1;
+            return;
+        }
         let lane_fits = self.paths.get(&path).is_some_and(|state| state.lane == lane);
         let Some(Slot::Live(session)) = self.sessions.get_mut(id).filter(|_| lane_fits) else {
             return self.answer_unknown(now, path, identity, head, &packet);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::peer::Trust;
 use super::{Endpoint, Timer};
 use crate::exchange::outgoing::{Outgoing, State};
 use crate::exchange::query::Answer;
@@ -77,6 +78,7 @@ impl Endpoint {
             .filter(|soft| *soft < hard)
             .map(|soft| self.timers.set(now.boot.after(soft), Timer::Soft(event)));
         if let Some(outgoing) = self.outgoing.get_mut(event) {
+            outgoing.hard_due = now.boot.after(hard);
             outgoing.hard_timer = Some(hard_timer);
             outgoing.soft_timer = soft_timer;
         }
@@ -141,6 +143,8 @@ impl Endpoint {
         let Some(&code) = self.by_key.get(&(identity, *to)) else { return };
         let Some(peer) = self.peers.get_mut(code) else { return };
         peer.connect.asked = false;
+        // Down now: when it is back, it may have begun a new life.
+        peer.trust = Trust::Gone;
         peer.connect.failures += 1;
         let random = self.random.u64();
         peer.connect.after =

@@ -4,11 +4,12 @@
 
 use super::peer::Trust;
 use super::{Endpoint, Slot, Timer};
-use crate::exchange::outgoing::State;
+use crate::exchange::outgoing::{Outgoing, State};
 use crate::exchange::resend::Item;
 use crate::limits::{FIRST_FLIGHT, PREKEY_REPLACED, PROVISIONAL_KEPT};
 use crate::output::{Event, IdentityId, Outcome};
 use crate::time::{Instant, Now};
+use crate::timers::Timers;
 
 impl Endpoint {
     /// Acts on every deadline that has come.
@@ -60,6 +61,11 @@ impl Endpoint {
         if one.state == State::Sent {
             peer.outbox.landed(super::submit::length(one));
         }
+        if matches!(one.state, State::Doubtful { .. }) {
+            // The doubt is over: the whole of the time that was asked for is left.
+            let due = one.hard_due;
+            set_hard_timer(&mut self.timers, one, event, due);
+        }
         one.unbind();
         if !peer.outbox.queue.contains(&event) {
             peer.outbox.queue.push_back(event);
@@ -84,12 +90,8 @@ impl Endpoint {
         one.state = State::Doubtful { taken };
         // The hard timeout may come first; then it is the outcome.
         let end = now.boot.after(peer.patience());
-        if let Some(timer) = one.hard_timer.take() {
-            let hard = self.timers.due(timer);
-            self.timers.cancel(timer);
-            let due = hard.map_or(end, |hard| hard.min(end));
-            one.hard_timer = Some(self.timers.set(due, Timer::Hard(event)));
-        }
+        let due = end.min(one.hard_due);
+        set_hard_timer(&mut self.timers, one, event, due);
     }
 
     fn peer_tick(&mut self, now: Now, code: u32) {
@@ -233,6 +235,14 @@ impl Endpoint {
         let due = due.unwrap_or_else(|| now.boot.after(PREKEY_REPLACED));
         self.timers.set(due.max(soon(now.boot)), Timer::Prekeys(id));
     }
+}
+
+/// Sets the deadline that ends a message.
+fn set_hard_timer(timers: &mut Timers<Timer>, one: &mut Outgoing, event: u32, due: Instant) {
+    if let Some(timer) = one.hard_timer.take() {
+        timers.cancel(timer);
+    }
+    one.hard_timer = Some(timers.set(due, Timer::Hard(event)));
 }
 
 fn soon(now: Instant) -> Instant {

@@ -29,7 +29,8 @@ pub struct Inbox {
     store: u64,
     generation: u32,
     floor: u32,
-    born: Now,
+    /// When its age began; `None` if no age may be stated, because another instance may run.
+    born: Option<Now>,
     dialogs: Table<Dialog>,
     index: BTreeMap<(PublicKey, u64), u32>,
     /// Oldest use first; entries may be outdated.
@@ -78,14 +79,21 @@ pub enum Verdict {
 }
 
 impl Inbox {
-    /// A store with a new life. Its age counts from now.
-    pub fn new(kind: StoreKind, random: &mut Random, limits: &Limits, now: Now) -> Self {
+    /// A store with a new life. Its age counts from now, if this is certainly the only instance of the
+    /// identity.
+    pub fn new(
+        kind: StoreKind,
+        random: &mut Random,
+        limits: &Limits,
+        now: Now,
+        exclusive: bool,
+    ) -> Self {
         Self {
             kind,
             store: random.u64(),
             generation: 1,
             floor: 0,
-            born: now,
+            born: exclusive.then_some(now),
             dialogs: Table::new(random.u32()),
             index: BTreeMap::new(),
             by_use: VecDeque::new(),
@@ -101,8 +109,13 @@ impl Inbox {
             kind: self.kind,
             id: self.store,
             generation: self.generation,
-            age: age::stated(now.boot.since(self.born.boot)),
+            age: self.born.map_or(0, |born| age::stated(now.boot.since(born.boot))),
         }
+    }
+
+    /// The generation that new messages are to be bound to.
+    pub const fn generation(&self) -> u32 {
+        self.generation
     }
 
     /// How many dialogs are remembered.

@@ -24,7 +24,7 @@ impl Bench {
         let mut limits = Limits::default();
         adjust(&mut limits);
         let mut random = Random::from_seed([5; 32]);
-        Self { inbox: Inbox::new(StoreKind::Ram, &mut random, &limits, at(0)), now: at(0) }
+        Self { inbox: Inbox::new(StoreKind::Ram, &mut random, &limits, at(0), true), now: at(0) }
     }
 
     fn head(&self, dialog: u64) -> DialogHead {

@@ -37,7 +37,9 @@ pub struct Outgoing {
     pub hard: Duration,
     /// The deadline of the soft timeout, until it fired.
     pub soft_timer: Option<TimerId>,
-    /// The deadline of the hard timeout.
+    /// When the hard timeout comes.
+    pub hard_due: Instant,
+    /// The deadline of the hard timeout, or the earlier end of a doubt.
     pub hard_timer: Option<TimerId>,
     /// Where it stands.
     pub state: State,
@@ -118,6 +120,7 @@ impl Outgoing {
             room,
             hard,
             soft_timer: None,
+            hard_due: Instant::default(),
             hard_timer: None,
             state: State::Queued,
             attempts: 0,

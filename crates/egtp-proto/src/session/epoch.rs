@@ -71,6 +71,7 @@ impl Epochs {
         bytes: &mut [u8],
         header: impl FnOnce(u8, u64) -> [u8; 12],
     ) -> Option<([u8; 12], [u8; TAG_BYTES])> {
+        self.erase_past(now);
         let newest = self.kept.back()?;
         let counter = newest.counters.get(usize::from(lane.id())).copied()?;
         if counter >= EPOCH_RECORDS || now.since(newest.since) >= EPOCH_USED {
@@ -118,6 +119,7 @@ impl Epochs {
         header: &[u8; 12],
         bytes: &mut [u8],
     ) -> Result<bool, OpenError> {
+        self.erase_past(now);
         self.precheck(now, lane, epoch, counter)?;
         let nonce = nonce(lane, counter);
         if self.find(now, epoch).is_none() {
@@ -158,6 +160,13 @@ impl Epochs {
             self.commit(epoch);
         }
         Ok(())
+    }
+
+    /// Forgets the keys of epochs whose time is over.
+    fn erase_past(&mut self, now: Instant) {
+        while self.kept.front().is_some_and(|oldest| is_over(oldest, now)) {
+            self.kept.pop_front();
+        }
     }
 
     /// Everything that an opened or sealed record changes: for tests that nothing has.

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::card::{LiveCard, PrekeyCard};
 use crate::crypto::{DhKey, Noise, NoiseError, Role, Suite, derive};
 use crate::key::{KeyError, PublicKey, SecretKey};
-use crate::limits::INI_BYTES_MIN;
+use crate::limits::{HANDSHAKE_PAYLOAD_MAX, INI_BYTES_MIN};
 use crate::wire::packet::Ini;
 use crate::wire::{Header, Reader, VERSION, WireError, Writer};
 
@@ -137,6 +137,7 @@ impl Initiator {
         ephemeral: &[u8; 32],
         rest: &[u8],
     ) -> Result<(Welcome, Zeroizing<Vec<u8>>), HandshakeError> {
+        bound(rest)?;
         let payload = self.noise.read(&[&ephemeral[..], rest].concat())?;
         let mut reader = Reader::new(&payload);
         let session = reader.u32()?;
@@ -187,6 +188,7 @@ impl Responder {
         rest: &[u8],
         ephemeral: DhKey,
     ) -> Result<(Self, FirstFlight), HandshakeError> {
+        bound(rest)?;
         let shared = prekey.agree(remote_ephemeral).map_err(|_| HandshakeError::Agreement)?;
         let psk = psk(&shared, remote_ephemeral, prekey_id, prekey.public());
         let public = *ephemeral.public();
@@ -239,6 +241,12 @@ const SEALING_BYTES: usize = 64;
 
 /// Suites that a list may name.
 pub const SUITES_MAX: usize = 16;
+
+/// A payload of at most 32 KiB, sealed.
+fn bound(noise: &[u8]) -> Result<(), WireError> {
+    let fits = noise.len() <= HANDSHAKE_PAYLOAD_MAX + SEALING_BYTES;
+    if fits { Ok(()) } else { Err(WireError::TooLarge) }
+}
 
 fn flag(reader: &mut Reader<'_>) -> Result<bool, WireError> {
     match reader.u8()? {

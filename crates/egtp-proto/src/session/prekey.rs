@@ -63,6 +63,11 @@ impl Prekeys {
         self.keys.back().map(|newest| newest.made.after(PREKEY_REPLACED))
     }
 
+    /// The id of the newest prekey; 0 if there is none.
+    pub fn newest_id(&self) -> u32 {
+        self.keys.back().map_or(0, |newest| newest.id)
+    }
+
     /// What the live card says about the newest prekey.
     pub fn card(&self, now: Instant) -> Option<PrekeyCard> {
         let newest = self.keys.back()?;

@@ -214,6 +214,7 @@ impl<'a> Frame<'a> {
             tag::FRAGMENT => {
                 let (serial, offset, total) = part_head(reader)?;
                 let head = if offset == 0 { Some(MessageHead::decode(reader)?) } else { None };
+                same_serial(serial, head.map(|head| head.serial))?;
                 Self::Fragment(part(reader, serial, offset, total)?, head)
             }
             tag::REPLIES => Self::Replies(reader.u64()?),
@@ -224,6 +225,7 @@ impl<'a> Frame<'a> {
             tag::REPLY_FRAGMENT => {
                 let (serial, offset, total) = part_head(reader)?;
                 let head = if offset == 0 { Some(ReplyHead::decode(reader)?) } else { None };
+                same_serial(serial, head.map(|head| head.serial))?;
                 Self::ReplyFragment(part(reader, serial, offset, total)?, head)
             }
             tag::ACK => Self::Ack(Ack {
@@ -260,6 +262,20 @@ impl<'a> Frame<'a> {
             tag::CLOSE => Self::Close,
             other => return Err(WireError::UnknownType(other)),
         })
+    }
+
+    /// Whether a first flight may carry it: only what hands over new messages. Whoever stole the
+    /// receiver's identity key can forge a first flight, and must not end anything with it.
+    pub const fn may_ride_in_first_flight(&self) -> bool {
+        matches!(
+            self,
+            Self::Pad
+                | Self::Contact(_)
+                | Self::Dialog(_)
+                | Self::Message(..)
+                | Self::Fragment(..)
+                | Self::Hint { .. }
+        )
     }
 
     /// Appends the frame.
@@ -451,6 +467,11 @@ fn varint_u32(reader: &mut Reader<'_>) -> Result<u32, WireError> {
 
 fn kind<'a>(reader: &mut Reader<'a>) -> Result<&'a str, WireError> {
     std::str::from_utf8(reader.prefixed(KIND_BYTES_MAX)?).map_err(|_| WireError::Forbidden)
+}
+
+/// A fragment names its message twice where it has a head: both must agree.
+fn same_serial(serial: u64, head: Option<u64>) -> Result<(), WireError> {
+    if head.is_none_or(|head| head == serial) { Ok(()) } else { Err(WireError::Forbidden) }
 }
 
 fn part_head(reader: &mut Reader<'_>) -> Result<(u64, u64, u64), WireError> {

@@ -120,6 +120,7 @@ fn make(seed: u8, generation: u8, adjust: fn(&mut Config), now: Now) -> (Endpoin
         seed: random,
         prefer: Suite::Aes256Gcm,
         reachable: true,
+        exclusive: true,
     };
     adjust(&mut config);
     (Endpoint::new(config, now).unwrap(), key)

@@ -46,7 +46,8 @@ impl Desk {
         let (key, now) = (secret.public(), Instant::new(secs(1000)));
         let limits = Limits::default();
         let (identities, prefer) = (vec![secret], SUITE);
-        let mut config = Config { identities, limits, seed: [9; 32], prefer, reachable: true };
+        let mut config =
+            Config { identities, limits, seed: [9; 32], prefer, reachable: true, exclusive: true };
         adjust(&mut config);
         let peer = SecretKey::from_seed([2; 32]).public();
         let mut endpoint = Endpoint::new(config, clocks(now)).unwrap();

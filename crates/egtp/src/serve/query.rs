@@ -22,12 +22,24 @@ pub struct Query {
     event: QueryEvent,
     commands: Commands,
     withdrawn: Arc<Withdrawn>,
+    wants_reply: bool,
     is_answered: bool,
 }
 
 impl Query {
     pub(crate) fn new(event: QueryEvent, commands: Commands, withdrawn: Arc<Withdrawn>) -> Self {
-        Self { event, commands, withdrawn, is_answered: false }
+        Self { event, commands, withdrawn, wants_reply: true, is_answered: false }
+    }
+
+    /// A message that wants no reply: whatever the handler answers is dropped.
+    pub(crate) fn told(event: QueryEvent, commands: Commands) -> Self {
+        let withdrawn = Arc::default();
+        Self { event, commands, withdrawn, wants_reply: false, is_answered: true }
+    }
+
+    /// Whether somebody waits for a reply; if not, this is a message that was only sent.
+    pub const fn wants_reply(&self) -> bool {
+        self.wants_reply
     }
 
     /// Who asks.
@@ -68,6 +80,9 @@ impl Query {
     /// Gives the one reply. The node repeats it until the asker has it, or its time is over.
     pub fn reply(mut self, reply: impl IntoReply) {
         self.is_answered = true;
+        if !self.wants_reply {
+            return;
+        }
         // Without a driver there is nobody to tell; the asker sees its own timeout.
         let _ = self.commands.push(Command::Reply(self.event.query, reply.into_reply()));
     }
@@ -80,6 +95,9 @@ impl Query {
     /// Stays silent for good; the asker sees its own timeout.
     pub fn ignore(mut self) {
         self.is_answered = true;
+        if !self.wants_reply {
+            return;
+        }
         let _ = self.commands.push(Command::Ignore(self.event.query));
     }
 

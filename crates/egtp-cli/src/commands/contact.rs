@@ -1,0 +1,158 @@
+//! `egtp contact`: signed contacts as text, out and in.
+
+use std::time::{Duration, SystemTime};
+
+use clap::{Args, Subcommand};
+use egtp::lookup::Lookup;
+use egtp::{Contact, ContactDraft, Limits, SecretKey};
+use egtp_proto::crypto::Suite;
+
+use crate::context::Context;
+use crate::directory::Directory;
+use crate::failure::{Code, Failure};
+use crate::json::Object;
+use crate::{body, peer, text_file};
+
+/// Hand out your signed contact as text, and take in those of others
+///
+/// A contact says how a key can be reached. It is signed by that key, so it does not matter by which
+/// way it travels: mail, chat, paper.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  egtp contact export > my-contact.txt
+  egtp contact import @bobs-contact.txt
+  egtp contact import 'EGTP2-CONTACT:...;'")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand, Debug)]
+enum What {
+    /// Print your contact: where your node was reachable when it was started last
+    Export,
+    /// Check somebody's contact and keep it, unless a newer one is known
+    Import {
+        /// The contact: its text, - for the standard input, @FILE for a file
+        #[arg(default_value = "-", hide_default_value = true)]
+        text: String,
+    },
+}
+
+/// Does it.
+///
+/// # Errors
+/// When a contact is damaged or forged, or a file cannot be read or written.
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
+    let directory = context.directory()?;
+    let key = directory.key()?;
+    match &arguments.what {
+        What::Export => export(context, &directory, &key),
+        What::Import { text } => import(context, &directory, text).await,
+    }
+}
+
+fn export(context: &Context, directory: &Directory, key: &SecretKey) -> Result<(), Failure> {
+    let last = last_signed(directory, key)?;
+    let today = today()?;
+    let mut draft = ContactDraft {
+        sequence: last.as_ref().map_or(1, Contact::sequence),
+        strategies: directory.listening()?,
+        suites: Suite::ALL.iter().map(|suite| suite.id()).collect(),
+        mailbox_prekey: None,
+        letter_store: None,
+        instance: last.as_ref().map_or_else(random, |last| Ok(last.instance()))?,
+        message_bytes_max: u32::try_from(Limits::default().message_bytes_max).unwrap_or(u32::MAX),
+        idle_out_seconds: u32::try_from(Limits::default().idle_out.as_secs()).unwrap_or(u32::MAX),
+        expiry_day: today.saturating_add(DAYS_VALID),
+        parent: None,
+    };
+    let same = last.filter(|last| *last.draft() == draft);
+    let contact = if let Some(same) = same {
+        same
+    } else {
+        // The first has the number 1; each change the next one.
+        if directory.contact().exists() {
+            draft.sequence = draft.sequence.saturating_add(1);
+        }
+        let signed = draft.sign(key, today);
+        let signed = signed.map_err(|error| Failure::new(Code::Internal, error))?;
+        let text = format!("{HEADER}{}\n", signed.to_text());
+        text_file::replace(&directory.contact(), &text)?;
+        signed
+    };
+    if contact.is_client() {
+        context.output.say(
+            "This contact names no address: the node was never started here. Others cannot reach it \
+             until you start it (egtp up) and export again.",
+        );
+    }
+    let text = contact.to_text();
+    context.output.data(
+        &describe(&contact).text("contact", &text).text("node_id", contact.key().node_id()),
+        text,
+    )
+}
+
+/// What was signed last. Its number can never be used again, so a damaged file is not passed over.
+fn last_signed(directory: &Directory, key: &SecretKey) -> Result<Option<Contact>, Failure> {
+    let path = directory.contact();
+    let Some(text) = text_file::read(&path)? else { return Ok(None) };
+    let line = text_file::lines(&text).map(|(_, line)| line).collect::<String>();
+    let contact: Contact = line.parse().map_err(|error| text_file::damaged(&path, error))?;
+    if contact.key() != key.public() {
+        return Err(text_file::damaged(&path, "it is the contact of another key"));
+    }
+    Ok(Some(contact))
+}
+
+async fn import(context: &Context, directory: &Directory, text: &str) -> Result<(), Failure> {
+    let bytes = body::read(text)?;
+    let contact =
+        str::from_utf8(&bytes).ok().map(without_comments).map(|text| text.parse::<Contact>());
+    let contact = match contact {
+        Some(Ok(contact)) => contact,
+        Some(Err(error)) => return Err(Failure::new(Code::Usage, error)),
+        None => return Err(Failure::new(Code::Usage, "not a contact: it is not even text")),
+    };
+    let lookup = peer::lookup_in(directory);
+    let known = lookup.resolve(contact.key()).await?;
+    let is_new = known.as_ref().is_none_or(|known| contact.supersedes(known));
+    if is_new {
+        lookup.publish(contact.clone()).await?;
+    }
+    let id = contact.key().node_id();
+    let object = describe(&contact).text("peer_id", id).with("stored", is_new);
+    let ways = contact.strategies().len();
+    let done = if is_new { "kept" } else { "not kept: one as new or newer is known" };
+    context.output.data(&object, format_args!("contact of {id} with {ways} addresses: {done}"))
+}
+
+fn describe(contact: &Contact) -> Object {
+    Object::new()
+        .text("public_key", contact.key())
+        .with("sequence", contact.sequence())
+        .with("expiry_day", contact.expiry_day())
+        .list("strategies", contact.strategies())
+}
+
+/// The file that `export` keeps can be imported as it is.
+fn without_comments(text: &str) -> String {
+    text_file::lines(text).map(|(_, line)| line).collect()
+}
+
+fn today() -> Result<u32, Failure> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    u32::try_from(since.as_secs() / SECONDS_PER_DAY).map_err(|_| {
+        let message = "this machine's clock is thousands of years ahead";
+        Failure::with_next(Code::Usage, message, "set the clock, and export again")
+    })
+}
+
+fn random() -> Result<u64, Failure> {
+    getrandom::u64().map_err(|error| Failure::new(Code::Internal, error))
+}
+
+const HEADER: &str = "# The contact that was signed last. The next one gets a higher number.\n";
+const DAYS_VALID: u32 = 90;
+const SECONDS_PER_DAY: u64 = 24 * 60 * 60;

@@ -1,0 +1,68 @@
+//! The verbs of the command line, one in each file.
+//!
+//! Knows which there are, not what they do. Invariant: every verb has three examples in its help.
+
+mod completions;
+mod contact;
+mod errors;
+mod id;
+mod init;
+mod peers;
+mod ping;
+mod request;
+mod serve;
+mod status;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::context::Context;
+use crate::demo;
+use crate::failure::Failure;
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Verb {
+    Init(init::Arguments),
+    Id(id::Arguments),
+    Up(up::Arguments),
+    Serve(serve::Arguments),
+    Request(request::Arguments),
+    Ping(ping::Arguments),
+    Peers(peers::Arguments),
+    Contact(contact::Arguments),
+    Status(status::Arguments),
+    Demo(demo::Arguments),
+    Completions(completions::Arguments),
+    Errors(errors::Arguments),
+}
+
+impl Verb {
+    /// Does it. `command` describes the whole command line, for those who print it.
+    ///
+    /// # Errors
+    /// What the verb says.
+    pub(crate) async fn run(
+        self,
+        context: &Context,
+        command: impl FnOnce() -> clap::Command,
+    ) -> Result<ExitCode, Failure> {
+        let done = |()| ExitCode::SUCCESS;
+        match self {
+            Self::Init(_) => init::run(context).map(done),
+            Self::Id(_) => id::run(context).map(done),
+            Self::Up(arguments) => up::run(context, &arguments).await.map(done),
+            Self::Serve(arguments) => serve::run(context, arguments).await.map(done),
+            Self::Request(arguments) => request::run(context, arguments).await,
+            Self::Ping(arguments) => ping::run(context, &arguments).await,
+            Self::Peers(arguments) => peers::run(context, &arguments).map(done),
+            Self::Contact(arguments) => contact::run(context, &arguments).await.map(done),
+            Self::Status(arguments) => status::run(context, &arguments).await,
+            Self::Demo(_) => Box::pin(demo::run(context)).await.map(done),
+            Self::Completions(arguments) => completions::run(&arguments, command()).map(done),
+            Self::Errors(arguments) => errors::run(context, &arguments).map(done),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! `egtp serve`: answers one kind of request, by echo or by a command.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use egtp::{Allowed, Kind, PublicKey, Query, QueryEvent, Router, Ticket};
+
+use crate::context::Context;
+use crate::exec::Exec;
+use crate::failure::{Code, Failure};
+use crate::standing::{Listening, Standing};
+use crate::{durations, text_file};
+
+/// Answer requests of one kind, by echo or with the output of a command
+///
+/// The command runs in a shell: the request's body is its standard input, its standard output is
+/// the reply, and if it fails the request is refused. It finds `EGTP_PEER` (the key that asks),
+/// `EGTP_KIND`, `EGTP_ID` and `EGTP_REDELIVERED` (0 or 1) in its environment. It is ended, with all that
+/// it has started, when the asker gives up. A node that serves a kind answers echo/1 as well.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  egtp serve upper/1 --exec 'tr a-z A-Z' --allow-any
+  egtp serve backup/1 --exec ./backup.sh --allow egtp1... --timeout 10m --concurrency 1
+  egtp serve copy/1 --echo --ephemeral")]
+pub(crate) struct Arguments {
+    /// The kind to answer, such as upper/1
+    kind: Kind,
+
+    /// Reply with the body of the request
+    #[arg(long, required_unless_present = "exec", conflicts_with = "exec")]
+    echo: bool,
+
+    /// Reply with what this command prints
+    #[arg(long, value_name = "CMD")]
+    exec: Option<String>,
+
+    /// Who may ask: a key, a ticket, or a file with one of them on each line; several times
+    #[arg(long, value_name = "KEY|FILE", conflicts_with = "allow_any")]
+    allow: Vec<String>,
+
+    /// Everybody may ask
+    #[arg(long)]
+    allow_any: bool,
+
+    /// Give a request to the command again after a crash (needs a durable store)
+    #[arg(long)]
+    redeliver: bool,
+
+    /// How many requests are answered at once; more of them wait
+    #[arg(long, value_name = "N", default_value = "64")]
+    concurrency: NonZeroUsize,
+
+    /// End the command after this long, as in 30s; it ends with the asker's patience anyway
+    #[arg(long, value_name = "D", value_parser = durations::parse)]
+    timeout: Option<Duration>,
+
+    #[command(flatten)]
+    listening: Listening,
+}
+
+/// Answers.
+///
+/// # Errors
+/// When nobody is said to be allowed, or the directory or an address cannot be had.
+pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), Failure> {
+    if arguments.redeliver {
+        return Err(Failure::with_next(
+            Code::Usage,
+            "--redeliver needs a durable store, which this version does not have yet",
+            "leave --redeliver out: a request cut off by a crash ends as unknown at its asker",
+        ));
+    }
+    if arguments.exec.is_some() && arguments.allow.is_empty() && !arguments.allow_any {
+        return Err(Failure::with_next(
+            Code::Usage,
+            "--exec runs a command for others, and nobody is said to be allowed to",
+            "add --allow KEY for those who may, or --allow-any",
+        ));
+    }
+    let allowed = allowed(&arguments.allow)?;
+    let standing = Standing::start(context, "serve", &arguments.listening).await?;
+    let (echo_kind, echo_router) = echo()?;
+    let kind = arguments.kind;
+    let router = match arguments.exec {
+        None => Router::new().route_sync(kind.clone(), same),
+        Some(command) => {
+            let exec = Arc::new(Exec::new(command, arguments.timeout, context.output));
+            Router::new().concurrency(arguments.concurrency.get()).route(
+                kind.clone(),
+                move |query: Query| {
+                    let exec = Arc::clone(&exec);
+                    async move { exec.answer(query).await }
+                },
+            )
+        }
+    };
+    let router = router.allow(allowed);
+    if kind == echo_kind {
+        return standing.stay(vec![router], &[&kind]).await;
+    }
+    standing.stay(vec![router, echo_router], &[&kind, &echo_kind]).await
+}
+
+/// What every node answers to everybody: its own words.
+pub(super) fn echo() -> Result<(Kind, Router), Failure> {
+    let kind = Kind::new(ECHO).map_err(|error| Failure::new(Code::Internal, error))?;
+    Ok((kind.clone(), Router::new().route_sync(kind, same)))
+}
+
+/// The kind that `ping` asks.
+pub(super) const ECHO: &str = "echo/1";
+
+fn same(query: &QueryEvent) -> bytes::Bytes {
+    query.message.body.clone()
+}
+
+/// Nobody named means everybody; a command was refused before it came to that.
+fn allowed(names: &[String]) -> Result<Allowed, Failure> {
+    if names.is_empty() {
+        return Ok(Allowed::Anybody);
+    }
+    let mut keys = Vec::new();
+    for name in names {
+        match key(name) {
+            Ok(key) => keys.push(key),
+            Err(error) => keys.extend(keys_in(Path::new(name), &error)?),
+        }
+    }
+    Ok(keys.into_iter().collect())
+}
+
+fn keys_in(path: &Path, no_key_because: &str) -> Result<Vec<PublicKey>, Failure> {
+    let Some(text) = text_file::read(path)? else {
+        let path = path.display();
+        return Err(Failure::with_next(
+            Code::Usage,
+            format_args!("--allow {path} is no key ({no_key_because}), and no such file is there"),
+            "give a key (egtp1...), or a file with one on each line",
+        ));
+    };
+    let keys = text_file::lines(&text).map(|(number, line)| {
+        key(line).map_err(|error| text_file::damaged(path, format_args!("line {number}: {error}")))
+    });
+    keys.collect()
+}
+
+fn key(text: &str) -> Result<PublicKey, String> {
+    Ticket::from_str(text).map(|ticket| ticket.key).map_err(|error| error.to_string())
+}

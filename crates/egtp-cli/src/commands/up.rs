@@ -1,0 +1,31 @@
+//! `egtp up`: a node that others can ask.
+
+use clap::Args;
+
+use super::serve::echo;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::standing::{Listening, Standing};
+
+/// Run a node that answers echo/1, until Ctrl-C
+///
+/// Prints what to type on the other side. Publishes its address nowhere, and sends nothing unasked.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  egtp up                                         an identity that is kept, a port that stays
+  egtp up --ephemeral --listen tcp/127.0.0.1:0    in memory, for this machine only
+  egtp --data ./alice up --json                   the ticket for a program")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    listening: Listening,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When the directory or an address cannot be had.
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
+    let standing = Standing::start(context, "up", &arguments.listening).await?;
+    let (kind, router) = echo()?;
+    standing.stay(vec![router], &[&kind]).await
+}

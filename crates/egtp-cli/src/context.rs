@@ -1,0 +1,133 @@
+//! What every command is given: how to speak, and which directory is meant.
+//!
+//! Knows no command. Invariant: with `--ephemeral` no directory is named at all, so nothing can
+//! write to one.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::directory::Directory;
+use crate::failure::{Code, Failure};
+use crate::output::{Form, Output, Talk};
+
+/// Options of every command.
+#[derive(Args, Debug)]
+pub(crate) struct Global {
+    /// The data directory: its identity, names and contacts
+    ///
+    /// Without it, commands that keep an identity use `egtp` below `XDG_DATA_HOME` or
+    /// `~/.local/share`; `request` and `ping` ask from a fresh identity in memory.
+    #[arg(long, global = true, value_name = "DIR", env = "EGTP_DATA")]
+    data: Option<PathBuf>,
+
+    /// A fresh identity in memory; no file is written
+    #[arg(long, global = true)]
+    ephemeral: bool,
+
+    /// Print results as JSON, one object on each line
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// Log more to stderr (-v what happens, -vv everything); `EGTP_LOG` sets a filter
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+
+    /// No remarks, only errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+impl Global {
+    /// How much is logged, where `EGTP_LOG` says nothing.
+    pub(crate) const fn log_level(&self) -> &'static str {
+        match (self.quiet, self.verbose) {
+            (true, _) => "error",
+            (false, 0) => "warn",
+            (false, 1) => "info",
+            (false, 2..) => "debug",
+        }
+    }
+
+    /// The context that these options describe.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] when they contradict each other.
+    pub(crate) fn context(self) -> Result<Context, Failure> {
+        let form = if self.json { Form::Json } else { Form::Plain };
+        let talk = if self.quiet { Talk::Quiet } else { Talk::Usual };
+        let keeping = match (self.data, self.ephemeral) {
+            (None, true) => Keeping::Nothing,
+            (None, false) => Keeping::Unsaid,
+            (Some(path), false) => Keeping::In(Directory::at(path)),
+            // The environment may name a directory that this one command is not to use.
+            (Some(_), true) if std::env::var_os("EGTP_DATA").is_some() => Keeping::Nothing,
+            (Some(_), true) => {
+                let message = "--data names a directory, and --ephemeral says to use none";
+                return Err(Failure::with_next(Code::Usage, message, "leave one of them out"));
+            }
+        };
+        Ok(Context { output: Output::new(form, talk), keeping })
+    }
+}
+
+/// What a command works with.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    /// Where it speaks.
+    pub(crate) output: Output,
+    keeping: Keeping,
+}
+
+#[derive(Clone, Debug)]
+enum Keeping {
+    Nothing,
+    Unsaid,
+    In(Directory),
+}
+
+impl Context {
+    /// The directory of a command that needs one.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] with `--ephemeral`, or when nothing says where it is.
+    pub(crate) fn directory(&self) -> Result<Directory, Failure> {
+        self.directory_if_kept()?.ok_or_else(|| {
+            let message =
+                "this command works on a data directory, and --ephemeral says to use none";
+            Failure::with_next(Code::Usage, message, "leave out --ephemeral")
+        })
+    }
+
+    /// The directory of a command that can also do without: `None` only with `--ephemeral`.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] when nothing says where it is.
+    pub(crate) fn directory_if_kept(&self) -> Result<Option<Directory>, Failure> {
+        match &self.keeping {
+            Keeping::Nothing => Ok(None),
+            Keeping::In(directory) => Ok(Some(directory.clone())),
+            Keeping::Unsaid => Directory::usual().map(Some).ok_or_else(|| {
+                let message = "neither XDG_DATA_HOME nor HOME says where data is kept";
+                Failure::with_next(Code::Usage, message, "give --data DIR, or --ephemeral")
+            }),
+        }
+    }
+
+    /// The directory that was named, for a command that otherwise uses none.
+    pub(crate) const fn named_directory(&self) -> Option<&Directory> {
+        match &self.keeping {
+            Keeping::In(directory) => Some(directory),
+            Keeping::Nothing | Keeping::Unsaid => None,
+        }
+    }
+
+    /// Where names and contacts are looked up; nothing is written there.
+    pub(crate) fn names(&self) -> Option<Directory> {
+        match &self.keeping {
+            Keeping::Nothing => None,
+            Keeping::In(directory) => Some(directory.clone()),
+            Keeping::Unsaid => Directory::usual(),
+        }
+    }
+}

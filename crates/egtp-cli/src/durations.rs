@@ -1,0 +1,53 @@
+//! Durations as people write them: `500ms`, `5s`, `2m`, `1h`.
+//!
+//! Knows no option. Invariant: a number without a unit is refused, since everybody means another.
+
+use std::time::Duration;
+
+/// Reads a duration.
+///
+/// # Errors
+/// A sentence that says how to write it.
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|character: char| !character.is_ascii_digit());
+    let unit = text.strip_prefix(digits).unwrap_or_default();
+    let number: u64 = match digits.parse() {
+        Ok(number) if digits.bytes().all(|byte| byte.is_ascii_digit()) => number,
+        _ => return Err(HINT.to_owned()),
+    };
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "" => return Err(format!("a unit is missing: write {number}s for seconds; {HINT}")),
+        _ => return Err(HINT.to_owned()),
+    };
+    let total = number.checked_mul(milliseconds).filter(|total| *total <= LONGEST);
+    let total = total.ok_or("longer than a day; the longest duration is 24h")?;
+    if total == 0 {
+        return Err("a duration of nothing; the shortest is 1ms".to_owned());
+    }
+    Ok(Duration::from_millis(total))
+}
+
+const HINT: &str = "a duration is a whole number and a unit, as in 500ms, 5s, 2m or 1h";
+const LONGEST: u64 = 24 * 3_600_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_a_number_and_a_unit() {
+        for (text, milliseconds) in
+            [("1ms", 1), ("500ms", 500), ("5s", 5_000), ("2m", 120_000), ("24h", 86_400_000)]
+        {
+            assert_eq!(parse(text), Ok(Duration::from_millis(milliseconds)));
+        }
+        for text in ["", "5", "s", "5 s", "-5s", "1.5s", "5x", "+5s", "0s", "25h", "5ss", "1h5m"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert!(parse("5").unwrap_err().contains("write 5s"));
+    }
+}

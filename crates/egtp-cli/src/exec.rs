@@ -1,0 +1,168 @@
+//! A command as the handler of requests.
+//!
+//! Knows one query and one process group at a time. Invariant: a process group never outlives its
+//! request, and no more than the asker has room for is read from it.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use egtp::{Query, Refusal};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
+
+use crate::json::{Object, milliseconds};
+use crate::output::Output;
+
+/// The command, and how long it may take.
+#[derive(Debug)]
+pub(crate) struct Exec {
+    command: String,
+    limit: Option<Duration>,
+    output: Output,
+}
+
+/// How a run of the command ended.
+enum Ended {
+    Replied(Vec<u8>),
+    Failed(String),
+    TooLarge,
+    TimedOut,
+    Withdrawn,
+}
+
+impl Exec {
+    /// Runs `command` in a shell for each request.
+    pub(crate) const fn new(command: String, limit: Option<Duration>, output: Output) -> Self {
+        Self { command, limit, output }
+    }
+
+    /// Runs the command once, and answers.
+    pub(crate) async fn answer(&self, query: Query) {
+        let started = Instant::now();
+        let withdrawn = query.withdrawn();
+        // What is not chosen is dropped, and its process group with it.
+        let ended = tokio::select! {
+            biased;
+            () = withdrawn => Ended::Withdrawn,
+            () = self.out_of_time() => Ended::TimedOut,
+            ended = self.run(&query) => ended,
+        };
+        let name = match &ended {
+            Ended::Replied(_) => "replied",
+            Ended::Failed(_) | Ended::TooLarge => "refused",
+            Ended::TimedOut => "timed_out",
+            Ended::Withdrawn => "withdrawn",
+        };
+        let object = Object::new()
+            .with("event", "query")
+            .text("id", query.id())
+            .text("from", query.from())
+            .text("kind", query.kind())
+            .with("outcome", name)
+            .with("took_ms", milliseconds(started.elapsed()));
+        match ended {
+            Ended::Replied(reply) => query.reply(reply),
+            Ended::TooLarge => {
+                tracing::warn!("the command printed more than the asker takes; refused");
+                query.refuse(Refusal::TooLarge);
+            }
+            Ended::Failed(why) => {
+                tracing::warn!(%why, "the command failed; the request is refused");
+                query.refuse(Refusal::Failed);
+            }
+            Ended::TimedOut => {
+                tracing::warn!("the command took longer than --timeout; the request is refused");
+                query.refuse(Refusal::Failed);
+            }
+            // Nobody waits for an answer any more.
+            Ended::Withdrawn => query.ignore(),
+        }
+        // Whoever read the events has gone; the requests go on.
+        let _ = self.output.event(&object);
+    }
+
+    async fn out_of_time(&self) {
+        match self.limit {
+            Some(limit) => tokio::time::sleep(limit).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn run(&self, query: &Query) -> Ended {
+        match self.start(query) {
+            Ok((child, group)) => finish(child, &group, query).await,
+            Err(error) => Ended::Failed(format!("could not start the shell: {error}")),
+        }
+    }
+
+    fn start(&self, query: &Query) -> std::io::Result<(Child, Group)> {
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(&self.command).process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.env("EGTP_PEER", query.from().to_string());
+        command.env("EGTP_KIND", query.kind().as_str());
+        command.env("EGTP_ID", query.id().to_string());
+        // Nothing is delivered twice by a node that keeps nothing.
+        command.env("EGTP_REDELIVERED", "0");
+        let child = command.spawn()?;
+        let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        Ok((child, Group(id)))
+    }
+}
+
+/// Feeds the command, and reads what it prints until its shell has ended.
+async fn finish(mut child: Child, group: &Group, query: &Query) -> Ended {
+    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let room = query.reply_room();
+    let feed = async move {
+        if let Some(mut stdin) = stdin {
+            // A command that does not read its input is no failure.
+            let _ = stdin.write_all(query.body()).await;
+        }
+    };
+    let read = async move {
+        let mut printed = Vec::new();
+        if let Some(stdout) = stdout {
+            let limit = u64::try_from(room).unwrap_or(u64::MAX).saturating_add(1);
+            let read = stdout.take(limit).read_to_end(&mut printed).await;
+            read.map_err(|error| error.to_string())?;
+        }
+        if printed.len() > room {
+            group.kill();
+        }
+        Ok::<_, String>(printed)
+    };
+    let wait = async move {
+        let status = child.wait().await;
+        // What the shell has left behind would keep its output open.
+        group.kill();
+        status
+    };
+    let ((), printed, status) = tokio::join!(feed, read, wait);
+    match (printed, status) {
+        (Ok(printed), _) if printed.len() > room => Ended::TooLarge,
+        (Ok(printed), Ok(status)) if status.success() => Ended::Replied(printed),
+        (Ok(_), Ok(status)) => Ended::Failed(status.to_string()),
+        (Err(error), _) => Ended::Failed(format!("could not read what it printed: {error}")),
+        (_, Err(error)) => Ended::Failed(format!("could not wait for it: {error}")),
+    }
+}
+
+/// The process group of one run.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn kill(&self) {
+        if let Some(id) = self.0 {
+            // Already gone is as good.
+            let _ = kill_process_group(id, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

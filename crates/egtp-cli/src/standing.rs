@@ -1,0 +1,193 @@
+//! A node that stays: how `up` and `serve` start, what they print when they are ready, how they end.
+//!
+//! Knows the directory and the signals, not what is served. Invariant: the ready line is printed
+//! when the node accepts connections, and never before.
+
+use std::future::{Future, poll_fn};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::task::Poll;
+use std::time::Duration;
+
+use clap::Args;
+use egtp::{Kind, Node, Router, ServeError, Strategy, Ticket};
+
+use crate::context::Context;
+use crate::directory::{Directory, Identity, Ownership};
+use crate::failure::{Code, Failure};
+use crate::guarantee::GUARANTEE;
+use crate::json::Object;
+use crate::output::Output;
+use crate::signals::Signals;
+use crate::{here, invocation, peer};
+
+/// Where a node listens.
+#[derive(Args, Debug)]
+pub(crate) struct Listening {
+    /// Accept connections here, as in tcp/127.0.0.1:7700; port 0 lets the system choose
+    ///
+    /// May be given several times. Without it: all interfaces, at a port that is chosen at the first
+    /// start and kept.
+    #[arg(long = "listen", value_name = "ADDRESS", value_parser = parse_address)]
+    addresses: Vec<SocketAddr>,
+}
+
+/// A running node, its signals, and its directory while it has one.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    node: Node,
+    ticket: Ticket,
+    signals: Signals,
+    output: Output,
+    _ownership: Option<Ownership>,
+}
+
+impl Standing {
+    /// Starts a node, with an identity that is kept unless told otherwise.
+    ///
+    /// # Errors
+    /// When the directory or an address cannot be had.
+    pub(crate) async fn start(
+        context: &Context,
+        command: &str,
+        listening: &Listening,
+    ) -> Result<Self, Failure> {
+        // First of all, so that no signal finds us unprepared.
+        let signals = Signals::catch()?;
+        let output = context.output;
+        let mut builder = Node::builder();
+        let directory = context.directory_if_kept()?;
+        let (mut ownership, mut kept_port) = (None, None);
+        if let Some(directory) = &directory {
+            let (owned, key) = settle_in(directory, command, output)?;
+            ownership = Some(owned);
+            kept_port = directory.port()?;
+            builder = builder.key(key).only_instance().lookup(peer::lookup_in(directory));
+        }
+        let usual = SocketAddr::from((Ipv4Addr::UNSPECIFIED, kept_port.unwrap_or(0)));
+        let chosen = &listening.addresses;
+        let chosen = if chosen.is_empty() { std::slice::from_ref(&usual) } else { chosen };
+        for address in chosen {
+            builder = builder.listen(*address);
+        }
+        let node = builder.start().await?;
+        let strategies = here::advertised(node.listening());
+        if let Some(directory) = &directory {
+            directory.keep_listening(&strategies)?;
+            if kept_port.is_none() && listening.addresses.is_empty() {
+                let port = node.listening().iter().find_map(Strategy::host_port);
+                port.map_or(Ok(()), |at| directory.keep_port(at.port))?;
+            }
+        }
+        let strategies = strategies.into_iter().take(Ticket::STRATEGIES_MAX).collect();
+        let ticket = Ticket { key: node.key(), strategies };
+        Ok(Self { node, ticket, signals, output, _ownership: ownership })
+    }
+
+    /// Serves these routers, says that the node is ready, and stays until a signal asks it to go.
+    ///
+    /// # Errors
+    /// When a kind is served twice, or the node ends without being asked to.
+    pub(crate) async fn stay(
+        mut self,
+        routers: Vec<Router>,
+        kinds: &[&Kind],
+    ) -> Result<(), Failure> {
+        let mut serving = tokio::task::JoinSet::new();
+        for router in routers {
+            let node = self.node.clone();
+            let mut router = Box::pin(async move { node.serve(router).await });
+            // It registers when it is polled for the first time: what the ready line promises must
+            // be there.
+            match poll_fn(|context| Poll::Ready(router.as_mut().poll(context))).await {
+                Poll::Pending => drop(serving.spawn(router)),
+                Poll::Ready(ended) => return Err(ended_early(ended)),
+            }
+        }
+        self.announce(kinds)?;
+        let ended = tokio::select! {
+            ended = serving.join_next() => ended,
+            () = self.signals.next() => None,
+        };
+        if let Some(ended) = ended {
+            return Err(ended_early(ended.unwrap_or(Err(ServeError::Closing))));
+        }
+        self.signals.give_up_on_next();
+        self.output.event(&Object::new().with("event", "closing"))?;
+        self.output.say("Stopping.");
+        // What is not said goodbye to by then learns it the hard way.
+        if tokio::time::timeout(CLOSING_TIME, self.node.close()).await.is_err() {
+            tracing::warn!("some peers could not be told goodbye in time");
+        }
+        Ok(())
+    }
+
+    fn announce(&self, kinds: &[&Kind]) -> Result<(), Failure> {
+        let key = self.node.key();
+        let object = Object::new()
+            .with("event", "ready")
+            .text("public_key", key)
+            .text("node_id", key.node_id())
+            .text("ticket", &self.ticket)
+            .list("listen", self.node.listening())
+            .list("kinds", kinds)
+            .with("guarantee", GUARANTEE);
+        self.output.data(&object, self.greeting(kinds))
+    }
+
+    fn greeting(&self, kinds: &[&Kind]) -> String {
+        let (key, egtp, ticket) = (self.node.key(), invocation::egtp(), &self.ticket);
+        let example = kinds.first().map_or("echo/1", |kind| kind.as_str());
+        let listening: Vec<String> =
+            self.node.listening().iter().map(ToString::to_string).collect();
+        let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
+        format!(
+            "Ready. This node answers {kinds}.\n\n\
+             node id     {id}\n\
+             public key  {key}\n\
+             listening   {listening}\n\
+             guarantee   {GUARANTEE}\n\n\
+             On the other side, in another terminal or on another machine, run\n\n  \
+             {egtp} ping '{ticket}'\n  \
+             {egtp} request '{ticket}' {example} hello\n\n\
+             Ctrl-C stops it.",
+            kinds = kinds.join(" and "),
+            id = key.node_id(),
+            listening = listening.join(" "),
+        )
+    }
+}
+
+/// Owns the directory and takes its key, or makes one.
+fn settle_in(
+    directory: &Directory,
+    command: &str,
+    output: Output,
+) -> Result<(Ownership, egtp::SecretKey), Failure> {
+    let owned = directory.own(command)?;
+    let (key, identity) = directory.key_or_new()?;
+    if identity == Identity::Made {
+        let path = directory.path().display();
+        output.say(format_args!("A new identity was made in {path}; keep a copy of {path}/key."));
+    }
+    Ok((owned, key))
+}
+
+fn ended_early(ended: Result<(), ServeError>) -> Failure {
+    let why = match ended {
+        Err(ServeError::KindTaken) => "a kind would be served twice",
+        _ => "the node ended by itself",
+    };
+    Failure::new(Code::Internal, why)
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    let hint = "an address to listen at is written tcp/127.0.0.1:7700 or tcp/[::1]:7700";
+    match text.parse::<Strategy>() {
+        Ok(Strategy::Tcp(at)) => at.socket_addr().ok_or_else(|| hint.to_owned()),
+        Ok(_) => Err(format!("this version listens at tcp only; {hint}")),
+        Err(error) => Err(format!("{error}; {hint}")),
+    }
+}
+
+/// Less than the five seconds within which the process has gone.
+const CLOSING_TIME: Duration = Duration::from_secs(4);

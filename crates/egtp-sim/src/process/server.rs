@@ -1,0 +1,227 @@
+//! A server in a process of its own, which can be killed.
+//!
+//! Either this very program again, called with `server FOLDER PORT`, or the program `egtp serve
+//! --exec`. Both count alike: one line with the body is appended to a file before the reply is given.
+//! Invariant: killing is SIGKILL; the process gets no chance to tidy up, and its key and port stay.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use egtp::{Kind, Node, PublicKey, Refusal, Router, respond};
+use tokio::sync::oneshot;
+
+use super::failure::{Failure, trying};
+use super::report::say;
+
+/// The kind that the server counts.
+pub const KIND: &str = "count/1";
+
+/// What every body ends with.
+pub const BODY_END: &str = ".";
+
+/// Which program serves.
+#[derive(Clone, Debug)]
+pub enum Program {
+    /// The running one, called again with `server FOLDER PORT`: it must then call
+    /// [`serve_counter`].
+    Own,
+    /// The program `egtp`, at this path.
+    Egtp(PathBuf),
+}
+
+/// Where a server lives: what stays when its process is killed.
+#[derive(Clone, Debug)]
+pub struct Home {
+    /// Which program serves.
+    pub program: Program,
+    /// The folder with the key and the file of counted bodies.
+    pub folder: PathBuf,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// A running server process; killed when dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    key: PublicKey,
+}
+
+impl Home {
+    /// Starts the server and waits until it listens.
+    ///
+    /// # Errors
+    /// [`Failure::Process`] if it ends or says nothing; [`Failure::System`].
+    pub async fn start(&self) -> Result<Server, Failure> {
+        let mut command = self.command()?;
+        let arguments = format!("{command:?}");
+        let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let mut child = trying(format!("start {arguments}"), spawned)?;
+        let (tell, told) = oneshot::channel();
+        if let Some(output) = child.stdout.take() {
+            std::thread::spawn(move || read_first_line(BufReader::new(output), tell));
+        }
+        let line = tokio::time::timeout(READY_MAX, told).await;
+        let key = match &line {
+            Ok(Ok(line)) => key_in(line),
+            _ => None,
+        };
+        let Some(key) = key else {
+            // It may have ended already; that it is gone is all that is wanted here.
+            let _ = (child.kill(), child.wait());
+            let what = format!("did not say that it is ready with its key, but {line:?}");
+            return Err(Failure::Process { what, arguments });
+        };
+        Ok(Server { child, key })
+    }
+
+    /// The counted bodies and how often each was counted.
+    ///
+    /// # Errors
+    /// [`Failure::System`] if the file cannot be read.
+    pub fn counted(&self) -> Result<HashMap<String, u64>, Failure> {
+        let path = counted_file(&self.folder);
+        let text = trying(format!("read {}", path.display()), std::fs::read_to_string(&path))?;
+        let mut counted = HashMap::new();
+        for body in text.lines() {
+            *counted.entry(body.to_owned()).or_default() += 1;
+        }
+        Ok(counted)
+    }
+
+    fn command(&self) -> Result<Command, Failure> {
+        let port = self.address.port().to_string();
+        let mut command;
+        match &self.program {
+            Program::Own => {
+                command = Command::new(trying("find this program", std::env::current_exe())?);
+                command.arg("server").arg(&self.folder).arg(port);
+            }
+            Program::Egtp(path) => {
+                command = Command::new(path);
+                command.arg("--json").arg("--data").arg(self.folder.join("data"));
+                command.args(["serve", KIND, "--allow-any", "--exec", COUNT]);
+                command.args(["--listen", &format!("tcp/{}", self.address)]);
+                command.env("COUNTED", counted_file(&self.folder));
+            }
+        }
+        Ok(command)
+    }
+}
+
+impl Server {
+    /// Whose server it is.
+    pub const fn key(&self) -> PublicKey {
+        self.key
+    }
+
+    /// Its process.
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills it and waits until it is gone.
+    ///
+    /// # Errors
+    /// [`Failure::System`] if it had ended by itself or cannot be killed.
+    pub fn kill(mut self) -> Result<(), Failure> {
+        if let Some(code) = trying("look after the server", self.child.try_wait())? {
+            let what = format!("ended by itself ({code})");
+            return Err(Failure::Process { what, arguments: "see above".into() });
+        }
+        trying("kill the server", self.child.kill())?;
+        trying("wait for the killed server", self.child.wait())?;
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        let _ = (self.child.kill(), self.child.wait());
+    }
+}
+
+/// What the process called with `server FOLDER PORT` does, until it is killed: counts each query and
+/// replies with its body.
+///
+/// # Errors
+/// [`Failure`] if it cannot begin, or if the node closes.
+pub async fn serve_counter(folder: &Path, port: &str) -> Result<(), Failure> {
+    let node = start_node(folder, port).await?;
+    let router = Router::new().route(Kind::new(KIND)?, respond(counter(folder)?));
+    let serving = node.clone();
+    let serving = tokio::spawn(async move { serving.serve(router).await });
+    say(format_args!("ready {}", node.key()));
+    match serving.await {
+        Ok(ended) => ended.map_err(Failure::from),
+        Err(_) => Err(Failure::Gone),
+    }
+}
+
+/// The node of a server process: its key stays in the folder, everything else is forgotten.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn start_node(folder: &Path, port: &str) -> Result<Node, Failure> {
+    let port: u16 =
+        port.parse().map_err(|_| Failure::Usage(format!("{port} is no port number")))?;
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    Ok(Node::builder().key_file(folder.join("key")).listen(listen).start().await?)
+}
+
+type Counted = Result<bytes::Bytes, Refusal>;
+
+/// A handler that appends the body to the file before it answers with it.
+///
+/// # Errors
+/// [`Failure::System`] if the file cannot be opened.
+pub fn counter(
+    folder: &Path,
+) -> Result<impl Fn(PublicKey, bytes::Bytes) -> std::future::Ready<Counted> + use<>, Failure> {
+    let path = counted_file(folder);
+    let opened = OpenOptions::new().create(true).append(true).open(&path);
+    let file = Arc::new(trying(format!("open {}", path.display()), opened)?);
+    Ok(move |_, body: bytes::Bytes| std::future::ready(count(&file, body)))
+}
+
+fn count(mut file: &File, body: bytes::Bytes) -> Counted {
+    // One write for one line: what a killed process has not written, it has not counted.
+    let line = [&body[..], b"\n"].concat();
+    file.write_all(&line).map_err(|_| Refusal::Failed)?;
+    Ok(body)
+}
+
+fn counted_file(folder: &Path) -> PathBuf {
+    folder.join("counted")
+}
+
+/// Tells the first line and reads on, so that the process never waits for its reader.
+fn read_first_line(output: impl BufRead, tell: oneshot::Sender<String>) {
+    let mut lines = output.lines();
+    if let Some(Ok(line)) = lines.next() {
+        // Who waited may have given up.
+        let _ = tell.send(line);
+    }
+    for _ in lines {}
+}
+
+/// The public key in a ready line, whatever else stands there.
+fn key_in(line: &str) -> Option<PublicKey> {
+    let words = line.split(|c: char| !c.is_ascii_alphanumeric());
+    words.filter(|word| word.starts_with("egtp1")).find_map(|word| word.parse().ok())
+}
+
+/// How long a server may take until it listens.
+const READY_MAX: Duration = Duration::from_secs(10);
+
+/// The counter as a shell command: one line is appended before the reply is written. A body without
+/// [`BODY_END`] was cut short because the program that was writing it has been killed.
+const COUNT: &str = r#"body=$(cat) && case "$body" in *.) ;; *) exit 1 ;; esac &&
+printf '%s\n' "$body" >>"$COUNTED" && printf '%s' "$body""#;

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# The commands of README.md, run as they are written there: two bare nodes, no application's code, no
+# configuration, no file outside of a directory that is removed at the end.
+#
+# Proves STA-4.
+#
+# Uses the program `egtp` from PATH.
+
+set -euo pipefail
+
+place=$(mktemp -d)
+up=""
+trap '[ -z "$up" ] || kill "$up" 2>/dev/null || true; rm -rf "$place"' EXIT
+export HOME=$place                  # where data is kept unless a directory is named
+unset XDG_DATA_HOME EGTP_DATA
+cd "$place"
+
+# started FILE: waits until the node that writes to FILE is ready; prints its ticket.
+started() {
+    local ticket=""
+    for _ in $(seq 100); do
+        ticket=$(sed -n 's/.*"event":"ready".*"ticket":"\([^"]*\)".*/\1/p' "$1")
+        [ -n "$ticket" ] && break
+        sleep 0.1
+    done
+    [ -n "$ticket" ] || { echo "the node was not ready within 10 s" >&2; return 1; }
+    echo "$ticket"
+}
+
+echo "- one terminal: egtp up"
+egtp up --json >up.json &
+up=$!
+TICKET=$(started up.json)
+
+echo "- the other terminal: egtp ping, egtp request"
+egtp ping "$TICKET"
+[ "$(egtp request "$TICKET" echo/1 hello)" = hello ]
+
+echo "- a name for it"
+egtp --data ./alice init
+egtp --data ./alice peers add bob "$TICKET"
+[ "$(egtp --data ./alice request @bob echo/1 'hello again')" = 'hello again' ]
+
+echo "- the first terminal: Ctrl-C"
+kill -INT "$up"
+wait "$up"
+up=""
+code=0
+egtp request "$TICKET" echo/1 hello || code=$?
+[ "$code" -eq 5 ]
+
+echo "- a service from a shell command"
+egtp serve upper/1 --exec 'tr a-z A-Z' --allow-any --ephemeral --json >serve.json &
+up=$!
+TICKET=$(started serve.json)
+[ "$(egtp request "$TICKET" upper/1 'hello world')" = 'HELLO WORLD' ]
+printf 'a letter\n' >letter.txt
+[ "$(egtp request "$TICKET" upper/1 @letter.txt)" = 'A LETTER' ]
+[ "$(egtp request "$TICKET" upper/1 - <letter.txt)" = 'A LETTER' ]
+kill -TERM "$up"
+wait "$up"
+up=""
+
+echo "- the demonstration"
+egtp demo
+echo "All commands of README.md do what it says."

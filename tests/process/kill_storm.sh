@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# A counting server dies by SIGKILL again and again while four nodes ask it; afterwards what the
+# askers were told is held against what was counted. The same build with the receiver's duplicate
+# check taken out must be caught at it.
+#
+# Proves MSG-9, RTY-1, RTY-3, SES-3, SES-4, PER-3, B-5 and B-8.
+# Limit: 900 seconds
+set -uo pipefail
+
+target="${CARGO_TARGET_DIR:-target}"
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+
+# build FOLDER FLAGS: the program with or without the planted mistake.
+build() {
+    CARGO_TARGET_DIR="$1" RUSTFLAGS="$2" \
+        cargo build --release --locked -j2 -p egtp-sim --example kill_storm
+}
+
+build "$target" "${RUSTFLAGS:-}" || exit 1
+build "$target/planted" '--cfg planted="duplicate_check_off"' || exit 1
+
+echo "== as it is, counted by the library in a process of its own"
+"$target/release/examples/kill_storm" --seconds 30 | tee "$work/sound"
+sound=${PIPESTATUS[0]}
+
+real=0
+if command -v egtp >/dev/null && egtp serve --help >/dev/null 2>&1; then
+    echo "== as it is, counted by egtp serve --exec"
+    "$target/release/examples/kill_storm" --seconds 30 --egtp "$(command -v egtp)" \
+        | tee "$work/real"
+    real=${PIPESTATUS[0]}
+fi
+
+echo "== with the duplicate check taken out"
+"$target/planted/release/examples/kill_storm" --seconds 10 | tee "$work/planted"
+planted=${PIPESTATUS[0]}
+
+echo
+printf '%-44s exit %s  %s\n' "as it is" "$sound" "$(grep 'counted twice' "$work/sound")"
+printf '%-44s exit %s  %s\n' "duplicate check taken out, must be exit 1" "$planted" \
+    "$(grep 'counted twice' "$work/planted")"
+[ "$sound" -eq 0 ] && [ "$real" -eq 0 ] && [ "$planted" -eq 1 ] &&
+    grep -q 'BROKEN no body is counted twice' "$work/planted"
