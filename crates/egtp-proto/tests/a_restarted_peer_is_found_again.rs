@@ -196,3 +196,44 @@ fn a_confirmed_session_is_announced_on_both_sides() {
         assert!(machine.events.iter().any(|event| matches!(event, Event::Session { .. })));
     }
 }
+
+/// A restart within ten seconds of the first handshake, with a handler that takes its time: found in a
+/// demonstration in which the asker stayed on the dead session about every second time.
+#[test]
+fn a_restart_soon_after_the_handshake_is_no_crossing() {
+    for seed in 0..40_u8 {
+        let mut world = World::new(2);
+        world.machines[1].handler = Handler::Hold;
+        let first = world.request(0, 1, b"first");
+        world.run(secs(1));
+        let (query, body) = world.machines[1].waiting.pop_front().unwrap();
+        world.answer(1, query, Ok(body));
+        world.run(secs(1));
+        assert!(world.reply_of(0, first).is_some());
+        world.kill(1);
+        world.run(secs(1));
+        world.restart(1, seed + 1);
+        let second = world.request(0, 1, b"second");
+        let waiting = |world: &World| !world.machines[1].waiting.is_empty();
+        assert!(world.run_until(secs(5), waiting), "seed {seed}");
+        world.run(millis(100));
+        let (query, body) = world.machines[1].waiting.pop_front().unwrap();
+        world.answer(1, query, Ok(body));
+        let done = |world: &World| world.reply_of(0, second).is_some();
+        assert!(world.run_until(secs(2), done), "seed {seed}");
+    }
+}
+
+/// A client that only waits for replies calls again when its connection breaks: the other side cannot.
+#[test]
+fn a_reply_that_is_awaited_is_fetched_after_the_connection_broke() {
+    let mut world = World::new(2);
+    world.machines[1].handler = Handler::Hold;
+    let token = world.request(0, 1, b"slow");
+    world.run(secs(1));
+    world.callable[0] = false;
+    world.cut(0, Lost::Broken);
+    let (query, body) = world.machines[1].waiting.pop_front().unwrap();
+    world.answer(1, query, Ok(body));
+    assert!(world.run_until(secs(5), |world| world.reply_of(0, token).is_some()));
+}

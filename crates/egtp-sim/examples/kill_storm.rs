@@ -84,7 +84,7 @@ async fn storm(arguments: &Arguments) -> Result<Checks, Failure> {
     report_transmissions(nodes, &mut checks).await?;
     census.borrow().judge(&home.counted()?, &mut checks);
     checks.at_least("kills", &kills, &(lasting.as_secs() / 10));
-    checks.at_least("connections cut", &wire.connections_cut(), &(lasting.as_secs() / 2));
+    checks.at_least("connections cut", &wire.connections_cut(), &(lasting.as_secs() / 10));
     Ok(checks)
 }
 

@@ -308,17 +308,33 @@ impl Endpoint {
 
     /// "I have no such session", unmasked.
     pub(super) fn receive_unknown(&mut self, now: Now, code: u32, session: u32, packet: &[u8]) {
-        let believed = self.peers.get(code).is_some_and(|peer| {
-            decode_unknown(packet, &peer.shroud).is_ok_and(|tag| {
-                peer.sessions.iter().any(|id| match self.sessions.get(*id) {
-                    Some(Slot::Live(live)) => live.remote_id == session && live.sent_lately(&tag),
-                    _ => false,
-                })
+        let Some(peer) = self.peers.get(code) else { return };
+        let echoed = decode_unknown(packet, &peer.shroud).ok().and_then(|tag| {
+            peer.sessions.iter().copied().find(|id| match self.sessions.get(*id) {
+                Some(Slot::Live(live)) => live.remote_id == session && live.sent_lately(&tag),
+                _ => false,
             })
         });
-        if !believed || !self.doubt(now, code) {
+        let Some(live) = echoed.and_then(|id| self.live(id)) else {
+            self.counters.dropped.hint += 1;
+            return;
+        };
+        live.doubted = true;
+        if self.has_undoubted_session(code) {
+            // A newer session is there already: what went on the old one goes on that.
+            self.resend_all(now, code);
+        } else if !self.doubt(now, code) {
             self.counters.dropped.hint += 1;
         }
+    }
+
+    fn has_undoubted_session(&self, code: u32) -> bool {
+        self.peers.get(code).is_some_and(|peer| {
+            peer.sessions.iter().any(|id| match self.sessions.get(*id) {
+                Some(Slot::Live(session)) => !session.doubted,
+                _ => false,
+            })
+        })
     }
 
     /// The peer seems to have forgotten us: shake hands again, unless that was tried lately. Nothing
@@ -338,6 +354,11 @@ impl Endpoint {
         );
         peer.handshake_after = now.boot.after(wait);
         peer.trust = Trust::Gone;
+        for id in peer.sessions.clone() {
+            if let Some(session) = self.live(id) {
+                session.doubted = true;
+            }
+        }
         self.soil(code);
         true
     }

@@ -45,7 +45,8 @@ impl Endpoint {
         if peer.outbox.has_news() && peer.ack_due.is_none() && !peer.sessions.is_empty() {
             peer.ack_due = Some(now.boot.after(ACK_DELAY));
         }
-        if !peer.has_news(now.boot) {
+        let idle = !peer.has_news(now.boot);
+        if idle && (peer.path.is_some() || !peer.wants_path()) {
             return;
         }
         let Some(path) = peer.path else {
@@ -189,17 +190,21 @@ impl Endpoint {
 
     fn session_to_send_on(&self, now: Now, code: u32) -> Option<u32> {
         let peer = self.peers.get(code)?;
-        let candidates = peer.sessions.iter().filter_map(|id| match self.sessions.get(*id) {
-            Some(Slot::Live(session)) => session.candidate(*id),
-            _ => None,
-        });
-        choice::choose(now.boot, self.limits.idle_out, candidates)
+        let candidates = |doubted: bool| {
+            peer.sessions.iter().filter_map(move |id| match self.sessions.get(*id) {
+                Some(Slot::Live(session)) if session.doubted == doubted => session.candidate(*id),
+                _ => None,
+            })
+        };
+        let idle_out = self.limits.idle_out;
+        choice::choose(now.boot, idle_out, candidates(false))
+            .or_else(|| choice::choose(now.boot, idle_out, candidates(true)))
     }
 
     /// Asks the driver for a path, if something is worth one and the last failure is long enough ago.
     fn want_path(&mut self, now: Now, code: u32) {
         let Some(peer) = self.peers.get_mut(code) else { return };
-        if !peer.is_pressing() || peer.connect.asked || now.boot < peer.connect.after {
+        if !peer.wants_path() || peer.connect.asked || now.boot < peer.connect.after {
             return;
         }
         peer.connect.asked = true;

@@ -280,6 +280,8 @@ impl Endpoint {
         let Some(peer) = self.peers.get_mut(code) else { return };
         peer.connect = peer::Connect { asked: false, failures: 0, after: now.boot };
         peer.path = Some(path);
+        // Replies that are awaited come to where the peer hears from us.
+        peer.owes.record = !peer.outbox.is_empty() && !peer.sessions.is_empty();
         self.soil(code);
     }
 

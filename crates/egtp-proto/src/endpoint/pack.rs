@@ -9,7 +9,6 @@ use super::peer::Peer;
 use super::submit::length;
 use crate::card::StoreKind;
 use crate::codes::Table;
-use crate::crypto::Random;
 use crate::exchange::assembly::Assembly;
 use crate::exchange::inbox::Inbox;
 use crate::exchange::outgoing::{Binding, Outgoing, State};
@@ -79,7 +78,8 @@ impl Endpoint {
         let Self { peers, outgoing, queries, identities, random, counters, closing, .. } = self;
         let Some(peer) = peers.get_mut(code) else { return filled };
         let Some(own) = identities.get(usize::from(identity.0)) else { return filled };
-        let mut packer = Packer { now, phase, end, peer, filled: &mut filled, random };
+        let jitter = random.u64();
+        let mut packer = Packer { now, phase, end, peer, filled: &mut filled, jitter };
         if let Some(card) = card {
             packer.peer.owes.card = false;
             packer.peer.told = state;
@@ -135,7 +135,8 @@ struct Packer<'a> {
     end: usize,
     peer: &'a mut Peer,
     filled: &'a mut Packed,
-    random: &'a mut Random,
+    /// The same for all that goes together, so that it is due together.
+    jitter: u64,
 }
 
 impl Packer<'_> {
@@ -380,7 +381,7 @@ impl Packer<'_> {
     }
 
     fn plan(&mut self, item: Item, attempts: u32) {
-        let delay = self.peer.trip.delay(attempts, self.random.u64());
+        let delay = self.peer.trip.delay(attempts, self.jitter);
         let due = self.now.boot.after(delay);
         if attempts <= 1 {
             self.peer.resend.plan_first(due, item);

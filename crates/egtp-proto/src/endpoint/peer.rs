@@ -216,6 +216,12 @@ impl Peer {
         !self.outbox.queue.is_empty() || !self.replies.is_empty() || !self.large.is_empty()
     }
 
+    /// Whether a path is worth opening: something is to be sent, or a reply is awaited that the peer,
+    /// who may be unable to call us, can only send where it hears from us.
+    pub(super) fn wants_path(&self) -> bool {
+        self.is_pressing() || !self.outbox.is_empty()
+    }
+
     /// Whether there is anything to tell the peer now.
     pub(super) fn has_news(&self, now: Instant) -> bool {
         self.is_pressing()

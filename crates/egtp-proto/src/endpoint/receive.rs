@@ -184,7 +184,7 @@ impl Endpoint {
         let Some(peer) = self.peers.get_mut(code) else { return };
         peer.silent_since = None;
         peer.used = true;
-        if matches!(peer.trust, Trust::Suspect { .. }) {
+        if peer.trust != Trust::Good && !peer.is_shaking() {
             peer.trust = Trust::Good;
             self.soil(code);
         }

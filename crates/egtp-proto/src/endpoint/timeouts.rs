@@ -97,9 +97,9 @@ impl Endpoint {
     fn peer_tick(&mut self, now: Now, code: u32) {
         let Some(peer) = self.peers.get_mut(code) else { return };
         peer.timer = None;
-        while let Some(item) =
-            self.peers.get_mut(code).and_then(|one| one.resend.next_due(now.boot))
-        {
+        let due: Vec<Item> = std::iter::from_fn(|| peer.resend.next_due(now.boot)).collect();
+        // Turned round, because each goes to the front of its queue.
+        for item in due.into_iter().rev() {
             self.requeue(code, item);
         }
         self.repeat_attempts(now, code);
@@ -168,14 +168,18 @@ impl Endpoint {
             return;
         }
         let probed = matches!(peer.trust, Trust::Suspect { .. });
-        if self.doubt(now, code)
-            && let Some(peer) = self.peers.get_mut(code)
-        {
-            peer.silent_since = None;
-            if !probed {
+        let doubted = self.doubt(now, code);
+        let Some(peer) = self.peers.get_mut(code) else { return };
+        match (doubted, probed) {
+            (true, true) => peer.silent_since = None,
+            (true, false) => {
+                peer.silent_since = None;
                 peer.path = None;
                 peer.connect.asked = false;
             }
+            // Too soon for another handshake: ask for a sign of life once more instead.
+            (false, true) => peer.trust = Trust::Suspect { asked: None },
+            (false, false) => {}
         }
     }
 
@@ -192,13 +196,16 @@ impl Endpoint {
         let attempts = attempts.flat_map(|one| [one.next, one.asked.after(FIRST_FLIGHT)]);
         let silence = match peer.trust {
             Trust::Suspect { asked: Some(asked) } => Some(asked.after(PROBE_AWAITED)),
-            _ => peer.silent_since.map(|since| since.after(peer.patience())),
+            _ => {
+                let silent = peer.silent_since.map(|since| since.after(peer.patience()));
+                silent.map(|due| due.max(peer.handshake_after))
+            }
         };
         // Only where something would be done about it: see `notice_silence` and `doubt`.
-        let silence = silence
-            .filter(|_| !peer.sessions.is_empty() && !peer.is_shaking())
-            .map(|due| due.max(peer.handshake_after));
-        let waits_for_path = peer.path.is_none() && peer.is_pressing() && !peer.connect.asked;
+        let silence = silence.filter(|_| !peer.sessions.is_empty() && !peer.is_shaking());
+        let expected = awaits_confirmation || peer.answering.is_some();
+        let waits_for_path =
+            peer.path.is_none() && peer.wants_path() && !peer.connect.asked && !expected;
         let reconnect = waits_for_path.then_some(peer.connect.after);
         let answer = peer.answering.as_ref().map(|answering| answering.due);
         let confirmation =

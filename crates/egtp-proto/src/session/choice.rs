@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::crypto::Suite;
+use crate::crypto::{Role, Suite};
 use crate::limits::CROSSED;
 use crate::time::Instant;
 
@@ -14,6 +14,8 @@ use crate::time::Instant;
 pub struct Candidate {
     /// Our id of the session.
     pub session: u32,
+    /// Which side we were: two handshakes of one side cannot have crossed.
+    pub role: Role,
     /// When it was confirmed.
     pub confirmed: Instant,
     /// When the last authenticated record arrived on it; a confirmation counts.
@@ -27,8 +29,8 @@ pub struct Candidate {
 /// The session to send on, if any may be used: nothing received for `idle_out` means no.
 ///
 /// The one on which the newest record arrived; of several within ten seconds, the one confirmed
-/// last; of several confirmed within ten seconds with the same suite (they crossed), the one with
-/// the smallest handshake hash.
+/// last; if that and one opened by the other side were confirmed within ten seconds with the same
+/// suite (they crossed), the one with the smallest handshake hash.
 pub fn choose(
     now: Instant,
     idle_out: Duration,
@@ -41,6 +43,7 @@ pub fn choose(
     recent
         .filter(|one| latest.confirmed.since(one.confirmed) < CROSSED)
         .filter(|one| one.suite == latest.suite)
+        .filter(|one| one.role != latest.role || one.session == latest.session)
         .min_by_key(|one| one.hash)
         .map(|one| one.session)
 }
@@ -53,6 +56,7 @@ mod tests {
         let at = |seconds| Instant::new(Duration::from_secs(seconds));
         Candidate {
             session,
+            role: if session % 2 == 0 { Role::Initiator } else { Role::Responder },
             confirmed: at(confirmed),
             received: at(received),
             suite: Suite::Aes256Gcm,
@@ -89,6 +93,13 @@ mod tests {
     }
 
     /// Proves S-14.
+    /// A peer that restarts soon after its first handshake gets a new one from us: that is no crossing.
+    #[test]
+    fn of_two_that_we_opened_the_later_one_is_used_whatever_the_hashes() {
+        assert_eq!(chosen(110, &[candidate(4, 100, 105), candidate(2, 106, 106)]), Some(2));
+        assert_eq!(chosen(110, &[candidate(2, 100, 105), candidate(4, 106, 106)]), Some(4));
+    }
+
     #[test]
     fn ses_11_a_session_on_which_nothing_was_received_for_an_hour_is_not_used() {
         assert_eq!(chosen(3599, &[candidate(1, 0, 0)]), Some(1));

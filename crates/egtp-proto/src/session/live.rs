@@ -31,6 +31,9 @@ pub struct Session {
     pub confirmed: Option<Instant>,
     /// When the last authenticated record arrived.
     pub received: Instant,
+    /// Whether something speaks against the peer still having the keys: a hint, or silence. Ends with
+    /// the next record that opens.
+    pub doubted: bool,
     epochs: Epochs,
     /// The tags of the last records sent, which an unknown-session hint must echo.
     tags: [[u8; 16]; 4],
@@ -61,6 +64,7 @@ impl Session {
             made: now,
             confirmed,
             received: now,
+            doubted: false,
             epochs,
             tags: [[0; 16]; 4],
             sent: 0,
@@ -106,6 +110,7 @@ impl Session {
         let bytes = packet.get_mut(PREFIX_BYTES..).ok_or(OpenError::Forged)?;
         let newest = self.epochs.open(now, (lane, epoch, counter), header, bytes)?;
         self.received = now;
+        self.doubted = false;
         let end = packet.len().saturating_sub(tag.len());
         packet.truncate(end);
         let _prefix = packet.split_to(PREFIX_BYTES.min(end));
@@ -142,6 +147,6 @@ impl Session {
     pub fn candidate(&self, id: u32) -> Option<Candidate> {
         let confirmed = self.confirmed?;
         let (received, suite, hash) = (self.received, self.suite, self.hash);
-        Some(Candidate { session: id, confirmed, received, suite, hash })
+        Some(Candidate { session: id, role: self.role, confirmed, received, suite, hash })
     }
 }

@@ -83,6 +83,8 @@ pub struct World {
     pub source: Source,
     /// How often a machine had to be woken or given something.
     pub steps: u64,
+    /// Which machines can be called.
+    pub callable: Vec<bool>,
 }
 
 struct Outbound {
@@ -146,6 +148,7 @@ impl World {
             room: 1 << 20,
             source: Source::Verified,
             steps: 0,
+            callable: vec![true; usize::from(count)],
         };
         for seed in 1..=count {
             let now = world.clocks(Duration::ZERO);
@@ -341,6 +344,7 @@ impl World {
                 Event::Connect { identity, peer } => {
                     let other =
                         self.machines.iter().position(|other| other.key == peer && other.up);
+                    let other = other.filter(|other| self.callable[*other]);
                     match other {
                         Some(other) => {
                             self.connect(machine, other);
@@ -426,6 +430,12 @@ impl World {
             if self.machines[machine].up {
                 self.machines[machine].endpoint.tick(now);
             }
+        }
+        // What was written has left; there is room again.
+        let mut ends: Vec<_> = self.links.keys().copied().collect();
+        ends.sort_by_key(|(machine, path)| (*machine, path.0));
+        for (machine, path) in ends {
+            self.machines[machine].endpoint.writable(path);
         }
         self.settle();
     }
