@@ -187,7 +187,7 @@ impl Machine {
         let lane = if how & 4 == 0 { Lane::Direct } else { Lane::Relay };
         let source = if how & 2 == 0 { Source::Verified } else { Source::Claimed(vec![how]) };
         let peer = (how & 1 != 0).then(|| self.strangers[which].key());
-        self.endpoint.path_up(self.now, path, IdentityId(0), peer, source, lane);
+        self.endpoint.path_up(path, IdentityId(0), peer, source, lane);
         self.paths[which].push((path, lane));
     }
 

@@ -237,3 +237,21 @@ fn a_reply_that_is_awaited_is_fetched_after_the_connection_broke() {
     world.answer(1, query, Ok(body));
     assert!(world.run_until(secs(5), |world| world.reply_of(0, token).is_some()));
 }
+
+/// A connection that is gone again before anything was sent on it must not be believed in for ever.
+#[test]
+fn a_path_that_closes_at_once_is_given_up() {
+    let mut world = World::new(2);
+    let before = world.request(0, 1, b"before");
+    world.run(secs(2));
+    assert!(world.reply_of(0, before).is_some());
+    world.cut(0, Lost::Broken);
+    world.machines[1].up = false;
+    let (here, _) = world.connect(0, 1);
+    world.links.clear();
+    let now = world.at(0);
+    world.machines[0].endpoint.path_down(now, here, Lost::Broken);
+    world.machines[1].up = true;
+    let after = world.request(0, 1, b"after");
+    assert!(world.run_until(secs(5), |world| world.reply_of(0, after).is_some()));
+}

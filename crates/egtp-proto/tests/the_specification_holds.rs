@@ -213,7 +213,7 @@ fn a_first_flight_proves_little_until_its_session_is_confirmed() {
     assert_eq!(sent[0].len(), 256);
 
     let mut desk = Desk::plain();
-    let mut hand = Hand::connect(&mut desk);
+    let hand = Hand::connect(&mut desk);
     // The session has been idle for too long to be used; nothing speaks against the peer's life.
     desk.wait(secs(3700));
     assert_eq!(prekey_of(&hand, &desk.ask(b"later")), 5, "the card's");

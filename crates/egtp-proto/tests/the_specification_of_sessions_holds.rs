@@ -15,7 +15,6 @@ use egtp_proto::time::Instant;
 use egtp_proto::wire::frame::Frame;
 use egtp_proto::wire::{Header, Lane};
 use egtp_proto::{Event, IdentityId, PathId, Source};
-use second_implementation::desk::clocks;
 use second_implementation::{Desk, Hand, PATH, frames, mac, secs, unmask};
 
 /// One sealed record: lane, epoch and counter, header, ciphertext and tag.
@@ -132,7 +131,7 @@ fn s_21_only_the_newest_record_moves_a_peer_to_another_path() {
     let (mut desk, other) = (Desk::plain(), PathId(3));
     let mut hand = Hand::connect(&mut desk);
     let (id, source, lane) = (IdentityId(0), Source::Verified, Lane::Direct);
-    desk.endpoint.path_up(clocks(desk.now), other, id, None, source, lane);
+    desk.endpoint.path_up(other, id, None, source, lane);
     let [old, new, newest] = [0; 3].map(|_: u8| hand.record(Lane::Direct, &[0; 16]));
     let mut path_after = |path, record: &[u8]| {
         desk.take_on(path, record);

@@ -231,7 +231,7 @@ impl Driver {
                     debug!(peer = %peer.short(), %strategy, "connected");
                     self.connections.insert(path, Connection { strategy });
                     let (source, lane) = (Source::Verified, Lane::Direct);
-                    self.endpoint.path_up(now, path, identity, Some(peer), source, lane);
+                    self.endpoint.path_up(path, identity, Some(peer), source, lane);
                 }
                 None => self.close_path(path),
             },
@@ -247,7 +247,7 @@ impl Driver {
                 };
                 self.connections.insert(path, Connection { strategy: from });
                 let (source, lane) = (Source::Verified, Lane::Direct);
-                self.endpoint.path_up(now, path, identity, None, source, lane);
+                self.endpoint.path_up(path, identity, None, source, lane);
             }
             PathEvent::Received { path, packet } => self.endpoint.receive(now, path, packet),
             PathEvent::Writable { path } => self.endpoint.writable(path),

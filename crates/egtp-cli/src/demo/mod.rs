@@ -123,8 +123,20 @@ impl Scene {
         self.scratch.wait_for_marks(4).await?;
         bob.kill().await?;
         self.scratch.end_handler();
+        self.alice_notices().await;
         let killed = Fact::new("killed", 1, "Bob was killed before he could reply", true);
         Ok((pending, vec![taken, self.marks(4)?, killed]))
+    }
+
+    /// Waits until Alice's node knows that the connection is gone. What it would still entrust to the
+    /// old session could only end as `unknown` while the new Bob is younger than two seconds.
+    async fn alice_notices(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline
+            && self.alice.status().await.is_some_and(|status| status.connections > 0)
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     async fn restarted(&self, pending: Pending) -> Result<(Child, Vec<Fact>), Failure> {

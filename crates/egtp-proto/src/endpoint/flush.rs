@@ -231,6 +231,12 @@ impl Endpoint {
                 continue;
             }
             peer.path = None;
+            if lost == Lost::Broken && !state.authenticated {
+                // Accepted and dropped: as good as refused.
+                peer.connect.failures += 1;
+                let delay = reconnect_delay(peer.connect.failures, self.random.u64());
+                peer.connect.after = now.boot.after(delay);
+            }
             if lost == Lost::Broken && peer.trust == Trust::Good {
                 peer.trust = Trust::Suspect { asked: None };
             } else if let Trust::Suspect { asked } = &mut peer.trust {

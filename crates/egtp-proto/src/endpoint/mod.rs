@@ -265,7 +265,6 @@ impl Endpoint {
     /// to reach it.
     pub fn path_up(
         &mut self,
-        now: Now,
         path: PathId,
         identity: IdentityId,
         peer: Option<PublicKey>,
@@ -278,10 +277,13 @@ impl Endpoint {
             return;
         };
         let Some(peer) = self.peers.get_mut(code) else { return };
-        peer.connect = peer::Connect { asked: false, failures: 0, after: now.boot };
+        // That somebody accepts connections is no sign yet of the peer itself.
+        peer.connect.asked = false;
         peer.path = Some(path);
         // Replies that are awaited come to where the peer hears from us.
         peer.owes.record = !peer.outbox.is_empty() && !peer.sessions.is_empty();
+        // The path may be gone again before anything is sent on it: it must know whom that concerns.
+        self.remember_path(code, path);
         self.soil(code);
     }
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use bytes::{Bytes, BytesMut};
 
 use super::frames::Arrival;
-use super::peer::Trust;
+use super::peer::{Connect, Trust};
 use super::{Endpoint, PathState, Slot, Source};
 use crate::limits::{PACKET_BYTES_MAX, PACKET_BYTES_MIN, RECORD_FRAMES_MAX, SESSIONS_PER_PEER};
 use crate::output::{Assurance, Event, IdentityId, PathId};
@@ -183,6 +183,7 @@ impl Endpoint {
         self.confirm(now, code, session);
         let Some(peer) = self.peers.get_mut(code) else { return };
         peer.silent_since = None;
+        peer.connect = Connect::default();
         peer.used = true;
         if peer.trust != Trust::Good && !peer.is_shaking() {
             peer.trust = Trust::Good;

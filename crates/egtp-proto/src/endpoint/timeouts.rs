@@ -194,12 +194,11 @@ impl Endpoint {
         });
         let attempts = peer.attempts.iter().filter(|attempt| attempt.active);
         let attempts = attempts.flat_map(|one| [one.next, one.asked.after(FIRST_FLIGHT)]);
-        let silence = match peer.trust {
-            Trust::Suspect { asked: Some(asked) } => Some(asked.after(PROBE_AWAITED)),
-            _ => {
-                let silent = peer.silent_since.map(|since| since.after(peer.patience()));
-                silent.map(|due| due.max(peer.handshake_after))
-            }
+        let silent = peer.silent_since.map(|since| since.after(peer.patience()));
+        let silence = if let Trust::Suspect { asked: Some(asked) } = peer.trust {
+            Some(asked.after(PROBE_AWAITED))
+        } else {
+            silent.map(|due| due.max(peer.handshake_after))
         };
         // Only where something would be done about it: see `notice_silence` and `doubt`.
         let silence = silence.filter(|_| !peer.sessions.is_empty() && !peer.is_shaking());

@@ -56,7 +56,7 @@ mod tests {
         let at = |seconds| Instant::new(Duration::from_secs(seconds));
         Candidate {
             session,
-            role: if session % 2 == 0 { Role::Initiator } else { Role::Responder },
+            role: if session.is_multiple_of(2) { Role::Initiator } else { Role::Responder },
             confirmed: at(confirmed),
             received: at(received),
             suite: Suite::Aes256Gcm,

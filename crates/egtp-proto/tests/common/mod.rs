@@ -239,17 +239,9 @@ impl World {
         self.links.insert((from, here), (to, there));
         self.links.insert((to, there), (from, here));
         let (peer, id) = (self.key(to), IdentityId(0));
-        let (now, then) = (self.at(from), self.at(to));
         let source = self.source.clone();
-        self.machines[from].endpoint.path_up(
-            now,
-            here,
-            id,
-            Some(peer),
-            Source::Verified,
-            Lane::Direct,
-        );
-        self.machines[to].endpoint.path_up(then, there, id, None, source, Lane::Direct);
+        self.machines[from].endpoint.path_up(here, id, Some(peer), Source::Verified, Lane::Direct);
+        self.machines[to].endpoint.path_up(there, id, None, source, Lane::Direct);
         (here, there)
     }
 

@@ -51,7 +51,7 @@ impl Desk {
         adjust(&mut config);
         let peer = SecretKey::from_seed([2; 32]).public();
         let mut endpoint = Endpoint::new(config, clocks(now)).unwrap();
-        endpoint.path_up(clocks(now), PATH, IdentityId(0), None, source, Lane::Direct);
+        endpoint.path_up(PATH, IdentityId(0), None, source, Lane::Direct);
         Self { endpoint, key, now, events: Vec::new(), answers: true, peer, last_path: None }
     }
 
@@ -81,7 +81,7 @@ impl Desk {
                     Event::Connect { .. } => {
                         let (id, peer) = (IdentityId(0), Some(self.peer));
                         let (source, lane) = (Source::Verified, Lane::Direct);
-                        self.endpoint.path_up(now, DIALED, id, peer, source, lane);
+                        self.endpoint.path_up(DIALED, id, peer, source, lane);
                     }
                     _ => {}
                 }
