@@ -143,6 +143,7 @@ fn replies_fit_only_their_own_request_and_peer() {
 
 /// Proves MSG-16, MSG-8: the reply comes over another connection, even another session, than the
 /// request went.
+/// Proves STR-4.
 #[test]
 fn the_reply_finds_its_way_over_another_connection() {
     let mut world = World::new(2);

@@ -126,6 +126,7 @@ fn s_22_after_a_goodbye_nothing_is_sent_on_the_session() {
     assert!(!sent.is_empty() && hand.open(&sent).is_empty());
 }
 
+/// Proves PRO-5.
 #[test]
 fn s_21_only_the_newest_record_moves_a_peer_to_another_path() {
     let (mut desk, other) = (Desk::plain(), PathId(3));

@@ -22,7 +22,7 @@ fn is_about(found: Duration, expected: Duration) -> bool {
     found >= expected && found <= expected + Duration::from_millis(5)
 }
 
-/// Proves TCP-1, TCP-2, TCP-3 and CON-2: last use on a tick, no traffic, both ends act alike.
+/// Proves TCP-1, TCP-2, TCP-3, CON-2 and B-16: last use on a tick, no traffic, both ends act alike.
 /// Proves P-6.
 #[tokio::test(start_paused = true)]
 async fn tcp_3_no_reuse_from_24_seconds_on_both_ends_and_closed_by_32() {

@@ -88,6 +88,7 @@ mod tests {
         assert_eq!(long[..], portions[..]);
     }
 
+    /// Proves SEC-3.
     #[test]
     fn what_was_handed_out_is_no_longer_in_memory() {
         let mut random = Random::from_seed([7; 32]);

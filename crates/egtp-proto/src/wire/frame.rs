@@ -4,9 +4,13 @@
 //! say what the frames after them belong to, so that a small message costs few bytes. Knows no
 //! keys and no peers. Invariant: what decodes has exactly one spelling.
 
+use super::heads::kind;
+pub use super::heads::{
+    Ack, Class, DialogHead, MessageHead, Part, PartOf, Refusal, Refused, ReplyHead,
+};
 use super::{Reader, Serials, WireError, Writer};
 use crate::card::{LiveCard, StoreKind};
-use crate::limits::{KIND_BYTES_MAX, RECORD_FRAMES_MAX};
+use crate::limits::RECORD_FRAMES_MAX;
 
 /// One frame; byte strings are borrowed from the record.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -67,125 +71,6 @@ pub enum Frame<'a> {
     PathResponse([u8; 8]),
     /// The sender goes away and forgets its sessions.
     Close,
-}
-
-/// Whose body a fragment belongs to.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum PartOf {
-    /// A message.
-    Message,
-    /// A reply.
-    Reply,
-}
-
-/// The context of message frames.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct DialogHead {
-    /// Which store of the receiver the messages are bound to.
-    pub kind: StoreKind,
-    /// The sender's dialog id.
-    pub dialog: u64,
-    /// The receiver's store id: its life.
-    pub store: u64,
-    /// The generation that the receiver had issued.
-    pub generation: u32,
-    /// Every serial below this is closed.
-    pub low_water: u64,
-}
-
-/// What the sender expects back.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Class {
-    /// A reply.
-    Request {
-        /// The sender's event code, which the reply repeats.
-        code: u32,
-        /// Milliseconds after which the sender gives up, counted from arrival.
-        hard_ms: u64,
-        /// Bytes that the sender has reserved for the reply's body.
-        room: u64,
-    },
-    /// Only the acknowledgement.
-    Send,
-}
-
-/// A message without its body.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct MessageHead<'a> {
-    /// Its number in the dialog.
-    pub serial: u64,
-    /// What the sender expects back.
-    pub class: Class,
-    /// The message type that handlers are registered by, such as `block.get/1`.
-    pub kind: &'a str,
-}
-
-/// A reply without its body.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ReplyHead {
-    /// The serial of the request.
-    pub serial: u64,
-    /// The requester's event code.
-    pub code: u32,
-    /// The first eight bytes of the request's id.
-    pub reference: [u8; 8],
-    /// 0: a reply; otherwise why the request was refused.
-    pub status: u8,
-}
-
-/// A piece of a body.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Part<'a> {
-    /// The message's serial.
-    pub serial: u64,
-    /// Where the piece starts.
-    pub offset: u64,
-    /// Bytes of the whole body.
-    pub total: u64,
-    /// The piece.
-    pub bytes: &'a [u8],
-}
-
-/// What the receiver of a dialog has.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Ack {
-    /// The dialog.
-    pub dialog: u64,
-    /// What was taken or voided.
-    pub serials: Serials,
-    /// Serials from this one on are not taken yet.
-    pub limit: u64,
-    /// Bytes of bodies that may be under way at once.
-    pub bytes: u64,
-}
-
-/// Why a transmission was not taken.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Refusal {
-    /// It is bound to a life or generation that this receiver no longer answers for.
-    Stale,
-    /// It is above the window: the same binding is sent again later.
-    Window,
-    /// The receiver holds too much of this peer already.
-    Busy,
-    /// It is larger than the receiver takes.
-    TooLarge,
-}
-
-/// The refusal of one transmission.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Refused {
-    /// The dialog.
-    pub dialog: u64,
-    /// The message's serial.
-    pub serial: u64,
-    /// Names the transmission: the first eight bytes of the record's tag or of the first flight's
-    /// ephemeral key.
-    pub transmission: [u8; 8],
-    /// Why.
-    pub why: Refusal,
-    /// Milliseconds to wait before trying again; 0 if that does not help.
-    pub retry_ms: u64,
 }
 
 impl<'a> Frame<'a> {
@@ -368,105 +253,12 @@ pub fn encode_ack(out: &mut Vec<u8>, dialog: u64, serials: &Serials, limit: u64,
     out.put_varint(bytes);
 }
 
-impl DialogHead {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.put_u8(tag::DIALOG);
-        out.put_u8(self.kind.id());
-        out.put_u64(self.dialog);
-        out.put_u64(self.store);
-        out.put_varint(u64::from(self.generation));
-        out.put_varint(self.low_water);
-    }
-}
-
-impl<'a> MessageHead<'a> {
-    fn decode(reader: &mut Reader<'a>) -> Result<Self, WireError> {
-        let serial = reader.varint()?;
-        let class = match reader.u8()? {
-            0 => Class::Request {
-                code: reader.u32()?,
-                hard_ms: reader.varint()?,
-                room: reader.varint()?,
-            },
-            1 => Class::Send,
-            _ => return Err(WireError::Forbidden),
-        };
-        Ok(Self { serial, class, kind: kind(reader)? })
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.put_varint(self.serial);
-        match self.class {
-            Class::Request { code, hard_ms, room } => {
-                out.put_u8(0);
-                out.put_u32(code);
-                out.put_varint(hard_ms);
-                out.put_varint(room);
-            }
-            Class::Send => out.put_u8(1),
-        }
-        out.put_prefixed(self.kind.as_bytes());
-    }
-}
-
-impl ReplyHead {
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
-        Ok(Self {
-            serial: reader.varint()?,
-            code: reader.u32()?,
-            reference: reader.array()?,
-            status: reader.u8()?,
-        })
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.put_varint(self.serial);
-        out.put_u32(self.code);
-        out.put(&self.reference);
-        out.put_u8(self.status);
-    }
-}
-
-impl Part<'_> {
-    fn encode(&self, tag: u8, out: &mut Vec<u8>) {
-        out.put_u8(tag);
-        out.put_varint(self.serial);
-        out.put_varint(self.offset);
-        out.put_varint(self.total);
-    }
-}
-
-impl Refusal {
-    const fn id(self) -> u8 {
-        match self {
-            Self::Stale => 0,
-            Self::Window => 1,
-            Self::Busy => 2,
-            Self::TooLarge => 3,
-        }
-    }
-
-    const fn from_id(id: u8) -> Result<Self, WireError> {
-        Ok(match id {
-            0 => Self::Stale,
-            1 => Self::Window,
-            2 => Self::Busy,
-            3 => Self::TooLarge,
-            _ => return Err(WireError::Forbidden),
-        })
-    }
-}
-
 fn store_kind(id: u8) -> Result<StoreKind, WireError> {
     StoreKind::from_id(id).ok_or(WireError::Forbidden)
 }
 
 fn varint_u32(reader: &mut Reader<'_>) -> Result<u32, WireError> {
     u32::try_from(reader.varint()?).map_err(|_| WireError::TooLarge)
-}
-
-fn kind<'a>(reader: &mut Reader<'a>) -> Result<&'a str, WireError> {
-    std::str::from_utf8(reader.prefixed(KIND_BYTES_MAX)?).map_err(|_| WireError::Forbidden)
 }
 
 /// A fragment names its message twice where it has a head: both must agree.
@@ -493,23 +285,23 @@ fn part<'a>(
 }
 
 /// The frame types' numbers.
-mod tag {
-    pub(super) const PAD: u8 = 0x00;
-    pub(super) const PING: u8 = 0x01;
-    pub(super) const CARD: u8 = 0x02;
-    pub(super) const CONTACT: u8 = 0x03;
-    pub(super) const DIALOG: u8 = 0x04;
-    pub(super) const MESSAGE: u8 = 0x05;
-    pub(super) const FRAGMENT: u8 = 0x06;
-    pub(super) const REPLIES: u8 = 0x07;
-    pub(super) const REPLY: u8 = 0x08;
-    pub(super) const REPLY_FRAGMENT: u8 = 0x09;
-    pub(super) const ACK: u8 = 0x0a;
-    pub(super) const CLOSED: u8 = 0x0b;
-    pub(super) const REFUSED: u8 = 0x0c;
-    pub(super) const PARTIAL: u8 = 0x0d;
-    pub(super) const HINT: u8 = 0x0e;
-    pub(super) const PATH_CHALLENGE: u8 = 0x0f;
-    pub(super) const PATH_RESPONSE: u8 = 0x10;
-    pub(super) const CLOSE: u8 = 0x11;
+pub(super) mod tag {
+    pub(in crate::wire) const PAD: u8 = 0x00;
+    pub(in crate::wire) const PING: u8 = 0x01;
+    pub(in crate::wire) const CARD: u8 = 0x02;
+    pub(in crate::wire) const CONTACT: u8 = 0x03;
+    pub(in crate::wire) const DIALOG: u8 = 0x04;
+    pub(in crate::wire) const MESSAGE: u8 = 0x05;
+    pub(in crate::wire) const FRAGMENT: u8 = 0x06;
+    pub(in crate::wire) const REPLIES: u8 = 0x07;
+    pub(in crate::wire) const REPLY: u8 = 0x08;
+    pub(in crate::wire) const REPLY_FRAGMENT: u8 = 0x09;
+    pub(in crate::wire) const ACK: u8 = 0x0a;
+    pub(in crate::wire) const CLOSED: u8 = 0x0b;
+    pub(in crate::wire) const REFUSED: u8 = 0x0c;
+    pub(in crate::wire) const PARTIAL: u8 = 0x0d;
+    pub(in crate::wire) const HINT: u8 = 0x0e;
+    pub(in crate::wire) const PATH_CHALLENGE: u8 = 0x0f;
+    pub(in crate::wire) const PATH_RESPONSE: u8 = 0x10;
+    pub(in crate::wire) const CLOSE: u8 = 0x11;
 }

@@ -4,6 +4,7 @@
 //! a bound, and accepts exactly the bytes that its encoder writes.
 
 pub mod frame;
+mod heads;
 pub mod packet;
 mod reader;
 mod serials;
