@@ -219,6 +219,24 @@ fn a_first_flight_proves_little_until_its_session_is_confirmed() {
     assert_eq!(prekey_of(&hand, &desk.ask(b"later")), 5, "the card's");
 }
 
+/// Proves H-23: a goodbye in a first flight is not obeyed, nor is anything behind it read; the session
+/// that was there stays in use.
+#[test]
+fn a_first_flight_can_end_nothing() {
+    let mut desk = Desk::plain();
+    let mut hand = Hand::connect(&mut desk);
+    let (dialog, hello) = (hand.dialog(), request(0, b"behind", 9));
+    let flight = hand.flight(&frames(&[Frame::Close, dialog, hello]));
+    hand.answer(&desk.take(&flight));
+    assert_eq!(desk.endpoint.counters().dropped.frames, 1);
+    assert_eq!(desk.endpoint.counters().taken, 0);
+    let sent = desk.ask(b"still here");
+    let own = hand.secret.public();
+    let mut headers = sent.iter().filter_map(|packet| unmask(&own, packet));
+    assert!(headers.all(|(header, _)| matches!(header, Header::Record { .. })), "no handshake");
+    assert_eq!(sent.len(), 1);
+}
+
 /// Which prekey the first INI among these packets names.
 fn prekey_of(hand: &Hand, sent: &[Vec<u8>]) -> u32 {
     let own = hand.secret.public();
