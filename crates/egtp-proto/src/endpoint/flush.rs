@@ -283,7 +283,7 @@ impl Endpoint {
                     return;
                 };
                 answer.offset = answer.arrived;
-                if !peer.replies.contains(&query) {
+                if !std::mem::replace(&mut answer.is_queued, true) {
                     peer.replies.push_front(query);
                 }
             }

@@ -193,6 +193,7 @@ impl Packer<'_> {
             let Some(query) = queries.get_mut(code) else { continue };
             let head = reply_head(query);
             let (dialog, Some(answer)) = (query.dialog, query.answer.as_mut()) else { continue };
+            answer.is_queued = false;
             if answer.body.len() > WHOLE_MAX {
                 if !self.peer.large.contains(&Item::Reply(code)) {
                     answer.offset = answer.arrived;
@@ -201,6 +202,7 @@ impl Packer<'_> {
                 continue;
             }
             if !self.fits(answer.body.len()) {
+                answer.is_queued = true;
                 self.peer.replies.push_front(code);
                 break;
             }

@@ -116,8 +116,15 @@ impl Endpoint {
         let (peer, in_flight) = (entry.peer, entry.in_flight);
         let before = std::mem::replace(&mut entry.bytes, body.len());
         let after = body.len();
-        entry.answer =
-            Some(Answer { status, body, attempts: 0, sent: None, offset: 0, arrived: 0 });
+        entry.answer = Some(Answer {
+            status,
+            body,
+            is_queued: true,
+            attempts: 0,
+            sent: None,
+            offset: 0,
+            arrived: 0,
+        });
         if let Some(peer) = self.peers.get_mut(peer) {
             peer.query_bytes = peer.query_bytes.saturating_sub(before).saturating_add(after);
             peer.replies.push_back(query.0);

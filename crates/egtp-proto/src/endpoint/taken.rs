@@ -106,8 +106,9 @@ impl Endpoint {
                 peer.owe_ack(place, now.boot.after(ACK_DELAY));
                 // A repeated request whose reply is ready: the reply may have been lost.
                 if let Some(query) = peer.queries.get(&(dialog, serial)).copied()
-                    && self.queries.get(query).is_some_and(|query| query.answer.is_some())
-                    && !peer.replies.contains(&query)
+                    && let Some(entry) = self.queries.get_mut(query)
+                    && let Some(answer) = entry.answer.as_mut()
+                    && !std::mem::replace(&mut answer.is_queued, true)
                 {
                     peer.replies.push_back(query);
                 }

@@ -66,8 +66,10 @@ impl Endpoint {
             let due = one.hard_due;
             set_hard_timer(&mut self.timers, one, event, due);
         }
+        // What is queued is in the queue already.
+        let is_queued = one.state == State::Queued;
         one.unbind();
-        if !peer.outbox.queue.contains(&event) {
+        if !is_queued {
             peer.outbox.queue.push_back(event);
         }
         let code = one.peer;

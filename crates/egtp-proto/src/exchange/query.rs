@@ -45,6 +45,8 @@ pub struct Answer {
     pub status: u8,
     /// The body.
     pub body: Bytes,
+    /// Whether it waits in the queue to be sent (again).
+    pub is_queued: bool,
     /// How often it was sent.
     pub attempts: u32,
     /// When it was sent last.
