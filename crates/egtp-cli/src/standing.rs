@@ -3,13 +3,11 @@
 //! Knows the directory and the signals, not what is served. Invariant: the ready line is printed
 //! when the node accepts connections, and never before.
 
-use std::future::{Future, poll_fn};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::task::Poll;
 use std::time::Duration;
 
 use clap::Args;
-use egtp::{Kind, Node, Router, ServeError, Strategy, Ticket};
+use egtp::{Builder, Kind, Node, Router, Strategy, Ticket};
 
 use crate::context::Context;
 use crate::directory::{Directory, Identity, Ownership};
@@ -50,11 +48,12 @@ impl Standing {
         context: &Context,
         command: &str,
         listening: &Listening,
+        routers: Vec<Router>,
     ) -> Result<Self, Failure> {
         // First of all, so that no signal finds us unprepared.
         let signals = Signals::catch()?;
         let output = context.output;
-        let mut builder = Node::builder();
+        let mut builder = routers.into_iter().fold(Node::builder(), Builder::serve);
         let directory = context.directory_if_kept()?;
         let (mut ownership, mut kept_port) = (None, None);
         if let Some(directory) = &directory {
@@ -86,30 +85,12 @@ impl Standing {
     /// Serves these routers, says that the node is ready, and stays until a signal asks it to go.
     ///
     /// # Errors
-    /// When a kind is served twice, or the node ends without being asked to.
-    pub(crate) async fn stay(
-        mut self,
-        routers: Vec<Router>,
-        kinds: &[&Kind],
-    ) -> Result<(), Failure> {
-        let mut serving = tokio::task::JoinSet::new();
-        for router in routers {
-            let node = self.node.clone();
-            let mut router = Box::pin(async move { node.serve(router).await });
-            // It registers when it is polled for the first time: what the ready line promises must
-            // be there.
-            match poll_fn(|context| Poll::Ready(router.as_mut().poll(context))).await {
-                Poll::Pending => drop(serving.spawn(router)),
-                Poll::Ready(ended) => return Err(ended_early(ended)),
-            }
-        }
+    /// When the node ends without being asked to.
+    pub(crate) async fn stay(mut self, kinds: &[&Kind]) -> Result<(), Failure> {
         self.announce(kinds)?;
-        let ended = tokio::select! {
-            ended = serving.join_next() => ended,
-            () = self.signals.next() => None,
-        };
-        if let Some(ended) = ended {
-            return Err(ended_early(ended.unwrap_or(Err(ServeError::Closing))));
+        tokio::select! {
+            () = self.node.closed() => return Err(ended_early()),
+            () = self.signals.next() => {}
         }
         self.signals.give_up_on_next();
         self.output.event(&Object::new().with("event", "closing"))?;
@@ -172,12 +153,8 @@ fn settle_in(
     Ok((owned, key))
 }
 
-fn ended_early(ended: Result<(), ServeError>) -> Failure {
-    let why = match ended {
-        Err(ServeError::KindTaken) => "a kind would be served twice",
-        _ => "the node ended by itself",
-    };
-    Failure::new(Code::Internal, why)
+fn ended_early() -> Failure {
+    Failure::new(Code::Internal, "the node ended by itself")
 }
 
 fn parse_address(text: &str) -> Result<SocketAddr, String> {

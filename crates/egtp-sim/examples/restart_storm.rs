@@ -149,7 +149,7 @@ async fn the_other_way(checks: &mut Checks) -> Result<(), Failure> {
 async fn ask_for_ever(folder: &Path, port: &str, ticket: &str) -> Result<(), Failure> {
     let ticket: Ticket =
         ticket.parse().map_err(|error| Failure::Usage(format!("no ticket: {error}")))?;
-    let node = start_node(folder, port).await?;
+    let node = start_node(folder, port, Router::new()).await?;
     say(format_args!("ready {}", node.key()));
     loop {
         if let Err(error) = ask(&node, &ticket, question_of(std::process::id())).await {

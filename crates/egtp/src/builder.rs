@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::clock::{Clock, SystemClock};
 use crate::command::Commands;
 use crate::driver::Driver;
-use crate::error::StartError;
+use crate::error::{ServeError, StartError};
 use crate::keyfile;
 use crate::lookup::Lookup;
 use crate::node::Node;
@@ -20,7 +20,7 @@ use crate::path::Path;
 use crate::path::tcp::{TcpLimits, TcpPath};
 use crate::queue::Queue;
 use crate::reach::Reach;
-use crate::serve::Routes;
+use crate::serve::{Router, Routes, Serving};
 
 /// How a node is to be. Made by [`Node::builder`].
 #[must_use = "a builder does nothing until it is started"]
@@ -36,6 +36,7 @@ pub struct Builder {
     network: Option<Box<dyn Path>>,
     seed: Option<[u8; 32]>,
     only_instance: bool,
+    routers: Vec<Router>,
 }
 
 impl Builder {
@@ -51,6 +52,7 @@ impl Builder {
             network: None,
             seed: None,
             only_instance: false,
+            routers: Vec::new(),
         }
     }
 
@@ -86,6 +88,14 @@ impl Builder {
     /// choose. Without any, the node is a *client*: it can ask, and answer whom it has asked.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen.push(address);
+        self
+    }
+
+    /// Answers queries from the first packet on: the handlers are there before the node can be reached,
+    /// and run as tasks of the runtime that starts it. May be called several times. [`Node::serve`] is
+    /// for handlers that come later.
+    pub fn serve(mut self, router: Router) -> Self {
+        self.routers.push(router);
         self
     }
 
@@ -138,8 +148,8 @@ impl Builder {
             runtime.block_on(async move {
                 match self.build() {
                     // Who started it may have lost interest; then the node closes at once.
-                    Ok((node, driver)) => {
-                        let _ = answer.send(Ok(node));
+                    Ok((node, driver, serving)) => {
+                        let _ = answer.send(Ok((node, serving)));
                         driver.await;
                     }
                     Err(error) => {
@@ -150,7 +160,11 @@ impl Builder {
         };
         std::thread::Builder::new().name("egtp".into()).spawn(run).map_err(StartError::Driver)?;
         match started.await {
-            Ok(result) => result,
+            Ok(Ok((node, serving))) => {
+                run_handlers(serving);
+                Ok(node)
+            }
+            Ok(Err(error)) => Err(error),
             Err(_) => Err(StartError::Driver(std::io::Error::other("the thread ended early"))),
         }
     }
@@ -163,10 +177,12 @@ impl Builder {
     pub fn start_inline(
         self,
     ) -> Result<(Node, impl Future<Output = ()> + Send + 'static), StartError> {
-        self.build()
+        let (node, driver, serving) = self.build()?;
+        run_handlers(serving);
+        Ok((node, driver))
     }
 
-    fn build(self) -> Result<(Node, Driver), StartError> {
+    fn build(self) -> Result<(Node, Driver, Vec<Serving>), StartError> {
         let mut hold = None;
         let (first, is_ours) = match (self.key, self.key_file) {
             (Some(key), _) => (key, false),
@@ -184,6 +200,9 @@ impl Builder {
         let mut identities = vec![first];
         identities.extend(self.also);
         let keys: Vec<PublicKey> = identities.iter().map(SecretKey::public).collect();
+        let (commands, routes): (Commands, Routes) = (Queue::new(), Routes::default());
+        let serving = self.routers.into_iter().map(|router| router.register(&routes));
+        let serving = serving.collect::<Result<Vec<Serving>, ServeError>>()?;
         let network = match self.network {
             Some(network) => network,
             None => tcp(&self.listen, keys.clone(), Arc::clone(&self.clock))?,
@@ -205,11 +224,17 @@ impl Builder {
             wall: self.clock.wall(),
         };
         let endpoint = Endpoint::new(config, now).ok_or(StartError::Cryptography)?;
-        let (commands, routes): (Commands, Routes) = (Queue::new(), Routes::default());
         let shared = (commands.clone(), routes.clone());
         let reach = Reach::new(self.lookups);
         let driver = Driver::new(endpoint, self.clock, shared, vec![network], reach, hold);
-        Ok((Node::new(keys, listening, commands, routes), driver))
+        Ok((Node::new(keys, listening, commands, routes), driver, serving))
+    }
+}
+
+/// Runs handlers as tasks of the present runtime.
+fn run_handlers(serving: Vec<Serving>) {
+    for one in serving {
+        tokio::spawn(one.run());
     }
 }
 

@@ -29,7 +29,7 @@ use crate::command::{Command, Commands, Start, Status};
 use crate::path::{Closed, Hint, Path, PathEvent};
 use crate::reach::{Reach, Step};
 use crate::request::Slot;
-use crate::serve::{OpenQueries, Query, Routes, To, Withdrawn};
+use crate::serve::{Flag, OpenQueries, Query, Routes, To};
 
 /// How long goodbyes may take.
 const CLOSING_TIME: Duration = Duration::from_secs(3);
@@ -332,7 +332,7 @@ impl Driver {
                 self.endpoint.reply(now, event.query, reply);
             }
             Ok(To::Queue(queue)) => {
-                let withdrawn = Arc::new(Withdrawn::default());
+                let withdrawn = Arc::new(Flag::default());
                 self.queries.insert(event.query, Arc::clone(&withdrawn));
                 queue.push(Query::new(event, self.commands.clone(), withdrawn));
             }

@@ -54,6 +54,9 @@ pub enum StartError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// Two routers serve the same kind. Use one router for all.
+    #[error("cannot serve: {0}")]
+    Serve(#[from] ServeError),
     /// The operating system gives no randomness.
     #[error("the operating system gives no random bytes")]
     Randomness,

@@ -46,8 +46,8 @@ pub use builder::Builder;
 pub use command::Status;
 pub use egtp_proto::limits::Limits;
 pub use egtp_proto::{
-    Assurance, Contact, ContactDraft, Host, HostPort, Kind, MessageId, NodeId, PublicKey,
-    QueryEvent, SecretKey, Strategy, Ticket,
+    Assurance, Contact, ContactDraft, Host, HostPort, Kind, KindError, MessageId, NodeId,
+    PublicKey, QueryEvent, SecretKey, Strategy, Ticket,
 };
 pub use error::{NotSent, Refusal, RequestError, ServeError, StartError, Taken};
 pub use message::{IntoReply, Message, Receipt, Recipient, Reply};

@@ -91,7 +91,13 @@ impl Node {
     pub async fn serve(&self, router: Router) -> Result<(), ServeError> {
         // The handle is not held while serving: the node closes when the last one goes.
         let table = self.0.routes.clone();
-        router.run(&table).await
+        router.register(&table)?.run().await
+    }
+
+    /// Waits until the node has closed, whoever closed it.
+    pub async fn closed(&self) {
+        let table = self.0.routes.clone();
+        table.ended().await;
     }
 
     /// The queries of one kind, to be pulled.

@@ -7,7 +7,6 @@ use std::time::Duration;
 use clap::Args;
 use egtp::{Kind, Message};
 
-use super::serve::ECHO;
 use crate::asker::Asker;
 use crate::context::Context;
 use crate::durations;
@@ -54,7 +53,8 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
 }
 
 async fn measure(context: &Context, arguments: &Arguments, asker: &Asker) -> Result<(), Failure> {
-    let kind = Kind::new(ECHO).map_err(|error| Failure::new(Code::Internal, error))?;
+    let kind = Kind::new(egtp_services::echo::KIND)
+        .map_err(|error| Failure::new(Code::Internal, error))?;
     let peer = asker.to.key.short();
     for number in 1..=arguments.count.get() {
         let mut body = vec![0; BODY_BYTES];

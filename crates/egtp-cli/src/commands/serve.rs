@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use egtp::{Allowed, Kind, PublicKey, Query, QueryEvent, Router, Ticket};
+use egtp::{Allowed, Kind, PublicKey, Query, Router, Ticket};
+use egtp_services::echo;
 
 use crate::context::Context;
 use crate::exec::Exec;
@@ -82,11 +83,10 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), F
         ));
     }
     let allowed = allowed(&arguments.allow)?;
-    let standing = Standing::start(context, "serve", &arguments.listening).await?;
-    let (echo_kind, echo_router) = echo()?;
+    let (echo_kind, echo_router) = echo_service()?;
     let kind = arguments.kind;
     let router = match arguments.exec {
-        None => Router::new().route_sync(kind.clone(), same),
+        None => Router::new().route_sync(kind.clone(), echo::same),
         Some(command) => {
             let exec = Arc::new(Exec::new(command, arguments.timeout, context.output));
             Router::new().concurrency(arguments.concurrency.get()).route(
@@ -99,23 +99,18 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), F
         }
     };
     let router = router.allow(allowed);
-    if kind == echo_kind {
-        return standing.stay(vec![router], &[&kind]).await;
-    }
-    standing.stay(vec![router, echo_router], &[&kind, &echo_kind]).await
+    let (routers, kinds) = if kind == echo_kind {
+        (vec![router], vec![&kind])
+    } else {
+        (vec![router, echo_router], vec![&kind, &echo_kind])
+    };
+    let standing = Standing::start(context, "serve", &arguments.listening, routers).await?;
+    standing.stay(&kinds).await
 }
 
 /// What every node answers to everybody: its own words.
-pub(super) fn echo() -> Result<(Kind, Router), Failure> {
-    let kind = Kind::new(ECHO).map_err(|error| Failure::new(Code::Internal, error))?;
-    Ok((kind.clone(), Router::new().route_sync(kind, same)))
-}
-
-/// The kind that `ping` asks.
-pub(super) const ECHO: &str = "echo/1";
-
-fn same(query: &QueryEvent) -> bytes::Bytes {
-    query.message.body.clone()
+pub(super) fn echo_service() -> Result<(Kind, Router), Failure> {
+    echo::service().map_err(|error| Failure::new(Code::Internal, error))
 }
 
 /// Nobody named means everybody; a command was refused before it came to that.

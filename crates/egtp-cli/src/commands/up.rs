@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::serve::echo;
+use super::serve::echo_service;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::standing::{Listening, Standing};
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 /// # Errors
 /// When the directory or an address cannot be had.
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
-    let standing = Standing::start(context, "up", &arguments.listening).await?;
-    let (kind, router) = echo()?;
-    standing.stay(vec![router], &[&kind]).await
+    let (kind, router) = echo_service()?;
+    let standing = Standing::start(context, "up", &arguments.listening, vec![router]).await?;
+    standing.stay(&[&kind]).await
 }

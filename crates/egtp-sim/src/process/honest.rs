@@ -35,7 +35,6 @@ impl Till {
     /// # Errors
     /// [`Failure`].
     pub async fn open(&self, key: SecretKey, address: SocketAddr) -> Result<Node, Failure> {
-        let node = Node::builder().key(key).listen(address).start().await?;
         let (till, other) = (self.clone(), self.clone());
         let pay = respond(move |_, body: Bytes| {
             *till.lock().payments.entry(body.clone()).or_default() += 1;
@@ -47,10 +46,7 @@ impl Till {
             std::future::ready(counted.answers.to_string())
         });
         let router = Router::new().route(Kind::new(PAY)?, pay).route(Kind::new(NEXT)?, next);
-        let serving = node.clone();
-        // Ends with the node.
-        tokio::spawn(async move { serving.serve(router).await });
-        Ok(node)
+        Ok(Node::builder().key(key).listen(address).serve(router).start().await?)
     }
 
     fn lock(&self) -> MutexGuard<'_, Counted> {

@@ -154,26 +154,23 @@ impl Drop for Server {
 /// # Errors
 /// [`Failure`] if it cannot begin, or if the node closes.
 pub async fn serve_counter(folder: &Path, port: &str) -> Result<(), Failure> {
-    let node = start_node(folder, port).await?;
     let router = Router::new().route(Kind::new(KIND)?, respond(counter(folder)?));
-    let serving = node.clone();
-    let serving = tokio::spawn(async move { serving.serve(router).await });
+    let node = start_node(folder, port, router).await?;
     say(format_args!("ready {}", node.key()));
-    match serving.await {
-        Ok(ended) => ended.map_err(Failure::from),
-        Err(_) => Err(Failure::Gone),
-    }
+    node.closed().await;
+    Err(Failure::Gone)
 }
 
 /// The node of a server process: its key stays in the folder, everything else is forgotten.
 ///
 /// # Errors
 /// [`Failure`].
-pub async fn start_node(folder: &Path, port: &str) -> Result<Node, Failure> {
+pub async fn start_node(folder: &Path, port: &str, router: Router) -> Result<Node, Failure> {
     let port: u16 =
         port.parse().map_err(|_| Failure::Usage(format!("{port} is no port number")))?;
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    Ok(Node::builder().key_file(folder.join("key")).listen(listen).start().await?)
+    let key = folder.join("key");
+    Ok(Node::builder().key_file(key).listen(listen).serve(router).start().await?)
 }
 
 type Counted = Result<bytes::Bytes, Refusal>;

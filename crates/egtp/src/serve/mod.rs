@@ -11,7 +11,8 @@ mod routes;
 
 pub use handler::{Handler, respond};
 pub use query::Query;
-pub(crate) use query::{OpenQueries, Withdrawn};
+pub(crate) use query::{Flag, OpenQueries};
 pub use router::Router;
+pub(crate) use router::Serving;
 pub use routes::{Allowed, Queries};
 pub(crate) use routes::{Routes, To};

@@ -21,13 +21,13 @@ use crate::message::IntoReply;
 pub struct Query {
     event: QueryEvent,
     commands: Commands,
-    withdrawn: Arc<Withdrawn>,
+    withdrawn: Arc<Flag>,
     wants_reply: bool,
     is_answered: bool,
 }
 
 impl Query {
-    pub(crate) fn new(event: QueryEvent, commands: Commands, withdrawn: Arc<Withdrawn>) -> Self {
+    pub(crate) fn new(event: QueryEvent, commands: Commands, withdrawn: Arc<Flag>) -> Self {
         Self { event, commands, withdrawn, wants_reply: true, is_answered: false }
     }
 
@@ -116,20 +116,21 @@ impl Drop for Query {
     }
 }
 
-/// Becomes true when a query's asker wants nothing more.
+/// Becomes true once, and can be waited for: that a query's asker wants nothing more, or that a node
+/// has ended.
 #[derive(Debug, Default)]
-pub(crate) struct Withdrawn {
+pub(crate) struct Flag {
     is_so: AtomicBool,
     notify: Notify,
 }
 
-impl Withdrawn {
+impl Flag {
     pub(crate) fn set(&self) {
         self.is_so.store(true, Ordering::Release);
         self.notify.notify_waiters();
     }
 
-    async fn wait(&self) {
+    pub(crate) async fn wait(&self) {
         loop {
             let notified = self.notify.notified();
             if self.is_so.load(Ordering::Acquire) {
@@ -141,4 +142,4 @@ impl Withdrawn {
 }
 
 /// Names a query for the driver.
-pub(crate) type OpenQueries = HashMap<QueryId, Arc<Withdrawn>>;
+pub(crate) type OpenQueries = HashMap<QueryId, Arc<Flag>>;

@@ -12,7 +12,7 @@ use egtp_proto::{Kind, QueryEvent};
 use tokio::sync::Semaphore;
 
 use super::inward::Inward;
-use super::routes::{Allowed, Routes, SyncHandler, To};
+use super::routes::{Allowed, Registration, Routes, SyncHandler, To};
 use super::{Handler, Query};
 use crate::error::ServeError;
 use crate::message::IntoReply;
@@ -85,8 +85,8 @@ impl Router {
         self.routes.keys()
     }
 
-    /// Registers everything with the driver's table, and runs handlers until the node closes.
-    pub(crate) async fn run(self, routes: &Routes) -> Result<(), ServeError> {
+    /// Registers everything with the driver's table: from now on queries are kept for the handlers.
+    pub(crate) fn register(self, routes: &Routes) -> Result<Serving, ServeError> {
         let queue = Inward::default();
         let kinds = self.routes.iter().map(|(kind, route)| {
             let to = match route {
@@ -97,11 +97,26 @@ impl Router {
         });
         let fallback = self.fallback.is_some().then(|| queue.clone());
         let registration = routes.register(kinds.collect(), fallback, &self.allowed)?;
-        let limit = Arc::new(Semaphore::new(self.concurrency.max(1)));
-        while let Some(query) = queue.next().await {
-            let handler = match self.routes.get(query.kind()) {
+        Ok(Serving { router: self, queue, _registration: registration })
+    }
+}
+
+/// A router whose kinds are registered, and whose handlers are to be run.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    router: Router,
+    queue: Inward,
+    _registration: Registration,
+}
+
+impl Serving {
+    /// Runs handlers until the node closes.
+    pub(crate) async fn run(self) -> Result<(), ServeError> {
+        let limit = Arc::new(Semaphore::new(self.router.concurrency.max(1)));
+        while let Some(query) = self.queue.next().await {
+            let handler = match self.router.routes.get(query.kind()) {
                 Some(Route::Async(handler)) => Some(handler),
-                _ => self.fallback.as_ref(),
+                _ => self.router.fallback.as_ref(),
             };
             let Some(handler) = handler.cloned() else { continue };
             let Ok(permit) = Arc::clone(&limit).acquire_owned().await else { break };
@@ -110,7 +125,6 @@ impl Router {
                 drop(permit);
             });
         }
-        drop(registration);
         Err(ServeError::Closing)
     }
 }

@@ -11,6 +11,7 @@ use egtp_proto::{Kind, PublicKey, QueryEvent};
 
 use super::Query;
 use super::inward::Inward;
+use super::query::Flag;
 use crate::error::{Refusal, ServeError};
 
 /// A handler that answers on the driver itself.
@@ -63,7 +64,10 @@ impl Drop for Queries {
 
 /// The driver's table: where a query of a kind goes.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Routes(Arc<Mutex<Table>>);
+pub(crate) struct Routes {
+    table: Arc<Mutex<Table>>,
+    ended: Arc<Flag>,
+}
 
 #[derive(Default)]
 struct Table {
@@ -114,6 +118,11 @@ impl Routes {
         Ok(Queries { inward, routes: self.clone(), kind })
     }
 
+    /// Waits until the node has closed.
+    pub(crate) async fn ended(&self) {
+        self.ended.wait().await;
+    }
+
     /// The node has closed: whoever pulls comes to an end.
     pub(crate) fn close(&self) {
         let mut table = self.lock();
@@ -129,6 +138,7 @@ impl Routes {
         if let Some((inward, _)) = fallback {
             inward.close();
         }
+        self.ended.set();
     }
 
     /// Enters a router's kinds, all or none, until the registration is dropped.
@@ -160,7 +170,7 @@ impl Routes {
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -171,6 +181,7 @@ impl fmt::Debug for Table {
 }
 
 /// Takes a router's kinds out of the table when its serving ends.
+#[derive(Debug)]
 pub(super) struct Registration {
     routes: Routes,
     kinds: Vec<Kind>,
