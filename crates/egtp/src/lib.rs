@@ -1,7 +1,13 @@
-//! EGTP v2 for programs: messages between identities, exactly once, sealed, over any path.
+//! EGTP v2 for programs: messages between identities, at most once, sealed, over any path.
 //!
-//! You name a peer by its public key; your request reaches it at most once, sealed, wherever it is,
-//! and the reply finds its way back, also after restarts and changed addresses.
+//! You name a peer by its public key; your request reaches it at most once, sealed, and the reply
+//! finds its way back, also over another connection. Every request has one outcome: a [`Reply`], or a
+//! [`RequestError`] that says what is known and whether trying again is safe.
+//!
+//! [`Node`] is a running peer, made by its [`Builder`]; a [`Router`] answers what others ask it; a
+//! [`Ticket`] is a key with hints where its owner may be, and [`lookup`] finds those without. [`testing`]
+//! is a network in memory for your tests; [`path`] and [`clock`] are what a node stands on, for those
+//! who bring their own.
 //!
 //! ```
 //! use egtp::{Kind, Message, Node, Router, respond};
