@@ -173,10 +173,10 @@ impl Endpoint {
         sink: &mut impl Sink,
     ) {
         let lane = self.paths.get(&path).map_or(crate::wire::Lane::Direct, |state| state.lane);
-        let Some(shroud) = self.peers.get(code).map(|peer| peer.shroud.clone()) else { return };
         let mut bytes = std::mem::take(&mut packed.bytes);
-        let Some(live) = self.live(session) else { return };
-        let Some(name) = live.seal(now.boot, lane, &mut bytes, &shroud) else { return };
+        let Some(peer) = self.peers.get(code) else { return };
+        let Some(Slot::Live(live)) = self.sessions.get_mut(session) else { return };
+        let Some(name) = live.seal(now.boot, lane, &mut bytes, &peer.shroud) else { return };
         self.counters.records_sealed += 1;
         self.note_sent(now, code, &packed, name);
         self.send(path, bytes, sink);

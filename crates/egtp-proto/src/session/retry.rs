@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::handshake::SUITES_MAX;
 use crate::card::LiveCard;
-use crate::crypto::{AeadKey, DhKey, Random, Suite, derive, keyed, keyed_prefix};
+use crate::crypto::{AeadKey, Random, Suite, derive, keyed, keyed_prefix};
 use crate::wire::shroud::{PREFIX_BYTES, Shroud};
 use crate::wire::{Header, Reader, RetryKind, WireError, Writer};
 
@@ -102,11 +102,6 @@ pub fn decode_cookie(
 pub fn cookie_proof(cookie: &[u8; 16], ephemeral: &[u8; 32], noise: &[u8]) -> [u8; 16] {
     let key = derive("cookie proof", &[cookie]);
     keyed_prefix(&key, &[ephemeral, noise])
-}
-
-/// The secret between an INI's ephemeral key and a static key, as both sides compute it.
-pub fn shared_secret(ours: &DhKey, theirs: &[u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
-    ours.agree(theirs).ok()
 }
 
 fn advice_key(cause: &Cause<'_>, salt: &[u8; 16]) -> Zeroizing<[u8; 32]> {
