@@ -1,4 +1,5 @@
 //! SEC-5: who records all traffic and later steals the identity keys of both sides reads nothing.
+//! H-19: nor does who has them talk the two into a cipher that they like less.
 //! PRO-3: who takes part in a session can forge all of it, so its bytes prove nothing to others.
 //!
 //! The attacker here is written against the primitives, not against the endpoint. The controls show
@@ -23,7 +24,7 @@ use egtp_proto::limits::Limits;
 use egtp_proto::session::handshake::{LocalKeys, Responder, Welcome};
 use egtp_proto::session::live::Session;
 use egtp_proto::session::prekey::Prekeys;
-use egtp_proto::session::retry::{Cause, decode_advice};
+use egtp_proto::session::retry::{Cause, decode_advice, encode_advice};
 use egtp_proto::time::Instant;
 use egtp_proto::wire::packet::{Ini, Rsp};
 use egtp_proto::wire::shroud::Shroud;
@@ -32,6 +33,7 @@ use egtp_proto::{Assurance, Event, LiveCard, PrekeyCard, SecretKey};
 
 const SECRET: &[u8] = b"for nobody else's eyes";
 const SUITE: Suite = Suite::Aes256Gcm;
+const OTHER: Suite = Suite::ChaCha20Poly1305;
 /// When the small world begins.
 const START: Instant = Instant::new(Duration::from_secs(1000));
 
@@ -164,6 +166,45 @@ fn pro_3_the_responder_can_forge_a_whole_transcript() {
     assert_eq!(&opened[..], SECRET);
 }
 
+/// Proves H-19. The thief of Bob's identity key answers Alice's knock in his place and names the one
+/// suite that she likes less. Bob's own answer names both, and she follows it at once.
+#[test]
+fn a_suite_that_a_thief_talked_us_into_is_left_as_soon_as_the_peer_has_answered() {
+    assert_eq!(suites_of_flights(&[SUITE.id(), OTHER.id()]), [SUITE], "the control: nobody lies");
+    assert_eq!(suites_of_flights(&[OTHER.id()]), [OTHER, SUITE]);
+}
+
+/// The suites of the first flights that Alice sends when the advice names these. Her request is
+/// answered once, and her later ones go out in the suite of the last flight.
+fn suites_of_flights(advised: &[u8]) -> Vec<Suite> {
+    let (mut world, bob) = (World::new(2), keys(2));
+    let token = world.request(0, 1, SECRET);
+    let advice = |world: &World| world.network.iter().position(|flight| flight.to == 0);
+    assert!(world.run_until(secs(1), |world| advice(world).is_some()));
+    let index = advice(&world).unwrap();
+
+    let genuine = Recorded::of(&world);
+    let ephemeral: &[u8; 32] = genuine.knock[16..].first_chunk().unwrap();
+    let shared = bob.dh.agree(ephemeral).unwrap();
+    let cause = Cause { shared: &shared, mac: genuine.knock.last_chunk().unwrap() };
+    let mut forged = decode_advice(&mut genuine.advice.clone(), &cause).unwrap();
+    forged.suites = advised.to_vec();
+    let Ok(Header::Retry { session, .. }) = Header::decode(genuine.advice.first_chunk().unwrap())
+    else {
+        panic!("not an advice");
+    };
+    let mut random = Random::from_seed([9; 32]);
+    // The answering identity's own shroud, as the genuine one.
+    let packet = encode_advice(session, &forged, &cause, &mut random, &Shroud::new(&world.key(1)));
+    world.network[index].packet = packet.unwrap();
+
+    // Less than any repetition would take.
+    world.run(Duration::from_millis(200));
+    assert_eq!(world.reply_of(0, token).unwrap(), SECRET);
+    assert_eq!(world.executions(1, SECRET), 1);
+    Recorded::of(&world).flights
+}
+
 /// A session as an eavesdropper has it, who knows both public keys.
 struct Recorded {
     knock: Vec<u8>,
@@ -173,6 +214,7 @@ struct Recorded {
     noise: Vec<u8>,
     answer_ephemeral: [u8; 32],
     records: Vec<(Role, Vec<u8>)>,
+    flights: Vec<Suite>,
 }
 
 impl Recorded {
@@ -183,6 +225,11 @@ impl Recorded {
             world.run(secs(2));
             assert_eq!(world.reply_of(0, token).unwrap(), SECRET);
         }
+        Self::of(&world)
+    }
+
+    /// What was sent so far.
+    fn of(world: &World) -> Self {
         let shrouds = [0, 1].map(|machine| Shroud::new(&world.key(machine)));
         let mut found = Self {
             knock: Vec::new(),
@@ -192,6 +239,7 @@ impl Recorded {
             noise: Vec::new(),
             answer_ephemeral: [0; 32],
             records: Vec::new(),
+            flights: Vec::new(),
         };
         for flight in &world.recorded {
             let shroud = shrouds.iter().find(|shroud| shroud.recognises(&flight.packet)).unwrap();
@@ -203,7 +251,8 @@ impl Recorded {
                 Header::Ini { prekey: 0, .. } => found.knock = packet,
                 Header::Ini { .. } => {
                     let ini = Ini::decode(&packet, shroud).unwrap();
-                    assert!(matches!(header, Header::Ini { suite, .. } if suite == SUITE.id()));
+                    let Header::Ini { suite, .. } = header else { unreachable!() };
+                    found.flights.push(Suite::from_id(suite).unwrap());
                     found.header = header;
                     found.ephemeral = ini.ephemeral;
                     found.noise = ini.noise.to_vec();
