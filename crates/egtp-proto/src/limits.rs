@@ -103,13 +103,12 @@ pub struct Limits {
     pub open_max: usize,
     /// Bytes of bodies of open requests to one peer. Above it a new one ends as `NotSent(Busy)`.
     pub open_bytes_per_peer: usize,
-    /// Queries of one peer that wait for a reply or whose reply is not yet acknowledged. Above it
-    /// the peer is told `Busy`.
+    /// Messages of one peer that the application has in hand, and replies that are not yet
+    /// acknowledged. Above it the peer is told `Busy`.
     pub queries_per_peer: usize,
-    /// Bytes of such queries and replies of one peer. Above it the peer is told `Busy`.
+    /// Bytes of such messages and replies of one peer. Above it the peer is told `Busy`.
     pub query_bytes_per_peer: usize,
-    /// Bytes of unfinished large messages of one peer. Above it their fragments are dropped, and
-    /// sent again later.
+    /// Bytes of unfinished large messages of one peer. Above it the peer is told `Busy`.
     pub reassembly_bytes_per_peer: usize,
     /// Dialogs remembered in all. Above it the least recently used one without open queries is
     /// forgotten, and the floor rises so that nothing it had seen can be taken again.

@@ -68,13 +68,21 @@ pub enum Event {
     },
     /// Somebody asks: hand it to a handler, once.
     Query(QueryEvent),
-    /// A query's asker wants nothing more about it, or its time is over.
+    /// A query's asker wants nothing more about it, or its time is over. Whoever is still at work on
+    /// it stops, and gives it back by [`Endpoint::ignore`](crate::Endpoint::ignore) or a reply that
+    /// goes nowhere; until then it counts towards the asker's share.
     QueryClosed {
         /// The query.
         query: QueryId,
     },
-    /// Somebody tells us something: hand it over, once.
-    Message(MessageEvent),
+    /// Somebody tells us something: hand it over, once. It counts towards the sender's share until
+    /// [`Endpoint::ignore`](crate::Endpoint::ignore) gives it back.
+    Message {
+        /// Names it until it is given back.
+        query: QueryId,
+        /// What was told.
+        message: MessageEvent,
+    },
     /// An unreliable message.
     Hint(MessageEvent),
     /// A session was confirmed.

@@ -17,18 +17,35 @@ struct Inner<T> {
     closed: bool,
 }
 
+/// Why a command was not taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum NotTaken {
+    /// The reader is that far behind.
+    Full,
+    /// There is no reader any more.
+    Closed,
+}
+
 impl<T> Queue<T> {
     pub(crate) fn new() -> Self {
         let inner = Inner { waiting: Vec::new(), waker: None, closed: false };
         Self(Arc::new(Mutex::new(inner)))
     }
 
-    /// Adds a command and wakes the reader if it sleeps. Gives the command back if there is no
-    /// reader any more.
-    pub(crate) fn push(&self, command: T) -> Result<(), T> {
+    /// Adds a command and wakes the reader if it sleeps. For commands that end something which is
+    /// bounded elsewhere.
+    pub(crate) fn push(&self, command: T) -> Result<(), NotTaken> {
+        self.push_below(usize::MAX, command)
+    }
+
+    /// The same for commands that begin something: while `most` commands wait, no more are taken.
+    pub(crate) fn push_below(&self, most: usize, command: T) -> Result<(), NotTaken> {
         let mut inner = self.lock();
         if inner.closed {
-            return Err(command);
+            return Err(NotTaken::Closed);
+        }
+        if inner.waiting.len() >= most {
+            return Err(NotTaken::Full);
         }
         inner.waiting.push(command);
         // Taken, so that of many pushes only the first wakes.

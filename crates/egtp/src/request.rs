@@ -10,13 +10,17 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use egtp_proto::{MessageClass, MessageId, Outcome, PublicKey, Strategy};
-
+use egtp_proto::{MessageClass, MessageId, NotSent, Outcome, PublicKey, Strategy};
 use tokio::time::Instant;
 
 use crate::command::{Command, Commands, Start};
 use crate::error::RequestError;
 use crate::message::{Message, Recipient, Reply};
+use crate::queue::NotTaken;
+
+/// Requests that wait for the driver to begin them. Above it a new one ends as `NotSent(Busy)`: a
+/// driver that is so far behind has more to do than the machine can.
+const WAITING_MAX: usize = 65_536;
 
 /// A request that has not started. Does nothing until it is awaited or started.
 #[must_use = "a request does nothing until awaited or started"]
@@ -86,8 +90,10 @@ impl Request {
             hard: self.hard,
             is_over: false,
         };
-        if pending.commands.push(Command::Start(Box::new(start))).is_err() {
-            pending.slot.finish(Outcome::Closing, None);
+        match pending.commands.push_below(WAITING_MAX, Command::Start(Box::new(start))) {
+            Ok(()) => {}
+            Err(NotTaken::Full) => pending.slot.finish(Outcome::NotSent(NotSent::Busy), None),
+            Err(NotTaken::Closed) => pending.slot.finish(Outcome::Closing, None),
         }
         pending
     }

@@ -15,7 +15,7 @@ use crate::exchange::outgoing::{Judgement, State};
 use crate::exchange::resend::Item;
 use crate::limits::REFUSALS_MAX;
 use crate::message::MessageClass;
-use crate::output::{Event, Outcome, QueryId, RefusedWhy};
+use crate::output::{Event, Outcome, RefusedWhy};
 use crate::time::Now;
 use crate::wire::Serials;
 use crate::wire::frame::{Ack, Part, PartOf, Refusal, Refused, ReplyHead};
@@ -168,29 +168,6 @@ impl Endpoint {
                 peer.assembly_bytes = peer.assembly_bytes.saturating_sub(total);
             }
         }
-    }
-
-    /// The asker wants nothing more about these requests: replies are forgotten, handlers told.
-    pub(super) fn close_queries(&mut self, code: u32, dialog: u64, serials: &Serials) {
-        let Some(peer) = self.peers.get(code) else { return };
-        let open = peer.queries.range((dialog, 0)..=(dialog, u64::MAX));
-        let end = serials.ranges().last().map_or(serials.base(), |range| range.1);
-        let over: Vec<u32> = open
-            .take_while(|((_, serial), _)| *serial < end)
-            .filter(|((_, serial), _)| serials.contains(*serial))
-            .map(|(_, query)| *query)
-            .collect();
-        for query in over {
-            self.withdraw(query);
-        }
-    }
-
-    /// Frees a query, and tells its handler if that is still at work.
-    pub(super) fn withdraw(&mut self, query: u32) {
-        if self.queries.get(query).is_some_and(|entry| entry.answer.is_none()) {
-            self.events.push_back(Event::QueryClosed { query: QueryId(query) });
-        }
-        self.drop_query(query);
     }
 
     pub(super) fn receive_refused(&mut self, now: Now, code: u32, refused: &Refused) {

@@ -37,6 +37,16 @@ impl Endpoint {
             // It may have begun a new life, which does not know the prekey of the last one.
             Trust::Suspect { .. } | Trust::Gone => None,
         };
+        self.begin_with(now, code, prekey, retries)
+    }
+
+    fn begin_with(
+        &mut self,
+        now: Now,
+        code: u32,
+        prekey: Option<PrekeyCard>,
+        retries: u8,
+    ) -> Option<Vec<u8>> {
         let ephemeral = DhKey::from_secret(&self.random.bytes()).ok()?;
         let session = self.sessions.insert(Slot::Pending { peer: code });
         let attempt = match prekey {
@@ -193,12 +203,9 @@ impl Endpoint {
         let path = peer.path?;
         // The peer's present life has spoken: its card is good for a flight, whatever the doubts
         // about its sessions, which stay until the handshake is done.
-        let doubts = std::mem::replace(&mut peer.trust, Trust::Good);
-        let packet = self.begin(now, code, retries + 1);
-        if let Some(peer) = self.peers.get_mut(code) {
-            peer.trust = doubts;
-        }
-        self.replies.push_back((path, packet?));
+        let prekey = peer.fresh_prekey(now.boot);
+        let packet = self.begin_with(now, code, prekey, retries + 1)?;
+        self.ready.push_back((path, packet));
         Some(())
     }
 
@@ -230,7 +237,7 @@ impl Endpoint {
         attempt.packet.clone_from(&packet);
         attempt.mac = mac;
         attempt.next = now.boot.after(COOKIE_REPEAT);
-        self.replies.push_back((path, packet));
+        self.ready.push_back((path, packet));
         Some(())
     }
 
@@ -300,7 +307,7 @@ impl Endpoint {
         if self.pick_suite(&peer.suites) != attempt.suite {
             // The signed list allows a better suite than the one we were led to: once more, at once.
             let packet = self.begin(now, code, RETRIES_PER_ATTEMPT)?;
-            self.replies.push_back((path, packet));
+            self.ready.push_back((path, packet));
         }
         self.soil(code);
         Some(())
@@ -390,6 +397,14 @@ impl Endpoint {
                 Some(Judgement::Doubtful) => self.put_in_doubt(now, event),
                 Some(Judgement::None) | None => {}
             }
+        }
+    }
+
+    /// The session of an id, if it has keys.
+    pub(super) fn live(&mut self, id: u32) -> Option<&mut Session> {
+        match self.sessions.get_mut(id) {
+            Some(Slot::Live(session)) => Some(session),
+            _ => None,
         }
     }
 }

@@ -24,7 +24,7 @@ impl Endpoint {
     /// Sends what is waiting, packed into as few packets as possible and as far as paths have room.
     pub fn transmit(&mut self, now: Now, sink: &mut impl Sink) {
         loop {
-            while let Some((path, packet)) = self.replies.pop_front() {
+            while let Some((path, packet)) = self.ready.pop_front() {
                 self.send(path, packet, sink);
             }
             let Some(code) = self.dirty.pop_front() else { break };

@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 
+use super::Endpoint;
 use super::peer::Trust;
-use super::{Endpoint, Slot};
 use crate::exchange::inbox::Place;
 use crate::message::{Canonical, Kind, MessageClass};
 use crate::output::{Assurance, Event, IdentityId, MessageEvent};
@@ -140,14 +140,6 @@ impl Endpoint {
         peer.trust = Trust::Gone;
         for session in std::mem::take(&mut peer.sessions) {
             self.sessions.remove(session);
-        }
-    }
-
-    /// The session of an id, if it has keys.
-    pub(super) fn live(&mut self, id: u32) -> Option<&mut crate::session::live::Session> {
-        match self.sessions.get_mut(id) {
-            Some(Slot::Live(session)) => Some(session),
-            _ => None,
         }
     }
 }

@@ -85,7 +85,7 @@ impl Endpoint {
         let cookie = self.cookies.make(&mut self.random, now.boot, &source);
         if let Some(own) = self.identities.get(usize::from(identity.0)) {
             let retry = encode_cookie(session, &cookie, &ini.mac, &mut self.random, &own.shroud);
-            self.replies.extend(retry.map(|packet| (path, packet)));
+            self.ready.extend(retry.map(|packet| (path, packet)));
             self.counters.retries_sent += 1;
         }
         self.counters.dropped.budget += 1;
@@ -112,7 +112,7 @@ impl Endpoint {
         let advice = Advice { card, suites, contact_sequence: own.contact_sequence };
         let cause = Cause { shared: &shared, mac: &ini.mac };
         let packet = encode_advice(session, &advice, &cause, &mut self.random, &own.shroud);
-        self.replies.extend(packet.map(|packet| (path, packet)));
+        self.ready.extend(packet.map(|packet| (path, packet)));
         self.counters.retries_sent += 1;
     }
 
@@ -273,7 +273,7 @@ impl Endpoint {
     fn repeat_answer(&mut self, now: Now, path: PathId, ephemeral: &[u8; 32]) {
         let kept = self.answers.iter().find(|kept| kept.ephemeral == *ephemeral);
         if let Some(kept) = kept.filter(|kept| kept.until > now.boot) {
-            self.replies.push_back((path, kept.packet.clone()));
+            self.ready.push_back((path, kept.packet.clone()));
         }
     }
 

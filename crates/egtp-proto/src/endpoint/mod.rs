@@ -20,6 +20,7 @@ mod fingerprint;
 mod flush;
 mod frames;
 mod greet;
+mod in_hand;
 mod pack;
 mod peer;
 mod receive;
@@ -99,8 +100,9 @@ pub struct Endpoint {
     dirty: VecDeque<u32>,
     /// Answers to first flights, to be repeated if the flight is.
     answers: VecDeque<KeptAnswer>,
-    /// Packets that need no peer: RETRY, UNK and repeated answers.
-    replies: VecDeque<(PathId, Vec<u8>)>,
+    /// Whole packets that wait for nothing but their turn: RETRY, UNK, and first flights and answers,
+    /// also repeated ones. Bounded by the budget for answers and by the attempts of each peer.
+    ready: VecDeque<(PathId, Vec<u8>)>,
     cookies: Cookies,
     budgets: Budgets,
     provisional: usize,
@@ -208,7 +210,7 @@ impl Endpoint {
             events: VecDeque::new(),
             dirty: VecDeque::new(),
             answers: VecDeque::new(),
-            replies: VecDeque::new(),
+            ready: VecDeque::new(),
             cookies: Cookies::new(&mut random, now.boot),
             budgets: Budgets::full(&config.limits, now.boot),
             provisional: 0,
@@ -256,7 +258,8 @@ impl Endpoint {
             sessions: self.sessions.len(),
             peers: self.peers.len(),
             open: self.outgoing.len(),
-            queries: self.queries.len(),
+            queries: self.peers.iter().map(|(_, peer)| peer.queries.len()).sum(),
+            held: self.peers.iter().map(|(_, peer)| peer.held).sum(),
             dialogs: self.identities.iter().map(|identity| identity.inbox.len()).sum(),
         }
     }
@@ -407,6 +410,8 @@ pub struct Sizes {
     pub open: usize,
     /// Requests of others that wait for a reply, or whose reply is not acknowledged.
     pub queries: usize,
+    /// Other messages of others that the application has in hand: nobody awaits a reply.
+    pub held: usize,
     /// Dialogs that are remembered so that nothing is taken twice.
     pub dialogs: usize,
 }

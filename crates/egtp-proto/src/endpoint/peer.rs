@@ -69,8 +69,11 @@ pub(super) struct Peer {
     /// Not before this do we open another handshake because of a hint or of silence.
     pub handshake_after: Instant,
     pub handshakes_failed: u32,
-    /// Requests that we took, by (dialog, serial).
+    /// Requests that we took and whose reply it awaits, by (dialog, serial).
     pub queries: BTreeMap<(u64, u64), u32>,
+    /// Messages besides these that the application has in hand.
+    pub held: usize,
+    /// Bytes of both.
     pub query_bytes: usize,
     pub assemblies: BTreeMap<(u64, u64), Incoming>,
     pub assembly_bytes: usize,
@@ -202,6 +205,7 @@ impl Peer {
             handshake_after: now,
             handshakes_failed: 0,
             queries: BTreeMap::new(),
+            held: 0,
             query_bytes: 0,
             assemblies: BTreeMap::new(),
             assembly_bytes: 0,
@@ -237,6 +241,7 @@ impl Peer {
     pub(super) fn is_idle(&self) -> bool {
         self.outbox.is_empty()
             && self.queries.is_empty()
+            && self.held == 0
             && self.answering.is_none()
             && !self.attempts.iter().any(|attempt| attempt.active)
     }

@@ -168,7 +168,7 @@ impl Endpoint {
         };
         let answer = encode_unknown(head.session, head.counter, tag, &own.shroud);
         self.counters.unknown_sent += 1;
-        self.replies.push_back((path, answer));
+        self.ready.push_back((path, answer));
     }
 
     /// An authenticated record or answer came from this peer on this session and path.

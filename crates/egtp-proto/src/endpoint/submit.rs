@@ -10,10 +10,9 @@ use bytes::Bytes;
 use super::peer::Trust;
 use super::{Endpoint, Timer};
 use crate::exchange::outgoing::{Outgoing, State};
-use crate::exchange::query::Answer;
 use crate::key::PublicKey;
 use crate::message::{Kind, MessageClass, MessageId};
-use crate::output::{Event, EventCode, IdentityId, NotSent, Outcome, QueryId, RefusedWhy, Taken};
+use crate::output::{Event, EventCode, IdentityId, NotSent, Outcome, Taken};
 use crate::time::Now;
 
 /// A message to be sent.
@@ -100,50 +99,6 @@ impl Endpoint {
         self.finish(code.0);
     }
 
-    /// Gives the one reply to a query. A query that its asker has closed takes none, silently.
-    pub fn reply(&mut self, now: Now, query: QueryId, reply: Result<Bytes, RefusedWhy>) {
-        let Some(entry) = self.queries.get_mut(query.0) else { return };
-        if entry.answer.is_some() {
-            return;
-        }
-        let (mut status, mut body) = match reply {
-            Ok(body) => (0, body),
-            Err(why) => (why.status(), Bytes::new()),
-        };
-        if body.len() > entry.room {
-            (status, body) = (RefusedWhy::TooLarge.status(), Bytes::new());
-        }
-        let (peer, in_flight) = (entry.peer, entry.in_flight);
-        let before = std::mem::replace(&mut entry.bytes, body.len());
-        let after = body.len();
-        entry.answer = Some(Answer {
-            status,
-            body,
-            is_queued: true,
-            attempts: 0,
-            sent: None,
-            offset: 0,
-            arrived: 0,
-        });
-        if let Some(peer) = self.peers.get_mut(peer) {
-            peer.query_bytes = peer.query_bytes.saturating_sub(before).saturating_add(after);
-            peer.replies.push_back(query.0);
-            if in_flight && let Some(answering) = peer.answering.as_mut() {
-                answering.waiting = answering.waiting.saturating_sub(1);
-                if answering.waiting == 0 {
-                    answering.due = now.boot;
-                }
-            }
-        }
-        self.soil(peer);
-    }
-
-    /// The handler will never reply: the asker sees its own timeout. The query is remembered as
-    /// taken, and nothing else.
-    pub fn ignore(&mut self, query: QueryId) {
-        self.drop_query(query.0);
-    }
-
     /// No path to `to` can be had now. Messages of which nothing ever left end as not sent; the
     /// others go on being tried.
     pub fn connect_failed(&mut self, now: Now, identity: IdentityId, to: &PublicKey, why: NotSent) {
@@ -210,34 +165,11 @@ impl Endpoint {
     pub(super) fn timed_out(&self, code: u32) -> Option<Outcome> {
         let outgoing = self.outgoing.get(code)?;
         let taken = match outgoing.state {
-            State::Taken | State::Doubtful { taken: true } => Taken::Yes,
+            State::Taken => Taken::Yes,
             _ if outgoing.may_have_arrived() => Taken::Unknown,
             _ => Taken::No,
         };
         Some(Outcome::TimedOut { taken })
-    }
-
-    /// Frees a query; its dialog may be forgotten again.
-    pub(super) fn drop_query(&mut self, code: u32) {
-        let Some(query) = self.queries.remove(code) else { return };
-        if let Some(timer) = query.timer {
-            self.timers.cancel(timer);
-        }
-        let Some(peer) = self.peers.get_mut(query.peer) else { return };
-        peer.queries.remove(&(query.dialog, query.serial));
-        peer.query_bytes = peer.query_bytes.saturating_sub(query.bytes);
-        if query.in_flight
-            && query.answer.is_none()
-            && let Some(answering) = peer.answering.as_mut()
-        {
-            answering.waiting = answering.waiting.saturating_sub(1);
-        }
-        let identity = peer.identity;
-        if let Some(identity) = self.identity_mut(identity)
-            && let Some(dialog) = identity.inbox.dialog_mut(query.place)
-        {
-            dialog.open = dialog.open.saturating_sub(1);
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::peer::{Incoming, owe_partial};
 use super::{Endpoint, Timer};
 use crate::exchange::assembly::{Assembly, Progress};
 use crate::exchange::inbox::{Place, Verdict};
-use crate::exchange::query::{Query, kept};
+use crate::exchange::query::{Query, Standing, kept};
 use crate::limits::{ACK_DELAY, REFUSALS_MAX};
 use crate::message::{Canonical, Kind, MessageClass};
 use crate::output::{Event, MessageEvent, QueryEvent, QueryId};
@@ -28,8 +28,7 @@ impl Endpoint {
     ) -> Option<()> {
         let (dialog, place, canonicals) = context.dialog.as_mut()?;
         let kind = Kind::new(head.kind).ok()?;
-        let verdict =
-            self.decide(now, arrival, dialog, *place, head.serial, &head.class, body.len());
+        let verdict = self.decide(now, arrival, dialog, *place, head.serial, body.len());
         if let Verdict::Take(code) = verdict {
             *place = Ok(Place::Known(code));
             let canonical = self.canonical(arrival, dialog.dialog, &head.class, canonicals)?;
@@ -49,7 +48,6 @@ impl Endpoint {
     }
 
     /// The bounds of a peer's share, then the rules of the inbox.
-    #[expect(clippy::too_many_arguments, reason = "all that the decision depends on")]
     fn decide(
         &mut self,
         now: Now,
@@ -57,7 +55,6 @@ impl Endpoint {
         dialog: &DialogHead,
         place: Result<Place, Refusal>,
         serial: u64,
-        class: &Class,
         bytes: usize,
     ) -> Verdict {
         let place = match place {
@@ -71,14 +68,14 @@ impl Endpoint {
         let Some(peer) = self.peers.get(arrival.peer) else {
             return Verdict::Refuse(Refusal::Busy);
         };
-        let over = peer.queries.len() >= limits.queries_per_peer
+        let over = peer.queries.len() + peer.held >= limits.queries_per_peer
             || peer.query_bytes.saturating_add(bytes) > limits.query_bytes_per_peer;
         let key = peer.key;
         let Some(identity) = self.identities.get_mut(usize::from(arrival.identity.0)) else {
             return Verdict::Refuse(Refusal::Busy);
         };
-        if over && matches!(class, Class::Request { .. }) {
-            // A request that was taken before is still only acknowledged.
+        if over {
+            // A message that was taken before is still only acknowledged.
             return match identity.inbox.would_take(place, dialog.low_water, serial) {
                 Verdict::Take(_) => Verdict::Refuse(Refusal::Busy),
                 other => other,
@@ -135,14 +132,15 @@ impl Endpoint {
         class: &Class,
         message: MessageEvent,
     ) {
+        let bytes = message.body.len();
         let Class::Request { code, hard_ms, room } = *class else {
-            self.events.push_back(Event::Message(message));
+            self.hand_over_told(arrival.peer, (dialog, serial, place), message);
             return;
         };
         let patience = kept(hard_ms, self.limits.hard_timeout_max);
         let room = usize::try_from(room).unwrap_or(usize::MAX).min(self.limits.reply_bytes_max);
-        let bytes = message.body.len();
         let query = self.queries.insert(Query {
+            standing: Standing::Open,
             peer: arrival.peer,
             place,
             dialog,
@@ -173,6 +171,35 @@ impl Endpoint {
         }
         let query = QueryId(query);
         self.events.push_back(Event::Query(QueryEvent { query, message, room, patience }));
+    }
+
+    /// The same for a message that wants no reply.
+    fn hand_over_told(
+        &mut self,
+        code: u32,
+        (dialog, serial, place): (u64, u64, u32),
+        message: MessageEvent,
+    ) {
+        let bytes = message.body.len();
+        let query = self.queries.insert(Query {
+            standing: Standing::Held,
+            peer: code,
+            place,
+            dialog,
+            serial,
+            code: 0,
+            id: message.id,
+            room: 0,
+            bytes,
+            timer: None,
+            in_flight: false,
+            answer: None,
+        });
+        if let Some(peer) = self.peers.get_mut(code) {
+            peer.held += 1;
+            peer.query_bytes += bytes;
+        }
+        self.events.push_back(Event::Message { query: QueryId(query), message });
     }
 
     /// A part of a large message. It is taken when it is complete.

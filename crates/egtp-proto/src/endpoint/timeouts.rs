@@ -90,7 +90,7 @@ impl Endpoint {
             State::Taken => true,
         };
         one.state = State::Doubtful { taken };
-        // The hard timeout may come first; then it is the outcome.
+        // At the hard timeout at the latest. It is unknown either way.
         let end = now.boot.after(peer.patience());
         let due = end.min(one.hard_due);
         set_hard_timer(&mut self.timers, one, event, due);
@@ -128,7 +128,7 @@ impl Endpoint {
                 && let Some(path) = path
             {
                 attempt.sends += 1;
-                self.replies.push_back((path, attempt.packet.clone()));
+                self.ready.push_back((path, attempt.packet.clone()));
                 repeated.push((index, attempt.sends));
             }
         }

@@ -245,6 +245,11 @@ impl Inbox {
         });
         self.index.insert((*peer, head.dialog), code);
         self.by_use.push_back((self.uses, code));
+        // Entries of dialogs that their own peer displaced go once they are the larger part.
+        if self.by_use.len() > self.dialogs.len().saturating_mul(2) {
+            let dialogs = &self.dialogs;
+            self.by_use.retain(|(_, code)| dialogs.get(*code).is_some());
+        }
         Verdict::Take(code)
     }
 
@@ -260,7 +265,8 @@ impl Inbox {
             let Some((_, oldest)) = idle.min() else { return false };
             self.forget(oldest);
         }
-        let mut tries = self.by_use.len();
+        // Twice round: an outdated entry is only renewed the first time.
+        let mut tries = self.by_use.len().saturating_mul(2);
         while self.dialogs.len() >= self.dialogs_max {
             if tries == 0 {
                 return false;
@@ -320,7 +326,7 @@ impl Dialog {
         &self.taken
     }
 
-    /// The first serial that is not taken yet.
+    /// The first serial beyond the window.
     pub const fn limit(&self) -> u64 {
         self.taken.base().saturating_add(self.window)
     }

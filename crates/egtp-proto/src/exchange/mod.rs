@@ -1,4 +1,4 @@
-//! At most once lives here: dialogs, numbering, retry, acknowledgement, deduplication, timeouts.
+//! At most once lives here: dialogs, numbering, retry, acknowledgement, deduplication.
 //!
 //! A sender numbers its messages to a peer in a *dialog* and binds each, at its first transmission,
 //! to a life and generation that the receiver issued. The receiver takes a (sender, dialog, serial)

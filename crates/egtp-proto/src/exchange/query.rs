@@ -1,7 +1,8 @@
-//! One request of a peer, from being taken until the peer wants nothing more about it.
+//! One message of a peer, from being taken until neither the peer nor the application has it in hand.
 //!
-//! Invariant: it is answered at most once, and its answer is kept until the peer closes it or the
-//! hard timeout that the peer stated has passed.
+//! Invariant: a request is answered at most once, and its answer is kept until the peer closes it or the
+//! hard timeout that the peer stated has passed. What the application holds counts towards the peer's
+//! share until it is given back, whatever the peer wants by then.
 
 use std::time::Duration;
 
@@ -11,9 +12,20 @@ use crate::message::MessageId;
 use crate::time::Instant;
 use crate::timers::TimerId;
 
-/// A request that was taken.
+/// Who still has a message in hand.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// The peer: it waits for the reply, or has not acknowledged it.
+    Open,
+    /// The application alone: nobody waits for a reply, or any more.
+    Held,
+}
+
+/// A message that was taken.
 #[derive(Debug)]
 pub struct Query {
+    /// Who still has it in hand.
+    pub standing: Standing,
     /// The peer, as the endpoint numbers them.
     pub peer: u32,
     /// The inbox's code of the dialog.

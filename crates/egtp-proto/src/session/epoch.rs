@@ -62,8 +62,8 @@ impl Epochs {
         Some(epochs)
     }
 
-    /// Seals the bytes after the prefix in place for the newest epoch and returns epoch and counter
-    /// with the tag. `header` makes the 12 header bytes from epoch and counter.
+    /// Seals the bytes after the prefix in place for the newest epoch and returns the header and the
+    /// tag. `header` makes the 12 header bytes from epoch and counter.
     pub fn seal(
         &mut self,
         now: Instant,

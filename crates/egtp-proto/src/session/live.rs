@@ -117,18 +117,6 @@ impl Session {
         Ok((tag.first_chunk().copied().unwrap_or_default(), newest))
     }
 
-    /// Whether a record with this header is worth an opening.
-    ///
-    /// # Errors
-    /// [`OpenError::UnknownEpoch`] or [`OpenError::Replayed`].
-    pub fn precheck(
-        &self,
-        now: Instant,
-        (lane, epoch, counter): (Lane, u8, u64),
-    ) -> Result<(), OpenError> {
-        self.epochs.precheck(now, lane, epoch, counter)
-    }
-
     /// Whether `tag` is that of one of the last four records sent.
     pub fn sent_lately(&self, tag: &[u8; 16]) -> bool {
         self.tags.iter().take(self.sent).any(|sent| sent == tag)

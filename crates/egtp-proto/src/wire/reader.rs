@@ -1,4 +1,4 @@
-//! The only file that touches offsets of bytes from outside.
+//! The fields of whatever comes from outside are read here, and nowhere else by offset.
 //!
 //! A [`Reader`] walks over a borrowed slice; every step is checked and nothing is allocated.
 //! Invariant: a step that fails leaves the reader where it was.

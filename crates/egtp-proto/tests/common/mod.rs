@@ -329,7 +329,13 @@ impl World {
                         Handler::Ignore => one.endpoint.ignore(query.query),
                     }
                 }
-                Event::Message(message) => one.executed.push(message.body),
+                Event::Message { query, message } => {
+                    one.executed.push(message.body.clone());
+                    match one.handler {
+                        Handler::Hold => one.waiting.push_back((query, message.body)),
+                        _ => one.endpoint.ignore(query),
+                    }
+                }
                 Event::Outcome { token, outcome } => {
                     one.outcomes.entry(token).or_default().push(outcome);
                 }

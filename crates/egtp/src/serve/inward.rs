@@ -1,7 +1,8 @@
 //! Queries on their way from the driver to whoever pulls them.
 //!
 //! Invariant: a query that was pushed is pulled once, or refused when the queue is dropped. Its length
-//! is bounded by what the endpoint lets each peer have open.
+//! is bounded by what the endpoint lets all peers together have in hand: whatever is in the queue has
+//! not been given back to it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -15,4 +15,4 @@ pub(crate) use query::{Flag, OpenQueries};
 pub use router::Router;
 pub(crate) use router::Serving;
 pub use routes::{Allowed, Queries};
-pub(crate) use routes::{Routes, To};
+pub(crate) use routes::{Routes, SyncHandler, To};

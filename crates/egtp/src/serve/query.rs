@@ -1,6 +1,7 @@
 //! One question from a peer, as its handler holds it.
 //!
 //! Invariant: a query is answered at most once, because answering consumes it; dropping it refuses it.
+//! Whatever becomes of it, the endpoint is told once, and counts it towards the asker's share until then.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -34,7 +35,7 @@ impl Query {
     /// A message that wants no reply: whatever the handler answers is dropped.
     pub(crate) fn told(event: QueryEvent, commands: Commands) -> Self {
         let withdrawn = Arc::default();
-        Self { event, commands, withdrawn, wants_reply: false, is_answered: true }
+        Self { event, commands, withdrawn, wants_reply: false, is_answered: false }
     }
 
     /// Whether somebody waits for a reply; if not, this is a message that was only sent.
@@ -79,10 +80,10 @@ impl Query {
 
     /// Gives the one reply. The node repeats it until the asker has it, or its time is over.
     pub fn reply(mut self, reply: impl IntoReply) {
-        self.is_answered = true;
         if !self.wants_reply {
             return;
         }
+        self.is_answered = true;
         // Without a driver there is nobody to tell; the asker sees its own timeout.
         let _ = self.commands.push(Command::Reply(self.event.query, reply.into_reply()));
     }
@@ -95,9 +96,6 @@ impl Query {
     /// Stays silent for good; the asker sees its own timeout.
     pub fn ignore(mut self) {
         self.is_answered = true;
-        if !self.wants_reply {
-            return;
-        }
         let _ = self.commands.push(Command::Ignore(self.event.query));
     }
 
@@ -110,9 +108,16 @@ impl Query {
 
 impl Drop for Query {
     fn drop(&mut self) {
-        if !self.is_answered {
-            let _ = self.commands.push(Command::Reply(self.event.query, Err(Refusal::Failed)));
+        if self.is_answered {
+            return;
         }
+        let query = self.event.query;
+        // Also what wants no reply is given back: until then it counts towards its sender's share.
+        let _ = self.commands.push(if self.wants_reply {
+            Command::Reply(query, Err(Refusal::Failed))
+        } else {
+            Command::Ignore(query)
+        });
     }
 }
 

@@ -15,7 +15,7 @@ use super::query::Flag;
 use crate::error::{Refusal, ServeError};
 
 /// A handler that answers on the driver itself.
-pub(super) type SyncHandler = Arc<dyn Fn(&QueryEvent) -> Result<Bytes, Refusal> + Send + Sync>;
+pub(crate) type SyncHandler = Arc<dyn Fn(&QueryEvent) -> Result<Bytes, Refusal> + Send + Sync>;
 
 /// Who may ask.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -5,6 +5,8 @@
 //! runtime. Invariant: whatever happened is handed to the endpoint before anything is sent, so that
 //! one packet carries all that was waiting.
 
+mod dispatch;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::future::Future;
@@ -18,23 +20,21 @@ use egtp_proto::codes::Table;
 use egtp_proto::time::{Instant, Now};
 use egtp_proto::wire::Lane;
 use egtp_proto::{
-    Endpoint, Event, EventCode, IdentityId, Lost, MessageEvent, Outcome, PathId, QueryEvent,
-    QueryId, Sink, Source, Strategy, Submission,
+    Endpoint, Event, EventCode, IdentityId, Lost, Outcome, PathId, Sink, Source, Strategy,
+    Submission,
 };
 use tokio::time::Sleep;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use crate::clock::Clock;
 use crate::command::{Command, Commands, Start, Status};
 use crate::path::{Closed, Hint, Path, PathEvent};
 use crate::reach::{Reach, Step};
 use crate::request::Slot;
-use crate::serve::{Flag, OpenQueries, Query, Routes, To};
+use crate::serve::{OpenQueries, Routes};
 
 /// How long goodbyes may take.
 const CLOSING_TIME: Duration = Duration::from_secs(3);
-/// A handler on the driver that takes longer holds up everybody.
-const SLOW_HANDLER: Duration = Duration::from_millis(1);
 /// Rounds before other tasks of the same runtime get their turn.
 const ROUNDS: usize = 32;
 
@@ -312,44 +312,9 @@ impl Driver {
                     withdrawn.set();
                 }
             }
-            Event::Message(message) => self.tell(message),
+            Event::Message { query, message } => self.tell(query, message),
             Event::Session { peer, .. } => info!(peer = %peer.short(), "session confirmed"),
             _ => {}
-        }
-    }
-
-    fn dispatch(&mut self, now: Now, event: QueryEvent) {
-        let message = &event.message;
-        match self.routes.find(&message.kind, &message.from) {
-            Err(why) => self.endpoint.reply(now, event.query, Err(why)),
-            Ok(To::Sync(handler)) => {
-                let started = self.clock.boot();
-                let reply = handler(&event);
-                let took = self.clock.boot().saturating_sub(started);
-                if took > SLOW_HANDLER {
-                    warn!(kind = %message.kind, ?took, "a handler on the driver is slow");
-                }
-                self.endpoint.reply(now, event.query, reply);
-            }
-            Ok(To::Queue(queue)) => {
-                let withdrawn = Arc::new(Flag::default());
-                self.queries.insert(event.query, Arc::clone(&withdrawn));
-                queue.push(Query::new(event, self.commands.clone(), withdrawn));
-            }
-        }
-    }
-
-    /// Hands a message that wants no reply to the handler of its kind.
-    fn tell(&mut self, message: MessageEvent) {
-        let (query, room, patience) = (QueryId(0), 0, Duration::ZERO);
-        let event = QueryEvent { query, message, room, patience };
-        match self.routes.find(&event.message.kind, &event.message.from) {
-            Err(why) => {
-                let (from, kind) = (event.message.from.short(), &event.message.kind);
-                warn!(%from, %kind, ?why, "a message was taken and nobody serves it");
-            }
-            Ok(To::Sync(handler)) => drop(handler(&event)),
-            Ok(To::Queue(queue)) => queue.push(Query::told(event, self.commands.clone())),
         }
     }
 

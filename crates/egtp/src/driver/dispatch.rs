@@ -1,0 +1,66 @@
+//! A peer's message finds its handler: on the driver itself, or by a queue to a serving task.
+//!
+//! Invariant: whatever the endpoint handed over is given back to it once: by a reply, by a refusal, or
+//! as ignored.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use egtp_proto::time::Now;
+use egtp_proto::{MessageEvent, QueryEvent, QueryId};
+use tracing::warn;
+
+use super::Driver;
+use crate::error::Refusal;
+use crate::serve::{Flag, Query, SyncHandler, To};
+
+/// A handler on the driver that takes longer holds up everybody.
+const SLOW_HANDLER: Duration = Duration::from_millis(1);
+
+impl Driver {
+    pub(super) fn dispatch(&mut self, now: Now, event: QueryEvent) {
+        match self.routes.find(&event.message.kind, &event.message.from) {
+            Err(why) => self.endpoint.reply(now, event.query, Err(why)),
+            Ok(To::Sync(handler)) => {
+                let reply = self.call(&handler, &event);
+                self.endpoint.reply(now, event.query, reply);
+            }
+            Ok(To::Queue(queue)) => {
+                let withdrawn = Arc::new(Flag::default());
+                self.queries.insert(event.query, Arc::clone(&withdrawn));
+                queue.push(Query::new(event, self.commands.clone(), withdrawn));
+            }
+        }
+    }
+
+    /// Hands a message that wants no reply to the handler of its kind.
+    pub(super) fn tell(&mut self, query: QueryId, message: MessageEvent) {
+        let (room, patience) = (0, Duration::ZERO);
+        let event = QueryEvent { query, message, room, patience };
+        match self.routes.find(&event.message.kind, &event.message.from) {
+            Err(why) => {
+                let (from, kind) = (event.message.from.short(), &event.message.kind);
+                warn!(%from, %kind, ?why, "a message was taken and nobody serves it");
+                self.endpoint.ignore(query);
+            }
+            Ok(To::Sync(handler)) => {
+                // Nobody waits for what it says.
+                let _ = self.call(&handler, &event);
+                self.endpoint.ignore(query);
+            }
+            Ok(To::Queue(queue)) => queue.push(Query::told(event, self.commands.clone())),
+        }
+    }
+
+    /// Runs a handler here and now.
+    fn call(&self, handler: &SyncHandler, event: &QueryEvent) -> Result<Bytes, Refusal> {
+        let started = self.clock.boot();
+        let reply = handler(event);
+        let took = self.clock.boot().saturating_sub(started);
+        if took > SLOW_HANDLER {
+            warn!(kind = %event.message.kind, ?took, "a handler on the driver is slow");
+        }
+        reply
+    }
+}
