@@ -15,6 +15,10 @@ pub mod limits;
 pub mod message;
 mod node_id;
 mod output;
+#[cfg(planted)]
+pub mod planted;
+#[cfg(not(planted))]
+mod planted;
 pub mod session;
 mod strategy;
 mod ticket;

@@ -28,6 +28,10 @@ use tokio::time::{Instant, sleep, timeout};
 
 fn main() -> ExitCode {
     run(|| async {
+        if let Some(bug) = egtp_sim::planted::from_environment()? {
+            // To stderr: the first line of a server's output is its key.
+            eprintln!("planted: {bug}");
+        }
         let arguments = Arguments::read(&["--seconds", "--seed", "--egtp"])?;
         match arguments.words()[..] {
             [] => LocalSet::new().run_until(storm(&arguments)).await,

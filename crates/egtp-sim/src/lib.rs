@@ -5,6 +5,7 @@
 //! look at is a failed check.
 
 pub mod checkout;
+pub mod planted;
 pub mod process;
 pub mod tidy;
 pub mod trace;

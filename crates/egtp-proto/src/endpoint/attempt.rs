@@ -15,6 +15,7 @@ use crate::limits::{
     ATTEMPTS_PER_PEER, FIRST_FLIGHT, HANDSHAKE_PAYLOAD_MAX, INI_BYTES_MIN, RETRIES_PER_ATTEMPT,
 };
 use crate::output::{Assurance, IdentityId, PathId};
+use crate::planted::{Bug, is};
 use crate::session::handshake::{Hello, Initiator, target};
 use crate::session::live::Session;
 use crate::session::retry::{Cause, cookie_proof, decode_advice, decode_cookie};
@@ -279,7 +280,11 @@ impl Endpoint {
         let attempt = peer.attempts.get_mut(index)?;
         self.counters.agreements += 2;
         // A refused answer leaves the handshake as it was: the genuine one is still welcome.
-        let (welcome, frames) = attempt.flight.as_mut()?.read(&rsp.ephemeral, rsp.noise).ok()?;
+        let read = attempt.flight.as_mut()?.read(&rsp.ephemeral, rsp.noise);
+        if is(Bug::AlteredAnswerEnds) && read.is_err() {
+            peer.attempts.remove(index);
+        }
+        let (welcome, frames) = read.ok()?;
         let attempt = peer.attempts.remove(index);
         let (root, hash) = attempt.flight?.finish().ok()?;
         let live = Session::new(
@@ -327,6 +332,12 @@ impl Endpoint {
             return;
         };
         live.doubted = true;
+        if is(Bug::HintDeletes)
+            && let (Some(id), Some(peer)) = (echoed, self.peers.get_mut(code))
+        {
+            peer.sessions.retain(|one| *one != id);
+            self.sessions.remove(id);
+        }
         if self.has_undoubted_session(code) {
             // A newer session is there already: what went on the old one goes on that.
             self.resend_all(now, code);

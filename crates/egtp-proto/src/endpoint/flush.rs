@@ -13,6 +13,7 @@ use crate::exchange::outgoing::State;
 use crate::exchange::resend::Item;
 use crate::limits::{ACK_DELAY, PACKET_BYTES_MAX, RECORD_FRAMES_MAX, SESSION_USED};
 use crate::output::{Event, PathId, Sink};
+use crate::planted::{Bug, is};
 use crate::session::choice;
 use crate::time::Now;
 use crate::wire::shroud::PREFIX_BYTES;
@@ -236,6 +237,9 @@ impl Endpoint {
                 peer.connect.failures += 1;
                 let delay = reconnect_delay(peer.connect.failures, self.random.u64());
                 peer.connect.after = now.boot.after(delay);
+            }
+            if is(Bug::BrokenPathBelieved) {
+                continue;
             }
             if lost == Lost::Broken && peer.trust == Trust::Good {
                 peer.trust = Trust::Suspect { asked: None };

@@ -13,6 +13,7 @@ use super::{Budgets, Endpoint, KeptAnswer, Slot, Source};
 use crate::crypto::{DhKey, Role, Suite};
 use crate::limits::{ANSWER_DELAY, ANSWER_KEPT, HANDSHAKE_PAYLOAD_MAX, PROVISIONAL_PER_PEER};
 use crate::output::{Assurance, IdentityId, PathId};
+use crate::planted::{Bug, is};
 use crate::session::handshake::{FirstFlight, Responder, Welcome};
 use crate::session::live::Session;
 use crate::session::retry::{Advice, Cause, encode_advice, encode_cookie};
@@ -245,6 +246,11 @@ impl Endpoint {
     fn admit_provisional(&mut self, code: u32, session: u32) {
         let Some(peer) = self.peers.get_mut(code) else { return };
         peer.provisional.push(session);
+        if is(Bug::ProvisionalDisplaces) {
+            for confirmed in std::mem::take(&mut peer.sessions) {
+                self.sessions.remove(confirmed);
+            }
+        }
         self.provisional += 1;
         let displaced = if peer.provisional.len() > PROVISIONAL_PER_PEER
             || self.provisional > self.limits.provisional_max

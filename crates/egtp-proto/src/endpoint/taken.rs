@@ -14,6 +14,7 @@ use crate::exchange::query::{Query, Standing, kept};
 use crate::limits::{ACK_DELAY, REFUSALS_MAX};
 use crate::message::{Canonical, Kind, MessageClass};
 use crate::output::{Event, MessageEvent, QueryEvent, QueryId};
+use crate::planted::{Bug, is};
 use crate::time::Now;
 use crate::wire::frame::{Class, DialogHead, MessageHead, Part, PartOf, Refusal, Refused};
 
@@ -68,7 +69,8 @@ impl Endpoint {
         let Some(peer) = self.peers.get(arrival.peer) else {
             return Verdict::Refuse(Refusal::Busy);
         };
-        let over = peer.queries.len() + peer.held >= limits.queries_per_peer
+        let held = if is(Bug::HandsUncounted) { 0 } else { peer.held };
+        let over = peer.queries.len() + held >= limits.queries_per_peer
             || peer.query_bytes.saturating_add(bytes) > limits.query_bytes_per_peer;
         let key = peer.key;
         let Some(identity) = self.identities.get_mut(usize::from(arrival.identity.0)) else {
@@ -77,6 +79,12 @@ impl Endpoint {
         if over {
             // A message that was taken before is still only acknowledged.
             return match identity.inbox.would_take(place, dialog.low_water, serial) {
+                Verdict::Take(_) if is(Bug::AckBeforeTaken) => {
+                    match identity.inbox.take(&now, &key, dialog, place, serial) {
+                        Verdict::Take(code) => Verdict::Known(code),
+                        other => other,
+                    }
+                }
                 Verdict::Take(_) => Verdict::Refuse(Refusal::Busy),
                 other => other,
             };

@@ -8,6 +8,7 @@ use crate::exchange::outgoing::{Outgoing, State};
 use crate::exchange::resend::Item;
 use crate::limits::{FIRST_FLIGHT, PREKEY_REPLACED, PROVISIONAL_KEPT};
 use crate::output::{Event, IdentityId, Outcome};
+use crate::planted::{Bug, is};
 use crate::time::{Instant, Now};
 use crate::timers::Timers;
 
@@ -36,6 +37,11 @@ impl Endpoint {
     fn soft(&mut self, code: u32) {
         if let Some(one) = self.outgoing.get_mut(code) {
             one.soft_timer = None;
+            if is(Bug::SoftEndsHard)
+                && let Some(timer) = one.hard_timer.take()
+            {
+                self.timers.cancel(timer);
+            }
             self.events.push_back(Event::Soft { token: one.token });
         }
     }
@@ -99,7 +105,10 @@ impl Endpoint {
     fn peer_tick(&mut self, now: Now, code: u32) {
         let Some(peer) = self.peers.get_mut(code) else { return };
         peer.timer = None;
-        let due: Vec<Item> = std::iter::from_fn(|| peer.resend.next_due(now.boot)).collect();
+        let mut due: Vec<Item> = std::iter::from_fn(|| peer.resend.next_due(now.boot)).collect();
+        if is(Bug::NeverAgain) {
+            due.clear();
+        }
         // Turned round, because each goes to the front of its queue.
         for item in due.into_iter().rev() {
             self.requeue(code, item);

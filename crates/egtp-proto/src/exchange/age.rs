@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::planted::{Bug, is};
+
 /// Safety margin of the rule.
 const MARGIN: Duration = Duration::from_secs(2);
 
@@ -20,6 +22,12 @@ pub fn stated(age: Duration) -> u16 {
 /// Whether a transmission that left `elapsed` ago certainly met a life that is now `age` seconds old
 /// and to which it was not bound, so that it was and will be refused.
 pub fn surely_refused(elapsed: Duration, age: u16) -> bool {
+    if is(Bug::AgeRuleOff) {
+        return true;
+    }
+    if is(Bug::AgeWithoutMargin) {
+        return elapsed < Duration::from_secs(u64::from(age));
+    }
     let slow_clock = elapsed.saturating_add(elapsed / 100);
     slow_clock.saturating_add(MARGIN) < Duration::from_secs(u64::from(age))
 }

@@ -14,6 +14,7 @@ use crate::codes::Table;
 use crate::crypto::Random;
 use crate::key::PublicKey;
 use crate::limits::{Limits, WINDOW_FIRST, WINDOW_MAX, WINDOW_START};
+use crate::planted::{Bug, is};
 use crate::time::Now;
 use crate::wire::Serials;
 use crate::wire::frame::{DialogHead, Refusal};
@@ -139,13 +140,19 @@ impl Inbox {
             return Err(Refusal::Stale);
         }
         let Some(&code) = self.index.get(&(*peer, head.dialog)) else {
-            return if generation > self.floor { Ok(Place::New) } else { Err(Refusal::Stale) };
+            return if generation > self.floor || is(Bug::FloorForgotten) {
+                Ok(Place::New)
+            } else {
+                Err(Refusal::Stale)
+            };
         };
         let dialog = self.dialogs.get_mut(code).ok_or(Refusal::Stale)?;
-        if generation <= dialog.floor {
+        if generation <= dialog.floor && !is(Bug::FloorCopyForgotten) {
             return Err(Refusal::Stale);
         }
-        dialog.taken.raise(head.low_water);
+        if !is(Bug::ClosedIsTaken) {
+            dialog.taken.raise(head.low_water);
+        }
         Ok(Place::Known(code))
     }
 
@@ -164,7 +171,7 @@ impl Inbox {
         let Some(dialog) = self.dialogs.get_mut(code) else {
             return Verdict::Refuse(Refusal::Stale);
         };
-        if dialog.taken.contains(serial) && !cfg!(planted = "duplicate_check_off") {
+        if dialog.taken.contains(serial) && !is(Bug::DuplicateCheckOff) {
             return Verdict::Known(code);
         }
         if !dialog.has_room(serial) {
@@ -196,6 +203,7 @@ impl Inbox {
         let Some(&code) = self.index.get(&(*peer, dialog)) else { return };
         if let Some(dialog) = self.dialogs.get_mut(code)
             && dialog.taken.ranges().len() + serials.ranges().len() <= GAPS_MAX
+            && !is(Bug::ClosedIsTaken)
         {
             dialog.taken.merge(serials);
         }
@@ -285,7 +293,9 @@ impl Inbox {
     fn forget(&mut self, code: u32) {
         let Some(dialog) = self.dialogs.remove(code) else { return };
         self.index.remove(&(dialog.peer, dialog.id));
-        self.floor = self.floor.max(dialog.highest);
+        if !is(Bug::EvictionWithoutFloor) {
+            self.floor = self.floor.max(dialog.highest);
+        }
         if self.floor >= self.generation {
             // New bindings must be above the floor, or nobody new could be heard.
             self.generation = self.generation.saturating_add(1);

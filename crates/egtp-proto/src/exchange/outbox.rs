@@ -108,7 +108,14 @@ impl Outbox {
         if self.open.remove(&serial).is_some() {
             self.closed.insert(serial);
             self.bytes_open = self.bytes_open.saturating_sub(bytes);
-            self.untold.push(serial);
+            let base = self.closed.base();
+            if serial < base {
+                // The low-water mark tells it, and all that it has passed.
+                self.base_untold = true;
+                self.untold.retain(|serial| *serial >= base);
+            } else if self.untold.len() < UNTOLD_MAX {
+                self.untold.push(serial);
+            }
         }
     }
 
@@ -221,5 +228,6 @@ impl Outbox {
 
 /// Bytes of bodies under way before the peer has said how many it takes.
 const BYTES_START: u64 = 8 * 1024 * 1024;
-/// Repeated questions about closed serials that are answered at once; more are asked again.
+/// Closed serials above the low-water mark that wait to be told; more are told when it passes them, or
+/// asked about again.
 const UNTOLD_MAX: usize = 65_536;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::age;
 use super::assembly::Assembly;
 use crate::message::{Kind, MessageClass, MessageId};
+use crate::planted::{Bug, is};
 use crate::session::live::TransmissionName;
 use crate::time::{Instant, Now};
 use crate::timers::TimerId;
@@ -152,7 +153,7 @@ impl Outgoing {
 
     /// Whether any transmission was not certainly refused.
     pub fn may_have_arrived(&self) -> bool {
-        !self.transmissions.names.is_empty()
+        !self.transmissions.names.is_empty() && !is(Bug::TimeoutSaysNo)
     }
 
     /// The receiver refused the transmission of this name. `Free` if it was the last one.
@@ -162,7 +163,7 @@ impl Outgoing {
             return Judgement::None;
         };
         names.swap_remove(index);
-        if names.is_empty() { Judgement::Free } else { Judgement::None }
+        if names.is_empty() || is(Bug::OneRefusalFrees) { Judgement::Free } else { Judgement::None }
     }
 
     /// The receiver stated in a handshake that began at `asked` that its present life is `store`,
@@ -173,7 +174,7 @@ impl Outgoing {
             return Judgement::None;
         }
         if matches!(self.state, State::Taken | State::Doubtful { .. }) {
-            return Judgement::Doubtful;
+            return if is(Bug::DoubtIsFreedom) { Judgement::Free } else { Judgement::Doubtful };
         }
         if self.transmissions.names.is_empty() {
             return Judgement::Free;

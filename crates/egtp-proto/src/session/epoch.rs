@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::replay::Window;
 use crate::crypto::{AeadKey, Role, Suite, TAG_BYTES, derive};
 use crate::limits::{EPOCH_KEPT, EPOCH_RECORDS, EPOCH_USED};
+use crate::planted::{Bug, is};
 use crate::time::Instant;
 use crate::wire::Lane;
 
@@ -81,7 +82,9 @@ impl Epochs {
         let counter = newest.counters.get_mut(usize::from(lane.id()))?;
         let header = header(newest.number, *counter);
         let nonce = nonce(lane, *counter);
-        *counter += 1;
+        if !(is(Bug::CounterReused) && *counter % 16 == 15 && newest.since != now) {
+            *counter += 1;
+        }
         let tag = newest.send.seal(nonce, &header, bytes).ok()?;
         Some((header, tag))
     }
@@ -121,6 +124,12 @@ impl Epochs {
     ) -> Result<bool, OpenError> {
         self.erase_past(now);
         self.precheck(now, lane, epoch, counter)?;
+        if is(Bug::WindowBeforeAuthentication)
+            && let Some(known) = self.kept.iter_mut().find(|known| known.number == epoch)
+            && let Some(window) = known.windows.get_mut(usize::from(lane.id()))
+        {
+            window.mark(counter);
+        }
         let nonce = nonce(lane, counter);
         if self.find(now, epoch).is_none() {
             self.open_ahead(now, epoch, nonce, header, bytes)?;
