@@ -16,9 +16,10 @@ use crate::output::{Form, Output, Talk};
 pub(crate) struct Global {
     /// The data directory: its identity, names and contacts
     ///
-    /// Without it, commands that keep an identity use `egtp` below `XDG_DATA_HOME` or
-    /// `~/.local/share`; `request` and `ping` ask from a fresh identity in memory.
-    #[arg(long, global = true, value_name = "DIR", env = "EGTP_DATA")]
+    /// Without it, `EGTP_DATA` names the directory, unless it is empty. Without both, commands that keep
+    /// an identity use `egtp` below `XDG_DATA_HOME` or `~/.local/share`; `request` and `ping` ask from a
+    /// fresh identity in memory.
+    #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
 
     /// A fresh identity in memory; no file is written
@@ -56,12 +57,14 @@ impl Global {
     pub(crate) fn context(self) -> Result<Context, Failure> {
         let form = if self.json { Form::Json } else { Form::Plain };
         let talk = if self.quiet { Talk::Quiet } else { Talk::Usual };
+        let set = std::env::var_os("EGTP_DATA").filter(|value| !value.is_empty());
         let keeping = match (self.data, self.ephemeral) {
-            (None, true) => Keeping::Nothing,
-            (None, false) => Keeping::Unsaid,
-            (Some(path), false) => Keeping::In(Directory::at(path)),
             // The environment may name a directory that this one command is not to use.
-            (Some(_), true) if std::env::var_os("EGTP_DATA").is_some() => Keeping::Nothing,
+            (None, true) => Keeping::Nothing,
+            (None, false) => {
+                set.map_or(Keeping::Unsaid, |path| Keeping::In(Directory::at(path.into())))
+            }
+            (Some(path), false) => Keeping::In(Directory::at(path)),
             (Some(_), true) => {
                 let message = "--data names a directory, and --ephemeral says to use none";
                 return Err(Failure::with_next(Code::Usage, message, "leave one of them out"));
@@ -92,11 +95,15 @@ impl Context {
     /// # Errors
     /// [`Code::Usage`] with `--ephemeral`, or when nothing says where it is.
     pub(crate) fn directory(&self) -> Result<Directory, Failure> {
-        self.directory_if_kept()?.ok_or_else(|| {
-            let message =
-                "this command works on a data directory, and --ephemeral says to use none";
-            Failure::with_next(Code::Usage, message, "leave out --ephemeral")
-        })
+        match self.directory_if_kept() {
+            Ok(Some(directory)) => Ok(directory),
+            Ok(None) => {
+                let message =
+                    "this command works on a data directory, and --ephemeral says to use none";
+                Err(Failure::with_next(Code::Usage, message, "leave out --ephemeral"))
+            }
+            Err(unsaid) => Err(Failure { next: "give --data DIR".to_owned(), ..unsaid }),
+        }
     }
 
     /// The directory of a command that can also do without: `None` only with `--ephemeral`.

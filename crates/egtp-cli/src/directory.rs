@@ -10,7 +10,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use egtp::{SecretKey, Strategy, keyfile};
+use egtp::keyfile::{self, KeyFileError};
+use egtp::{SecretKey, Strategy};
 
 use crate::failure::{Code, Failure};
 use crate::text_file;
@@ -76,7 +77,16 @@ impl Directory {
     /// When there is none, or it cannot be used. Nothing is changed.
     pub(crate) fn key(&self) -> Result<SecretKey, Failure> {
         self.refuse_lost_key()?;
-        Ok(keyfile::load(&self.key_path())?)
+        let path = self.key_path();
+        keyfile::load(&path).map_err(|error| match error {
+            KeyFileError::Missing { .. } if path.is_symlink() => leads_nowhere(&path),
+            error => error.into(),
+        })
+    }
+
+    /// Whether something has the name of its key file, whatever is wrong with it.
+    pub(crate) fn has_key(&self) -> bool {
+        self.key_path().symlink_metadata().is_ok()
     }
 
     /// Its key, or a new one in a directory that is missing or empty.
@@ -85,8 +95,8 @@ impl Directory {
     /// As [`Directory::key`]; also when it is not ours.
     pub(crate) fn key_or_new(&self) -> Result<(SecretKey, Identity), Failure> {
         self.refuse_lost_key()?;
-        if self.key_path().symlink_metadata().is_ok() {
-            return Ok((keyfile::load(&self.key_path())?, Identity::Found));
+        if self.has_key() {
+            return Ok((self.key()?, Identity::Found));
         }
         Ok((keyfile::load_or_create(&self.key_path())?, Identity::Made))
     }
@@ -193,7 +203,7 @@ impl Directory {
 
     /// A directory with our files and without a key has lost it; one with other files is not ours.
     fn refuse_lost_key(&self) -> Result<(), Failure> {
-        if self.key_path().symlink_metadata().is_ok() {
+        if self.has_key() {
             return Ok(());
         }
         let entries = match self.path.read_dir() {
@@ -219,6 +229,17 @@ impl Directory {
             "stop that process, or give this command another --data, or none",
         )
     }
+}
+
+/// A link is somebody's decision to keep the key elsewhere; a new one would be somebody else.
+fn leads_nowhere(path: &Path) -> Failure {
+    let target = path.read_link().unwrap_or_default();
+    let (path, target) = (path.display(), target.display());
+    Failure::with_next(
+        Code::Damaged,
+        format_args!("the key file {path} is a link to {target}, and nothing is there"),
+        format_args!("bring {target} back; no new identity is made in its place"),
+    )
 }
 
 /// What the owner wrote about itself.

@@ -16,6 +16,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         _ => return Err(HINT.to_owned()),
     };
     let milliseconds = match unit {
+        "" if number == 0 => return Err(NOTHING.to_owned()),
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
@@ -26,11 +27,12 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let total = number.checked_mul(milliseconds).filter(|total| *total <= LONGEST);
     let total = total.ok_or("longer than a day; the longest duration is 24h")?;
     if total == 0 {
-        return Err("a duration of nothing; the shortest is 1ms".to_owned());
+        return Err(NOTHING.to_owned());
     }
     Ok(Duration::from_millis(total))
 }
 
+const NOTHING: &str = "a duration of nothing; the shortest is 1ms";
 const HINT: &str = "a duration is a whole number and a unit, as in 500ms, 5s, 2m or 1h";
 const LONGEST: u64 = 24 * 3_600_000;
 
@@ -49,5 +51,6 @@ mod tests {
             assert!(parse(text).is_err(), "{text}");
         }
         assert!(parse("5").unwrap_err().contains("write 5s"));
+        assert_eq!(parse("0").unwrap_err(), NOTHING);
     }
 }

@@ -1,14 +1,17 @@
-//! How a command fails: an exit code, a name for programs, a sentence, and what to do next.
+//! How a command fails: a code, a sentence, and what to do next.
 //!
-//! The one table of exit codes and error codes; `egtp errors` prints it. Knows no command.
-//! Invariant: every failure says what to do next.
+//! Turns the errors of the library into failures. Knows no command. Invariant: every failure says
+//! what to do next.
 
 use std::fmt;
-use std::process::ExitCode;
+use std::io::ErrorKind;
 
-use egtp::error::{NotSent, RequestError, StartError};
+use egtp::error::StartError;
 use egtp::keyfile::KeyFileError;
 use egtp::lookup::LookupError;
+
+pub(crate) use crate::code::Code;
+use crate::json::Object;
 
 /// A command that did not do what was asked.
 #[derive(Debug)]
@@ -35,13 +38,40 @@ impl Failure {
     ) -> Self {
         Self { code, message: message.to_string(), next: next.to_string() }
     }
+
+    /// As `--json` has it, in the field `error`.
+    pub(crate) fn object(&self) -> Object {
+        Object::bare()
+            .text("code", self.code.name())
+            .text("message", &self.message)
+            .text("next", &self.next)
+    }
+
+    /// The same, said by this command: the general advice names it.
+    pub(crate) fn of_command(mut self, command: &str) -> Self {
+        if self.code == Code::Usage && self.next == self.code.next() {
+            self.next = Code::next_for(command);
+        }
+        self
+    }
 }
 
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match error {
             StartError::KeyFile(error) => error.into(),
-            StartError::Listen { .. } => Self::new(Code::Listen, error),
+            StartError::Listen { ref source, .. } => match source.kind() {
+                ErrorKind::AddrNotAvailable => {
+                    let next = "this machine has no such address: name one that it has, or all of \
+                                them with --listen tcp/0.0.0.0:PORT";
+                    Self::with_next(Code::Listen, error, next)
+                }
+                ErrorKind::PermissionDenied => {
+                    let next = "ports below 1024 are for the system: choose a higher one";
+                    Self::with_next(Code::Listen, error, next)
+                }
+                _ => Self::new(Code::Listen, error),
+            },
             error => Self::new(Code::Internal, error),
         }
     }
@@ -54,6 +84,17 @@ impl From<KeyFileError> for Failure {
                 let next = "name the right directory with --data, or make an identity: egtp init";
                 Self::with_next(Code::Usage, error, next)
             }
+            KeyFileError::TooOpen { path, mode } => {
+                let path = path.display();
+                Self::with_next(
+                    Code::Damaged,
+                    format_args!("others on this machine may use {path} (mode {mode:03o})"),
+                    format_args!(
+                        "run: chmod go-rwx {path}; if it was so for long, think of the key as known \
+                         to them"
+                    ),
+                )
+            }
             KeyFileError::Io { .. } => Self::new(Code::Io, error),
             error => Self::new(Code::Damaged, error),
         }
@@ -63,203 +104,5 @@ impl From<KeyFileError> for Failure {
 impl From<LookupError> for Failure {
     fn from(error: LookupError) -> Self {
         Self::new(Code::Io, error)
-    }
-}
-
-impl From<&RequestError> for Code {
-    fn from(error: &RequestError) -> Self {
-        match error {
-            RequestError::NotSent(NotSent::Oneself) => Self::Oneself,
-            RequestError::NotSent(NotSent::NotFound) => Self::NotFound,
-            RequestError::NotSent(_) => Self::NotSent,
-            RequestError::TimedOut { .. } => Self::TimedOut,
-            RequestError::Refused(_) => Self::Refused,
-            RequestError::Unknown { .. } => Self::Unknown,
-            RequestError::Closing => Self::Closing,
-            _ => Self::Internal,
-        }
-    }
-}
-
-/// Every way to fail.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Code {
-    Internal,
-    Io,
-    Damaged,
-    Owned,
-    Listen,
-    ClaimFailed,
-    Usage,
-    Oneself,
-    NeedsNode,
-    NotFound,
-    NotSent,
-    Refused,
-    TimedOut,
-    Unknown,
-    Closing,
-    Interrupted,
-}
-
-impl Code {
-    /// All of them, in the order of their exit codes.
-    pub(crate) const ALL: [Self; 16] = [
-        Self::Internal,
-        Self::Io,
-        Self::Damaged,
-        Self::Owned,
-        Self::Listen,
-        Self::ClaimFailed,
-        Self::Usage,
-        Self::Oneself,
-        Self::NeedsNode,
-        Self::NotFound,
-        Self::NotSent,
-        Self::Refused,
-        Self::TimedOut,
-        Self::Unknown,
-        Self::Closing,
-        Self::Interrupted,
-    ];
-
-    /// The exit code of the process.
-    pub(crate) const fn exit(self) -> u8 {
-        self.row().0
-    }
-
-    /// The name in JSON.
-    pub(crate) const fn name(self) -> &'static str {
-        self.row().1
-    }
-
-    /// What it means.
-    pub(crate) const fn meaning(self) -> &'static str {
-        self.row().2
-    }
-
-    /// What to do, where the failure itself knows nothing better.
-    pub(crate) const fn next(self) -> &'static str {
-        self.row().3
-    }
-
-    /// Exit code, name, meaning, next step.
-    const fn row(self) -> (u8, &'static str, &'static str, &'static str) {
-        match self {
-            Self::Internal => (
-                1,
-                "internal",
-                "something that should not happen",
-                "run it again with -vv, and report what it says",
-            ),
-            Self::Io => (
-                1,
-                "io",
-                "the operating system refused to read or write something",
-                "look at the path that is named: its permissions, and the space on its disk",
-            ),
-            Self::Damaged => (
-                1,
-                "damaged",
-                "a file of the data directory cannot be used; it was left as it is",
-                "repair or restore the file that is named; nothing replaces it for you",
-            ),
-            Self::Owned => (
-                1,
-                "data_owned",
-                "another process uses this data directory",
-                "stop that process, or give this command another --data or none",
-            ),
-            Self::Listen => (
-                1,
-                "listen",
-                "an address or port to listen at cannot be had",
-                "stop whoever uses the port, or name another with --listen tcp/HOST:PORT",
-            ),
-            Self::ClaimFailed => (
-                1,
-                "claim_failed",
-                "the demonstration saw something else than it promised",
-                "run it again with -vv, and report what it says",
-            ),
-            Self::Usage => (
-                2,
-                "usage",
-                "the command line or a text in it cannot be understood",
-                "see the examples: egtp help COMMAND",
-            ),
-            Self::Oneself => (
-                2,
-                "oneself",
-                "the peer is this node itself, and a session with oneself is an error",
-                "ask from another identity: another --data, or none",
-            ),
-            Self::NeedsNode => (
-                3,
-                "needs_node",
-                "this needs a running node, and none is there",
-                "start one in another terminal: egtp up",
-            ),
-            Self::NotFound => (
-                4,
-                "not_found",
-                "no lookup knows how to reach the peer; nothing was sent",
-                "use the peer's ticket, or import its contact: egtp contact import",
-            ),
-            Self::NotSent => (
-                5,
-                "not_sent",
-                "the peer's address is known, but nothing left this machine",
-                "see whether the peer is up and its address right; repeating does no harm",
-            ),
-            Self::Refused => (
-                6,
-                "refused",
-                "the peer answered that it will not serve this",
-                "ask its operator: the reason says what to change",
-            ),
-            Self::TimedOut => (
-                7,
-                "timed_out",
-                "no reply within the hard timeout",
-                "repeat only if `taken` is `no`, or if doing it twice does no harm",
-            ),
-            Self::Unknown => (
-                8,
-                "unknown",
-                "the peer lost its memory meanwhile: it may have acted, or not",
-                "ask the application what happened before you repeat it",
-            ),
-            Self::Closing => {
-                (10, "closing", "this node is closing", "start it again; what was open has ended")
-            }
-            Self::Interrupted => (
-                130,
-                "interrupted",
-                "you interrupted it",
-                "run it again; the peer may have acted on what was under way",
-            ),
-        }
-    }
-}
-
-impl From<Code> for ExitCode {
-    fn from(code: Code) -> Self {
-        Self::from(code.exit())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codes_have_distinct_names_and_each_says_what_to_do() {
-        let mut names: Vec<_> = Code::ALL.iter().map(|code| code.name()).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), Code::ALL.len());
-        assert!(Code::ALL.iter().all(|code| !code.next().is_empty() && code.exit() != 0));
-        assert!(Code::ALL.is_sorted_by_key(|code| code.exit()));
     }
 }

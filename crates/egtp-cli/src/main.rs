@@ -5,8 +5,11 @@
 
 mod asker;
 mod body;
+mod code;
 mod commands;
+mod contacts;
 mod context;
+mod counts;
 mod demo;
 mod directory;
 mod durations;
@@ -17,6 +20,7 @@ mod here;
 mod invocation;
 mod json;
 mod logging;
+mod misunderstood;
 mod outcome;
 mod output;
 mod peer;
@@ -25,11 +29,11 @@ mod signals;
 mod standing;
 mod summary;
 mod text_file;
+mod why;
 
 use std::process::ExitCode;
 use std::sync::LazyLock;
 
-use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 use crate::commands::Verb;
@@ -50,11 +54,16 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = match command().try_get_matches().and_then(|m| Arguments::from_arg_matches(&m))
-    {
+    let mut name = None;
+    let arguments = command().try_get_matches().and_then(|matches| {
+        name = matches.subcommand_name().map(ToOwned::to_owned);
+        Arguments::from_arg_matches(&matches)
+    });
+    let arguments = match arguments {
         Ok(arguments) => arguments,
-        Err(error) => return misunderstood(&error),
+        Err(error) => return misunderstood::answer(error, command()),
     };
+    let name = name.unwrap_or_default();
     logging::begin(arguments.global.log_level());
     let form = if std::env::args().any(|word| word == "--json") { Form::Json } else { Form::Plain };
     let context = match arguments.global.context() {
@@ -63,7 +72,7 @@ fn main() -> ExitCode {
     };
     match run(&context, arguments.verb) {
         Ok(code) => code,
-        Err(failure) => failed(context.output, &failure),
+        Err(failure) => failed(context.output, &failure.of_command(&name)),
     }
 }
 
@@ -83,28 +92,15 @@ fn run(context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
     ended
 }
 
+/// Says why, and gives the exit code.
 fn failed(output: Output, failure: &Failure) -> ExitCode {
     output.failure(failure);
     failure.code.into()
 }
 
-/// Help and version are answers; the rest is a mistake in the command line.
-fn misunderstood(error: &clap::Error) -> ExitCode {
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        // Nobody is left to be told that nobody listens.
-        let _ = error.print();
-        return ExitCode::SUCCESS;
-    }
-    let is_json = std::env::args().any(|word| word == "--json");
-    let output = Output::new(if is_json { Form::Json } else { Form::Plain }, Talk::Usual);
-    let text = error.render().to_string();
-    let message = text.trim().trim_start_matches("error: ");
-    failed(output, &Failure::new(Code::Usage, message))
-}
-
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let (version, commit) = (env!("CARGO_PKG_VERSION"), env!("EGTP_COMMIT"));
-    format!("{version} (commit {commit}, protocol version {})", egtp_proto::wire::VERSION)
+    format!("{version}, EGTP v2, wire version {} (commit {commit})", egtp_proto::wire::VERSION)
 });
 
 const EXAMPLES: &str = "Examples:

@@ -70,14 +70,18 @@ impl Output {
 
     /// Tells why a command failed, to people and with `--json` to programs too.
     pub(crate) fn failure(self, failure: &Failure) {
+        // Nobody is left to be told that nobody listens.
+        let _ = self.failure_in(&Object::new().object("error", failure.object()), failure);
+    }
+
+    /// The same with an object that says more than the failure, which is in it.
+    pub(crate) fn failure_in(self, object: &Object, failure: &Failure) -> Result<(), Failure> {
         let Failure { code, message, next } = failure;
-        warn(format_args!("egtp: {message}\n      next: {next}"));
-        if self.form == Form::Json {
-            let error = Object::bare().text("code", code.name());
-            let error = error.text("message", message).text("next", next);
-            // Nobody is left to be told that nobody listens.
-            let _ = bytes(format!("{}\n", Object::new().object("error", error)).as_bytes());
+        if *code == Code::ReaderGone {
+            return Ok(());
         }
+        warn(format_args!("egtp: {message}\n      next: {next}"));
+        self.event(object)
     }
 }
 
@@ -85,8 +89,10 @@ impl Output {
 pub(crate) fn bytes(data: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let written = out.write_all(data).and_then(|()| out.flush());
-    written
-        .map_err(|error| Failure::new(Code::Io, format_args!("cannot write the result: {error}")))
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::new(Code::ReaderGone, Code::ReaderGone.meaning()),
+        _ => Failure::new(Code::Io, format_args!("cannot write the result: {error}")),
+    })
 }
 
 /// Something that the user must see.

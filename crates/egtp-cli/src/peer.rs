@@ -3,15 +3,17 @@
 //! Knows the files of a directory, no network. Invariant: whatever the text, the result is one key;
 //! a peer id alone is only followed to keys that the owner of the directory knows.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use egtp::lookup::{FileLookup, Lookup};
-use egtp::{Contact, NodeId, Recipient, Ticket};
+use egtp::{NodeId, Recipient, Ticket};
+use egtp_proto::TicketError;
 
+use crate::contacts;
 use crate::directory::Directory;
 use crate::failure::{Code, Failure};
 use crate::petnames::{self, Petname, Petnames};
-use crate::text_file;
 
 /// A peer, as the command line names it.
 #[derive(Clone, Debug)]
@@ -28,17 +30,39 @@ impl FromStr for Peer {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
         if text.starts_with('@') {
             return Ok(Self::Name(text.parse()?));
         }
-        if let Ok(id) = text.parse() {
+        if let Ok(id) = in_small_letters(text).parse() {
             return Ok(Self::Id(id));
         }
-        let ticket = text.parse().map_err(|error| {
-            format!("{error}; a peer is a ticket, a key (egtp1...), a peer id (40 digits) or @name")
-        })?;
-        Ok(Self::Ticket(ticket))
+        ticket(text).map(Self::Ticket).map_err(|error| {
+            let may_be_name = text.parse::<Petname>().is_ok() && !text.starts_with("egtp");
+            let hint = if may_be_name { format!("; a name is written @{text}") } else { String::new() };
+            format!(
+                "{error}; a peer is a ticket, a key (egtp1...), a peer id (40 digits) or @name{hint}"
+            )
+        })
     }
+}
+
+/// Reads a ticket or key as people paste it: spaces around it do not count, and all in capitals, as
+/// some QR codes have it, it is the same.
+///
+/// # Errors
+/// Which part is wrong, and how it should look.
+pub(crate) fn ticket(text: &str) -> Result<Ticket, String> {
+    in_small_letters(text.trim()).parse().map_err(|error: TicketError| error.to_string())
+}
+
+/// A text without small letters, in small letters; any other as it is, because mixed letters are a
+/// sign of damage.
+fn in_small_letters(text: &str) -> Cow<'_, str> {
+    if text.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.to_ascii_lowercase())
 }
 
 impl Peer {
@@ -76,10 +100,5 @@ fn by_id(directory: &Directory, id: &NodeId) -> Result<Option<Recipient>, Failur
     if let Some((_, ticket)) = names.entries().iter().find(|(_, one)| one.key.node_id() == *id) {
         return Ok(Some(ticket.into()));
     }
-    let text = text_file::read(&directory.contacts())?.unwrap_or_default();
-    // A line that cannot be read is reported by the lookup; it may be about anybody.
-    let contacts = text_file::lines(&text).filter_map(|(_, line)| line.parse::<Contact>().ok());
-    let newest = contacts.filter(|contact| contact.key().node_id() == *id);
-    let newest = newest.max_by_key(Contact::sequence);
-    Ok(newest.as_ref().map(Recipient::from))
+    Ok(contacts::by_id(directory, id)?.as_ref().map(Recipient::from))
 }

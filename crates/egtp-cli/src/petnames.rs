@@ -1,7 +1,8 @@
 //! Petnames: short names that the owner of a directory has given to others.
 //!
 //! A text file of lines `@name ticket-or-key`. Knows nobody but them. Invariant: a name leads to
-//! one key, and no name changes unless its owner removes it first.
+//! one key, and no name changes unless its owner removes it first, whoever else changes the file at
+//! the same time.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -84,8 +85,14 @@ impl Petnames {
     ///
     /// # Errors
     /// [`Code::Usage`] when somebody else has it.
-    pub(crate) fn add(mut self, name: &Petname, ticket: &Ticket) -> Result<(), Failure> {
-        let known = self.entries.iter().find(|(known, _)| known == name);
+    pub(crate) fn add(
+        directory: &Directory,
+        name: &Petname,
+        ticket: &Ticket,
+    ) -> Result<(), Failure> {
+        let _held = text_file::hold(&directory.peers())?;
+        let mut names = Self::read(directory)?;
+        let known = names.entries.iter().find(|(known, _)| known == name);
         if known.is_some_and(|(_, known)| known.key != ticket.key) {
             return Err(Failure::with_next(
                 Code::Usage,
@@ -93,23 +100,25 @@ impl Petnames {
                 format_args!("choose another name, or first: egtp peers rm {name}"),
             ));
         }
-        self.remove_lines(name);
-        if !self.text.is_empty() && !self.text.ends_with('\n') {
-            self.text.push('\n');
+        names.remove_lines(name);
+        if !names.text.is_empty() && !names.text.ends_with('\n') {
+            names.text.push('\n');
         }
-        text_file::replace(&self.path, &format!("{}{name} {ticket}\n", self.text))
+        text_file::replace(&names.path, &format!("{}{name} {ticket}\n", names.text))
     }
 
     /// Takes a name away.
     ///
     /// # Errors
     /// [`Code::Usage`] when nobody has it.
-    pub(crate) fn remove(mut self, name: &Petname) -> Result<(), Failure> {
-        if self.find(name).is_none() {
+    pub(crate) fn remove(directory: &Directory, name: &Petname) -> Result<(), Failure> {
+        let _held = text_file::hold(&directory.peers())?;
+        let mut names = Self::read(directory)?;
+        if names.find(name).is_none() {
             return Err(unknown(name));
         }
-        self.remove_lines(name);
-        text_file::replace(&self.path, &self.text)
+        names.remove_lines(name);
+        text_file::replace(&names.path, &names.text)
     }
 
     fn remove_lines(&mut self, name: &Petname) {

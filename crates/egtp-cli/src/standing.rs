@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
-use egtp::{Builder, Kind, Node, Router, Strategy, Ticket};
+use egtp::{Builder, HostPort, Kind, Node, Router, Strategy, Ticket};
 
 use crate::context::Context;
 use crate::directory::{Directory, Identity, Ownership};
@@ -29,6 +29,15 @@ pub(crate) struct Listening {
     addresses: Vec<SocketAddr>,
 }
 
+/// What somebody who reaches the node can do with it, unless only this machine reaches it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Risk {
+    /// Ask, and be answered with what was sent, or refused.
+    Ask,
+    /// Run a command of this machine.
+    RunCommand,
+}
+
 /// A running node, its signals, and its directory while it has one.
 #[derive(Debug)]
 pub(crate) struct Standing {
@@ -36,6 +45,7 @@ pub(crate) struct Standing {
     ticket: Ticket,
     signals: Signals,
     output: Output,
+    risk: Risk,
     _ownership: Option<Ownership>,
 }
 
@@ -48,7 +58,7 @@ impl Standing {
         context: &Context,
         command: &str,
         listening: &Listening,
-        routers: Vec<Router>,
+        (routers, risk): (Vec<Router>, Risk),
     ) -> Result<Self, Failure> {
         // First of all, so that no signal finds us unprepared.
         let signals = Signals::catch()?;
@@ -79,7 +89,7 @@ impl Standing {
         }
         let strategies = strategies.into_iter().take(Ticket::STRATEGIES_MAX).collect();
         let ticket = Ticket { key: node.key(), strategies };
-        Ok(Self { node, ticket, signals, output, _ownership: ownership })
+        Ok(Self { node, ticket, signals, output, risk, _ownership: ownership })
     }
 
     /// Serves these routers, says that the node is ready, and stays until a signal asks it to go.
@@ -87,19 +97,43 @@ impl Standing {
     /// # Errors
     /// When the node ends without being asked to.
     pub(crate) async fn stay(mut self, kinds: &[&Kind]) -> Result<(), Failure> {
+        self.warn();
         self.announce(kinds)?;
         tokio::select! {
             () = self.node.closed() => return Err(ended_early()),
             () = self.signals.next() => {}
         }
         self.signals.give_up_on_next();
-        self.output.event(&Object::new().with("event", "closing"))?;
+        // Whoever read the events may have gone; the node still says goodbye to its peers.
+        let _ = self.output.event(&Object::new().with("event", "closing"));
         self.output.say("Stopping.");
         // What is not said goodbye to by then learns it the hard way.
         if tokio::time::timeout(CLOSING_TIME, self.node.close()).await.is_err() {
             tracing::warn!("some peers could not be told goodbye in time");
         }
         Ok(())
+    }
+
+    /// Says who can reach the node, if it is more than this machine.
+    fn warn(&self) {
+        let is_beyond = |at: &&Strategy| !is_loopback(at);
+        let listening: Vec<String> =
+            self.node.listening().iter().filter(is_beyond).map(ToString::to_string).collect();
+        if listening.is_empty() {
+            return;
+        }
+        let at = listening.join(" and ");
+        self.output.say(match self.risk {
+            Risk::Ask => format!(
+                "Listening beyond this machine, at {at}: whoever reaches that and knows the key can \
+                 ask. For this machine only: --listen tcp/127.0.0.1:0"
+            ),
+            Risk::RunCommand => format!(
+                "Warning: whoever reaches {at} and knows the key can run this command here. For this \
+                 machine only: --listen tcp/127.0.0.1:0; for some only: --allow KEY instead of \
+                 --allow-any"
+            ),
+        });
     }
 
     fn announce(&self, kinds: &[&Kind]) -> Result<(), Failure> {
@@ -151,6 +185,11 @@ fn settle_in(
         output.say(format_args!("A new identity was made in {path}; keep a copy of {path}/key."));
     }
     Ok((owned, key))
+}
+
+fn is_loopback(at: &Strategy) -> bool {
+    let address = at.host_port().and_then(HostPort::socket_addr);
+    address.is_some_and(|address| address.ip().is_loopback())
 }
 
 fn ended_early() -> Failure {

@@ -46,13 +46,11 @@ impl fmt::Display for Summary {
             self.by_name.iter().map(|(name, count)| format!("{count} {name}")).collect();
         let seconds = self.since.elapsed().as_secs_f64();
         let all: u32 = self.by_name.values().sum();
-        write!(f, "{all} requests in {seconds:.3} s: {}", counts.join(", "))?;
+        let noun = if all == 1 { "request" } else { "requests" };
+        write!(f, "{all} {noun} in {seconds:.3} s: {}", counts.join(", "))?;
         let mut took = self.took.clone();
         took.sort_unstable();
-        let at = |percent: usize| {
-            let index = took.len().saturating_sub(1) * percent / 100;
-            took.get(index).map_or(0.0, |took| took.as_secs_f64() * 1e3)
-        };
+        let at = |percent| percentile(&took, percent).as_secs_f64() * 1e3;
         if !took.is_empty() {
             let (half, most, all) = (at(50), at(99), at(100));
             write!(
@@ -61,5 +59,33 @@ impl fmt::Display for Summary {
             )?;
         }
         Ok(())
+    }
+}
+
+/// The shortest time within which so many percent of all were done (nearest rank), of times in order.
+fn percentile(took: &[Duration], percent: usize) -> Duration {
+    let rank = (took.len() * percent).div_ceil(100);
+    took.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentile_is_a_time_within_which_so_many_were_done() {
+        let took = |count: u64| (1..=count).map(Duration::from_secs).collect::<Vec<_>>();
+        for (count, percent, seconds) in [
+            (3, 99, 3),
+            (3, 50, 2),
+            (2, 50, 1),
+            (1, 99, 1),
+            (100, 99, 99),
+            (200, 50, 100),
+            (0, 50, 0),
+        ] {
+            let found = percentile(&took(count), percent);
+            assert_eq!(found, Duration::from_secs(seconds), "{percent} % of {count}");
+        }
     }
 }

@@ -32,11 +32,35 @@ pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Failure> {
     beside.push(format!(".new-{}", std::process::id()));
     let beside = path.with_file_name(beside);
     let written = write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
+    if written.is_err() {
+        // What is left of it would be in nobody's way, and of no use.
+        let _ = std::fs::remove_file(&beside);
+    }
     let synced = written.and_then(|()| match path.parent() {
         Some(directory) => File::open(directory)?.sync_all(),
         None => Ok(()),
     });
     synced.map_err(|error| failed("write", path, &error))
+}
+
+/// Waits until no other process changes the file, and keeps others waiting until it is dropped.
+/// Whoever replaces a file by what it has read from it holds it from before the reading.
+#[derive(Debug)]
+#[must_use = "it is let go when it is dropped"]
+pub(crate) struct Held {
+    _lock: File,
+}
+
+/// Holds a file, which need not exist, in a directory that does.
+pub(crate) fn hold(path: &Path) -> Result<Held, Failure> {
+    let mut beside = path.file_name().unwrap_or_default().to_os_string();
+    beside.push(".lock");
+    let beside = path.with_file_name(beside);
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(false).mode(0o600);
+    let locked = options.open(&beside).and_then(|file| file.lock().map(|()| file));
+    let lock = locked.map_err(|error| failed("lock", &beside, &error))?;
+    Ok(Held { _lock: lock })
 }
 
 /// The lines that are neither empty nor comments, with their numbers as editors count them.

@@ -2,10 +2,9 @@
 
 mod common;
 
-use std::io::Read;
 use std::time::Duration;
 
-use common::{LOCAL, Place, Ran, kill};
+use common::{LOCAL, Place, Ran};
 use serde_json::Value;
 
 fn error_code(ran: &Ran) -> Value {
@@ -98,6 +97,15 @@ fn no_running_node_is_3() {
     place.run(&["init"]).ok();
     place.run(&["status"]).ok();
     place.run(&["status", "--check"]).fails(3).says("no node is running");
+    // One object, which says all of it.
+    let object = place.run(&["status", "--check", "--json"]).fails(3).object();
+    assert_eq!(
+        (&object["running"], &object["error"]["code"]),
+        (&false.into(), &"needs_node".into())
+    );
+    let nowhere = place.at("nowhere");
+    let ran = place.run(&["--data", &nowhere, "status", "--check", "--json"]).fails(3);
+    assert_eq!(error_code(&ran), "needs_node");
 }
 
 #[test]
@@ -111,6 +119,7 @@ fn a_refusal_is_6_and_names_its_reason() {
         let ran = place.run(&["request", node.ticket(), kind, "x", "--json"]).fails(6);
         assert_eq!(ran.object()["outcome"], "refused");
         assert_eq!(ran.object()["reason"], reason);
+        assert_eq!(error_code(&ran), "refused");
     }
     place.run(&["ping", node.ticket(), "--count", "1"]).ok();
     // Who was named may ask.
@@ -126,33 +135,12 @@ fn a_hard_timeout_is_7_and_says_whether_the_peer_has_taken_it() {
     let node = place.start(&[&slow, &LOCAL[..]].concat());
     let limits = ["--soft", "100ms", "--hard", "1s", "--json"];
     let ran = place.run(&[&["request", node.ticket(), "slow/1"], &limits[..]].concat()).fails(7);
+    assert!(ran.took >= Duration::from_secs(1), "{ran:?}");
     let object = ran.object();
     assert_eq!((&object["outcome"], &object["taken"]), (&"timed_out".into(), &"yes".into()));
     assert_eq!(object["soft_timeouts"], 1);
-    assert!(ran.took >= Duration::from_secs(1), "{ran:?}");
-}
-
-#[test]
-fn an_interruption_is_130() {
-    let place = Place::new();
-    let slow =
-        ["--ephemeral", "serve", "slow/1", "--exec", "echo >&2 at work; sleep 60", "--allow-any"];
-    let mut command = place.command(&[&slow, &LOCAL[..], &["--json"]].concat());
-    let mut node = command.spawn().expect("a node starts");
-    let mut out = std::io::BufReader::new(node.stdout.take().expect("its output"));
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut out, &mut line).expect("a ready line");
-    let ready: Value = serde_json::from_str(&line).expect("an object");
-    let ticket = ready["ticket"].as_str().expect("a ticket");
-
-    let mut asker = place.command(&["request", ticket, "slow/1"]).spawn().expect("it starts");
-    // The handler says when it is at work: the request is under way.
-    let mut word = [0; 7];
-    node.stderr.take().expect("its talk").read_exact(&mut word).expect("the handler speaks");
-    kill(asker.id(), "INT");
-    assert_eq!(asker.wait().expect("its end").code(), Some(130));
-    kill(node.id(), "TERM");
-    assert!(node.wait().expect("its end").success());
+    assert_eq!(error_code(&ran), "timed_out");
+    ran.says("do not repeat it");
 }
 
 #[test]
@@ -179,9 +167,13 @@ fn errors_explain_every_exit_code_that_is_documented() {
     let all = place.run(&["errors", "--json"]).ok();
     let exits: Vec<i64> =
         all.objects().iter().filter_map(|object| object["exit"].as_i64()).collect();
-    for code in [1, 2, 3, 4, 5, 6, 7, 8, 10, 130] {
+    for code in [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 130, 141] {
         assert!(exits.contains(&code), "{code}");
     }
+    assert!(place.run(&["errors", "130"]).ok().out.contains("repeat only if `taken` is `no`"));
+    let busy = place.run(&["errors", "busy", "--json"]).ok().objects();
+    let codes: Vec<&Value> = busy.iter().map(|object| &object["code"]).collect();
+    assert_eq!(codes, ["not_sent", "refused"]);
     assert!(place.run(&["errors", "not_found"]).ok().out.contains("contact import"));
 }
 
@@ -207,7 +199,8 @@ fn every_command_shows_three_examples_and_the_version_names_commit_and_protocol(
         assert!(examples.matches("\n  egtp ").count() >= 3, "{help}");
     }
     let version = place.run(&["--version"]).ok().out;
-    assert!(version.contains("commit") && version.contains("protocol version"), "{version}");
+    let expected = concat!("egtp ", env!("CARGO_PKG_VERSION"), ", EGTP v2, wire version ");
+    assert!(version.starts_with(expected) && version.contains("commit"), "{version}");
     assert!(place.run(&["completions", "bash"]).ok().out.contains("egtp"));
 }
 

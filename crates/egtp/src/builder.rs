@@ -16,8 +16,8 @@ use crate::error::{ServeError, StartError};
 use crate::keyfile;
 use crate::lookup::Lookup;
 use crate::node::Node;
-use crate::path::Path;
 use crate::path::tcp::{TcpLimits, TcpPath};
+use crate::path::{Attempts, Path, Watched};
 use crate::queue::Queue;
 use crate::reach::Reach;
 use crate::serve::{Router, Routes, Serving};
@@ -34,6 +34,7 @@ pub struct Builder {
     limits: Limits,
     clock: Arc<dyn Clock>,
     network: Option<Box<dyn Path>>,
+    attempts: Option<Attempts>,
     seed: Option<[u8; 32]>,
     only_instance: bool,
     routers: Vec<Router>,
@@ -50,6 +51,7 @@ impl Builder {
             limits: Limits::default(),
             clock: Arc::new(SystemClock),
             network: None,
+            attempts: None,
             seed: None,
             only_instance: false,
             routers: Vec::new(),
@@ -120,6 +122,13 @@ impl Builder {
     /// Another network instead of TCP, such as one in memory.
     pub fn path(mut self, path: impl Path) -> Self {
         self.network = Some(Box::new(path));
+        self
+    }
+
+    /// Remembers there what becomes of each address that is tried, for a program that wants to say why
+    /// a peer could not be reached. Default: nothing is remembered.
+    pub fn attempts(mut self, attempts: Attempts) -> Self {
+        self.attempts = Some(attempts);
         self
     }
 
@@ -206,6 +215,10 @@ impl Builder {
         let network = match self.network {
             Some(network) => network,
             None => tcp(&self.listen, keys.clone(), Arc::clone(&self.clock))?,
+        };
+        let network: Box<dyn Path> = match self.attempts {
+            Some(attempts) => Box::new(Watched::new(network, attempts)),
+            None => network,
         };
         let listening = network.listening();
         let config = Config {

@@ -6,6 +6,7 @@ use egtp::Ticket;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::json::Object;
+use crate::peer;
 use crate::petnames::{Petname, Petnames};
 
 /// Give names to peers, and list them
@@ -28,6 +29,7 @@ enum What {
         /// The name, with or without its @
         name: Petname,
         /// The ticket or key
+        #[arg(value_parser = peer::ticket)]
         ticket: Ticket,
     },
     /// List names, keys and peer ids
@@ -47,19 +49,18 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
     let directory = context.directory()?;
     // A directory without an identity has no owner who could name anybody.
     directory.key()?;
-    let names = Petnames::read(&directory)?;
     match &arguments.what {
         What::Add { name, ticket } => {
-            names.add(name, ticket)?;
+            Petnames::add(&directory, name, ticket)?;
             context.output.data(&describe(name, ticket), format_args!("{name} is {}", ticket.key))
         }
         What::Rm { name } => {
-            names.remove(name)?;
+            Petnames::remove(&directory, name)?;
             let object = Object::new().text("removed", name);
             context.output.data(&object, format_args!("{name} is forgotten"))
         }
         What::Ls => {
-            for (name, ticket) in names.entries() {
+            for (name, ticket) in Petnames::read(&directory)?.entries() {
                 let id = ticket.key.node_id();
                 let text = format!("{name}\n  peer id  {id}\n  ticket   {ticket}");
                 context.output.data(&describe(name, ticket), text)?;

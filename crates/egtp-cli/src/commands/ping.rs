@@ -9,11 +9,12 @@ use egtp::{Kind, Message};
 
 use crate::asker::Asker;
 use crate::context::Context;
-use crate::durations;
 use crate::failure::{Code, Failure};
 use crate::json::{Object, milliseconds};
+use crate::outcome::NoReply;
 use crate::peer::Peer;
 use crate::signals::Signals;
+use crate::{counts, durations};
 
 /// Measure how long a peer takes to answer, and by which path
 ///
@@ -28,11 +29,12 @@ pub(crate) struct Arguments {
     peer: Peer,
 
     /// How often, one after the other
-    #[arg(long, value_name = "N", default_value = "3")]
+    #[arg(long, value_name = "N", default_value = "3", value_parser = counts::parse::<NonZeroU32>)]
     count: NonZeroU32,
 
     /// Give up after this long
     #[arg(long, value_name = "D", value_parser = durations::parse, default_value = "10s")]
+    #[arg(allow_hyphen_values = true)]
     hard: Duration,
 }
 
@@ -45,10 +47,13 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
     let asker = Asker::start(context, "ping", &arguments.peer).await?;
     let measured = tokio::select! {
         measured = measure(context, arguments, &asker) => measured,
-        () = signals.next() => Err(Failure::new(Code::Interrupted, "interrupted")),
+        () = signals.next() => {
+            let next = "run it again: a ping does no harm";
+            Err(Failure::with_next(Code::Interrupted, "interrupted", next))
+        }
     };
     signals.give_up_on_next();
-    asker.node.close().await;
+    asker.node.clone().close().await;
     measured.map(|()| ExitCode::SUCCESS)
 }
 
@@ -61,7 +66,10 @@ async fn measure(context: &Context, arguments: &Arguments, asker: &Asker) -> Res
         getrandom::fill(&mut body).map_err(|error| Failure::new(Code::Internal, error))?;
         let message = Message::new(kind.clone(), body.clone());
         let request = asker.node.request(asker.to.clone(), message).hard_timeout(arguments.hard);
-        let reply = request.await.map_err(|error| Failure::new(Code::from(&error), error))?;
+        let reply = match request.await {
+            Ok(reply) => reply,
+            Err(error) => return Err(asker.explain(&NoReply::Outcome(error)).await),
+        };
         if reply.body != body {
             let message = "the peer answered, but not with what was sent";
             return Err(Failure::new(Code::Internal, message));

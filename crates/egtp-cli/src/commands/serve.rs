@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use egtp::{Allowed, Kind, PublicKey, Query, Router, Ticket};
+use egtp::{Allowed, Kind, PublicKey, Query, Router};
 use egtp_services::echo;
 
 use crate::context::Context;
 use crate::exec::Exec;
 use crate::failure::{Code, Failure};
-use crate::standing::{Listening, Standing};
-use crate::{durations, text_file};
+use crate::peer::{self, Peer};
+use crate::standing::{Listening, Risk, Standing};
+use crate::{counts, durations, text_file};
 
 /// Answer requests of one kind, by echo or with the output of a command
 ///
@@ -32,15 +33,15 @@ pub(crate) struct Arguments {
     kind: Kind,
 
     /// Reply with the body of the request
-    #[arg(long, required_unless_present = "exec", conflicts_with = "exec")]
+    #[arg(long, conflicts_with = "exec")]
     echo: bool,
 
     /// Reply with what this command prints
     #[arg(long, value_name = "CMD")]
     exec: Option<String>,
 
-    /// Who may ask: a key, a ticket, or a file with one of them on each line; several times
-    #[arg(long, value_name = "KEY|FILE", conflicts_with = "allow_any")]
+    /// Who may ask: a key, a ticket, a @name, or a file with one of them on each line; several times
+    #[arg(long, value_name = "KEY|@NAME|FILE", conflicts_with = "allow_any")]
     allow: Vec<String>,
 
     /// Everybody may ask
@@ -53,10 +54,11 @@ pub(crate) struct Arguments {
 
     /// How many requests are answered at once; more of them wait
     #[arg(long, value_name = "N", default_value = "64")]
+    #[arg(value_parser = counts::parse::<NonZeroUsize>)]
     concurrency: NonZeroUsize,
 
     /// End the command after this long, as in 30s; it ends with the asker's patience anyway
-    #[arg(long, value_name = "D", value_parser = durations::parse)]
+    #[arg(long, value_name = "D", value_parser = durations::parse, allow_hyphen_values = true)]
     timeout: Option<Duration>,
 
     #[command(flatten)]
@@ -75,6 +77,13 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), F
             "leave --redeliver out: a request cut off by a crash ends as unknown at its asker",
         ));
     }
+    if !arguments.echo && arguments.exec.as_ref().is_none_or(|command| command.trim().is_empty()) {
+        return Err(Failure::with_next(
+            Code::Usage,
+            format_args!("nothing says how to answer {}", arguments.kind),
+            "add --exec 'CMD' to reply with what a command prints, or --echo to reply with the body",
+        ));
+    }
     if arguments.exec.is_some() && arguments.allow.is_empty() && !arguments.allow_any {
         return Err(Failure::with_next(
             Code::Usage,
@@ -82,7 +91,11 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), F
             "add --allow KEY for those who may, or --allow-any",
         ));
     }
-    let allowed = allowed(&arguments.allow)?;
+    let allowed = allowed(context, &arguments.allow)?;
+    let risk = match arguments.exec {
+        Some(_) if arguments.allow_any => Risk::RunCommand,
+        Some(_) | None => Risk::Ask,
+    };
     let (echo_kind, echo_router) = echo_service()?;
     let kind = arguments.kind;
     let router = match arguments.exec {
@@ -104,7 +117,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), F
     } else {
         (vec![router, echo_router], vec![&kind, &echo_kind])
     };
-    let standing = Standing::start(context, "serve", &arguments.listening, routers).await?;
+    let standing = Standing::start(context, "serve", &arguments.listening, (routers, risk)).await?;
     standing.stay(&kinds).await
 }
 
@@ -114,35 +127,57 @@ pub(super) fn echo_service() -> Result<(Kind, Router), Failure> {
 }
 
 /// Nobody named means everybody; a command was refused before it came to that.
-fn allowed(names: &[String]) -> Result<Allowed, Failure> {
+fn allowed(context: &Context, names: &[String]) -> Result<Allowed, Failure> {
     if names.is_empty() {
         return Ok(Allowed::Anybody);
     }
     let mut keys = Vec::new();
     for name in names {
-        match key(name) {
+        match key(context, name)? {
             Ok(key) => keys.push(key),
-            Err(error) => keys.extend(keys_in(Path::new(name), &error)?),
+            Err(error) => keys.extend(keys_in(context, Path::new(name), &error)?),
         }
     }
     Ok(keys.into_iter().collect())
 }
 
-fn keys_in(path: &Path, no_key_because: &str) -> Result<Vec<PublicKey>, Failure> {
+fn keys_in(
+    context: &Context,
+    path: &Path,
+    no_key_because: &str,
+) -> Result<Vec<PublicKey>, Failure> {
     let Some(text) = text_file::read(path)? else {
         let path = path.display();
         return Err(Failure::with_next(
             Code::Usage,
             format_args!("--allow {path} is no key ({no_key_because}), and no such file is there"),
-            "give a key (egtp1...), or a file with one on each line",
+            "give a key (egtp1...), a @name, or a file with one of them on each line",
         ));
     };
-    let keys = text_file::lines(&text).map(|(number, line)| {
-        key(line).map_err(|error| text_file::damaged(path, format_args!("line {number}: {error}")))
-    });
-    keys.collect()
+    let mut keys = Vec::new();
+    for (number, line) in text_file::lines(&text) {
+        let read = key(context, line)?;
+        keys.push(
+            read.map_err(|error| text_file::damaged(path, format_args!("line {number}: {error}")))?,
+        );
+    }
+    if keys.is_empty() {
+        return Err(Failure::with_next(
+            Code::Usage,
+            format_args!("--allow {} names nobody: there is no key in that file", path.display()),
+            "write one key on each line, or use --allow-any if everybody may ask",
+        ));
+    }
+    Ok(keys)
 }
 
-fn key(text: &str) -> Result<PublicKey, String> {
-    Ticket::from_str(text).map(|ticket| ticket.key).map_err(|error| error.to_string())
+/// The key that a text means, or why it is none. A name must be known.
+fn key(context: &Context, text: &str) -> Result<Result<PublicKey, String>, Failure> {
+    if !text.starts_with('@') {
+        return Ok(peer::ticket(text).map(|ticket| ticket.key));
+    }
+    match Peer::from_str(text) {
+        Ok(name) => Ok(Ok(name.resolve(context.names().as_ref())?.key)),
+        Err(error) => Ok(Err(error)),
+    }
 }

@@ -3,15 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use egtp::Limits;
-use egtp::lookup::FileLookup;
+use egtp::{Limits, Strategy};
 
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::guarantee::GUARANTEE;
 use crate::json::Object;
 use crate::petnames::Petnames;
-use crate::{output, text_file};
+use crate::{contacts, counts};
 
 /// Show identity, addresses, names, and who uses the data directory
 #[derive(Args, Debug)]
@@ -31,19 +30,19 @@ pub(crate) struct Arguments {
 /// When a file is damaged.
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure> {
     let directory = context.directory()?;
-    let key = directory.key()?.public();
+    let key = match directory.key() {
+        Err(failure) if arguments.check && !directory.has_key() => {
+            // Where no identity is, no node runs: that is what was asked.
+            let message = format_args!("no node is running: {}", failure.message);
+            return Err(Failure::new(Code::NeedsNode, message));
+        }
+        key => key?.public(),
+    };
     let owner = directory.owner()?;
     let (port, listening) = (directory.port()?, directory.listening()?);
-    let names = Petnames::read(&directory)?;
-    let damaged = FileLookup::new(directory.contacts()).damaged_lines().await?;
-    let contacts = text_file::read(&directory.contacts())?.unwrap_or_default();
-    let contacts = text_file::lines(&contacts).count().saturating_sub(damaged.len());
-    let limits = Limits::default();
-    let bounds = Object::bare()
-        .with("message_bytes_max", limits.message_bytes_max)
-        .with("reply_bytes_max", limits.reply_bytes_max)
-        .with("open_max", limits.open_max)
-        .with("peers_max", limits.peers_max);
+    let names = Petnames::read(&directory)?.entries().len();
+    let contacts = contacts::all(&directory)?.len();
+    let damaged = contacts::report_damage(&directory).await?;
     let path = directory.path().display();
     let object = Object::new()
         .text("public_key", key)
@@ -54,27 +53,48 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         .maybe("owner", owner.as_ref())
         .with("port", port)
         .list("listening", &listening)
-        .with("peers", names.entries().len())
+        .with("peers", names)
         .with("contacts", contacts)
-        .with("contacts_damaged", damaged.len())
-        .object("limits", bounds);
-    let ways: Vec<String> = listening.iter().map(ToString::to_string).collect();
-    let ways = if ways.is_empty() { "never started".to_owned() } else { ways.join(" ") };
+        .with("contacts_damaged", damaged)
+        .object("limits", bounds());
+    if arguments.check && owner.is_none() {
+        let message = format_args!("no node is running on {path}");
+        let failure = Failure::new(Code::NeedsNode, message);
+        context.output.failure_in(&object.object("error", failure.object()), &failure)?;
+        return Ok(failure.code.into());
+    }
     let text = format!(
         "node id     {}\npublic key  {key}\nkept in     {path}\nguarantee   {GUARANTEE}\n\
-         used by     {}\nreachable   {ways}\nknows       {} names, {contacts} contacts",
+         used by     {}\nreachable   {}\nknows       {}, {}",
         key.node_id(),
         owner.as_deref().unwrap_or("nobody: no node is running"),
-        names.entries().len(),
+        reachable(&listening, owner.as_deref()),
+        counts::of(names, "name", "names"),
+        counts::of(contacts, "contact", "contacts"),
     );
     context.output.data(&object, text)?;
-    for line in &damaged {
-        let path = directory.contacts();
-        let path = path.display();
-        output::warn(format_args!("{path}: line {} is skipped: {}", line.number, line.error));
-    }
-    if arguments.check && owner.is_none() {
-        return Err(Failure::new(Code::NeedsNode, format_args!("no node is running on {path}")));
-    }
     Ok(ExitCode::SUCCESS)
+}
+
+fn bounds() -> Object {
+    let limits = Limits::default();
+    Object::bare()
+        .with("message_bytes_max", limits.message_bytes_max)
+        .with("reply_bytes_max", limits.reply_bytes_max)
+        .with("open_max", limits.open_max)
+        .with("peers_max", limits.peers_max)
+}
+
+/// Where others reach the node now, or where they did.
+fn reachable(listening: &[Strategy], owner: Option<&str>) -> String {
+    let ways: Vec<String> = listening.iter().map(ToString::to_string).collect();
+    let ways = ways.join(" ");
+    // Others own a directory while they ask or make a key, and nobody reaches them.
+    let is_up =
+        owner.is_some_and(|owner| owner.contains("egtp up") || owner.contains("egtp serve"));
+    match (is_up, ways.is_empty()) {
+        (true, false) => ways,
+        (false, false) => format!("not now; when it was started last: {ways}"),
+        (_, true) => "never started".to_owned(),
+    }
 }

@@ -5,9 +5,9 @@ use clap::Args;
 use super::serve::echo_service;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::standing::{Listening, Standing};
+use crate::standing::{Listening, Risk, Standing};
 
-/// Run a node that answers echo/1, until Ctrl-C
+/// Run a node that answers echo/1, until Ctrl-C (or SIGTERM, or SIGHUP)
 ///
 /// Prints what to type on the other side. Publishes its address nowhere, and sends nothing unasked.
 #[derive(Args, Debug)]
@@ -26,6 +26,7 @@ pub(crate) struct Arguments {
 /// When the directory or an address cannot be had.
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     let (kind, router) = echo_service()?;
-    let standing = Standing::start(context, "up", &arguments.listening, vec![router]).await?;
+    let service = (vec![router], Risk::Ask);
+    let standing = Standing::start(context, "up", &arguments.listening, service).await?;
     standing.stay(&[&kind]).await
 }

@@ -56,7 +56,7 @@ impl FileLookup {
     /// # Errors
     /// [`LookupError`] when the file cannot be read at all.
     pub async fn damaged_lines(&self) -> Result<Vec<DamagedLine>, LookupError> {
-        let book = self.off_the_loop(ContactFile::read).await?;
+        let book = self.off_the_loop(ContactFile::look).await?;
         Ok(book.damaged.clone())
     }
 
@@ -107,21 +107,36 @@ struct Book {
 }
 
 impl ContactFile {
+    /// The file as it is now. What has just become damaged is logged.
     fn read(&self) -> Result<Arc<Book>, LookupError> {
+        let last = self.last();
+        let book = self.look()?;
+        if !Arc::ptr_eq(&last, &book) {
+            for DamagedLine { number, error } in &book.damaged {
+                let file = self.path.display();
+                tracing::warn!(%file, line = number, %error, "skipped a contact");
+            }
+        }
+        Ok(book)
+    }
+
+    /// The same for somebody who is told of the damage.
+    fn look(&self) -> Result<Arc<Book>, LookupError> {
         let bytes = read_bounded(&self.path).map_err(|source| self.failed(source))?;
         if bytes.len() > FILE_BYTES_MAX {
             return Err(LookupError::Full { lookup: self.name.clone() });
         }
-        let last = Arc::clone(&self.read.lock().unwrap_or_else(PoisonError::into_inner));
+        let last = self.last();
         if last.bytes == bytes {
             return Ok(last);
         }
         let book = Arc::new(Book::parse(bytes));
-        for DamagedLine { number, error } in &book.damaged {
-            tracing::warn!(file = %self.path.display(), line = number, %error, "skipped a contact");
-        }
         *self.read.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&book);
         Ok(book)
+    }
+
+    fn last(&self) -> Arc<Book> {
+        Arc::clone(&self.read.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn publish(&self, contact: &Contact) -> Result<(), LookupError> {

@@ -1,7 +1,7 @@
 //! Paths: the seam between the driver and the network.
 //!
 //! A path moves packets between this machine and others, over one kind of network. It knows
-//! addresses, sockets and deadlines; it refuses to know keys, sessions and messages: every packet
+//! addresses, sockets and deadlines; it refuses to know sessions and messages, and of keys what they open: every packet
 //! is an opaque string of bytes, and who is at the other end is for the layers above to find out.
 //! Another kind of network is another implementation of [`Path`], and nothing above changes.
 //!
@@ -18,7 +18,11 @@ use bytes::{Bytes, BytesMut};
 pub use egtp_proto::PathId;
 use egtp_proto::{PublicKey, Strategy};
 
+mod attempts;
 pub mod tcp;
+
+pub(crate) use attempts::Watched;
+pub use attempts::{Attempt, Attempts, Became};
 
 /// Names one attempt to open a connection. Chosen by the driver.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
@@ -156,8 +160,8 @@ pub trait Path: Debug + Send + 'static {
     fn dial(&mut self, dial: DialId, peer: PublicKey, strategy: &Strategy);
 
     /// Takes a packet for an open connection. It is written with the next [`Path::flush`], or
-    /// earlier. On a connection that was accepted, the caller must not send before the layers above
-    /// have authenticated something from it: strangers get no answer.
+    /// earlier. On a connection that was accepted, the layers above send nothing before they have
+    /// read a packet masked for our identity: whoever does not know our key gets no answer.
     ///
     /// # Errors
     /// [`NotSent`]; the packet certainly did not leave this machine.
