@@ -9,6 +9,9 @@
 
 pub mod machine;
 pub mod mutation;
+pub mod naive;
+pub mod network;
+pub mod script;
 pub mod stranger;
 pub mod targets;
 
@@ -37,14 +40,18 @@ pub const TARGETS: &[Target] = &[
     Target { name: "frame", run: targets::frame::run, seeds: targets::frame::seeds },
     Target { name: "handshake", run: targets::handshake::run, seeds: targets::handshake::seeds },
     Target { name: "header", run: targets::header::run, seeds: targets::header::seeds },
+    Target { name: "inbox", run: targets::inbox::run, seeds: targets::inbox::seeds },
     Target { name: "key_text", run: targets::key_text::run, seeds: targets::key_text::seeds },
     Target { name: "kind", run: targets::kind::run, seeds: targets::kind::seeds },
     Target { name: "live_card", run: targets::live_card::run, seeds: targets::live_card::seeds },
     Target { name: "node_id", run: targets::node_id::run, seeds: targets::node_id::seeds },
+    Target { name: "outbox", run: targets::outbox::run, seeds: targets::outbox::seeds },
     Target { name: "packet", run: targets::packet::run, seeds: targets::packet::seeds },
+    Target { name: "promises", run: targets::promises::run, seeds: targets::promises::seeds },
     Target { name: "reader", run: targets::reader::run, seeds: targets::reader::seeds },
     Target { name: "retry", run: targets::retry::run, seeds: targets::retry::seeds },
     Target { name: "serials", run: targets::serials::run, seeds: targets::serials::seeds },
+    Target { name: "session", run: targets::session::run, seeds: targets::session::seeds },
     Target { name: "strategy", run: targets::strategy::run, seeds: targets::strategy::seeds },
     Target { name: "stream", run: targets::stream::run, seeds: targets::stream::seeds },
     Target { name: "ticket", run: targets::ticket::run, seeds: targets::ticket::seeds },

@@ -261,6 +261,11 @@ impl Machine {
                 assert!(query.message.body.len() <= limits().message_bytes_max);
                 self.waiting.push_back(query.query);
             }
+            Event::Message { query, message } => {
+                assert!(message.body.len() <= limits().message_bytes_max);
+                // Given back like a query: by a reply that goes nowhere, or without one.
+                self.waiting.push_back(query);
+            }
             Event::Outcome { token, outcome } => {
                 self.replies += usize::from(matches!(outcome, Outcome::Reply { .. }));
                 assert!(self.open.remove(&token).is_some(), "an outcome of nothing open: {token}");
@@ -287,7 +292,8 @@ impl Machine {
         assert!(sizes.peers <= limits.peers_max, "{sizes:?}");
         assert!(sizes.sessions <= sizes.peers * per_peer, "{sizes:?}");
         assert!(sizes.open <= limits.open_max, "{sizes:?}");
-        assert!(sizes.queries <= sizes.peers * limits.queries_per_peer, "{sizes:?}");
+        let in_hand = sizes.queries + sizes.held;
+        assert!(in_hand <= sizes.peers * limits.queries_per_peer, "{sizes:?}");
         assert!(sizes.dialogs <= limits.dialogs_max, "{sizes:?}");
         assert_eq!(sizes.open, self.open.len());
         assert!(counters.dropped.total() <= counters.packets_received, "{counters:?}");

@@ -83,6 +83,8 @@ impl Target {
     /// The node forgets everything but its key and port.
     async fn restart(&mut self) -> Result<(), Failure> {
         self.node.clone().close().await;
+        // What it sends before it has heard the goodbye could have reached the old life.
+        until(&self.asker, "the goodbye", |status| status.sizes.sessions == 0).await?;
         self.node = self.till.open(SecretKey::from_seed(self.secret), self.address).await?;
         let first = ask(&self.asker, &self.node, self.address).await;
         let complaints: Vec<String> =
@@ -192,18 +194,7 @@ impl Target {
     async fn before(&self) -> Result<egtp::Status, Failure> {
         ask(&self.asker, &self.node, self.address).await?;
         // The honest question is over for the node when its reply was acknowledged.
-        let deadline = Instant::now() + ACKNOWLEDGED_MAX;
-        loop {
-            let status = status(&self.node).await?;
-            if status.sizes.queries == 0 {
-                return Ok(status);
-            }
-            if Instant::now() > deadline {
-                let (seconds, what) = (ACKNOWLEDGED_MAX.as_secs(), "an acknowledgement".into());
-                return Err(Failure::Waited { seconds, what });
-            }
-            sleep(PATIENCE).await;
-        }
+        until(&self.node, "an acknowledgement", |status| status.sizes.queries == 0).await
     }
 
     async fn send(
@@ -280,6 +271,26 @@ async fn record(node: &Node, asker: &Node, address: SocketAddr) -> Result<Record
     wire.recordings().pop().ok_or(Failure::Gone)
 }
 
+/// Waits until what a node holds is so.
+async fn until(
+    node: &Node,
+    what: &str,
+    is_so: impl Fn(&egtp::Status) -> bool,
+) -> Result<egtp::Status, Failure> {
+    let deadline = Instant::now() + NOTICED_MAX;
+    loop {
+        let status = status(node).await?;
+        if is_so(&status) {
+            return Ok(status);
+        }
+        if Instant::now() > deadline {
+            let (seconds, what) = (NOTICED_MAX.as_secs(), what.to_owned());
+            return Err(Failure::Waited { seconds, what });
+        }
+        sleep(PATIENCE).await;
+    }
+}
+
 async fn ask(asker: &Node, node: &Node, at: SocketAddr) -> Result<(), Failure> {
     let ticket = Ticket { key: node.key(), strategies: vec![Strategy::Tcp(at.into())] };
     let ended = asker.request(&ticket, Message::new(Kind::new("next/1")?, "junk")).await;
@@ -293,7 +304,7 @@ const PACKETS: usize = 500;
 const QUESTIONS: usize = 100;
 /// How long to listen for an answer.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// How long an asker may take to acknowledge a reply.
-const ACKNOWLEDGED_MAX: Duration = Duration::from_secs(5);
+/// How long a node may take to notice what it was told.
+const NOTICED_MAX: Duration = Duration::from_secs(5);
 /// The largest thing that may come back: an answer to a first flight that is repeated.
 const ANSWER_BYTES_MAX: usize = 600;
