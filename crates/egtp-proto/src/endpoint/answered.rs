@@ -211,7 +211,10 @@ impl Endpoint {
         match of {
             PartOf::Message if peer.outbox.dialog() == dialog => {
                 let event = peer.outbox.code(serial);
-                if let Some(one) = event.and_then(|event| self.outgoing.get_mut(event)) {
+                if let Some(one) = event.and_then(|event| self.outgoing.get_mut(event))
+                    && one.reported.is_none_or(|before| received > before)
+                {
+                    one.reported = Some(received);
                     one.arrived = received.min(one.body.len());
                     one.offset = one.arrived;
                     let item = event.map(Item::Message);
@@ -222,7 +225,10 @@ impl Endpoint {
             PartOf::Reply => {
                 let query = peer.queries.get(&(dialog, serial)).copied();
                 let entry = query.and_then(|query| self.queries.get_mut(query));
-                if let Some(answer) = entry.and_then(|entry| entry.answer.as_mut()) {
+                if let Some(answer) = entry.and_then(|entry| entry.answer.as_mut())
+                    && answer.reported.is_none_or(|before| received > before)
+                {
+                    answer.reported = Some(received);
                     answer.arrived = received.min(answer.body.len());
                     answer.offset = answer.arrived;
                     let item = query.map(Item::Reply);

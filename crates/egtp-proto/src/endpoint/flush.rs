@@ -77,12 +77,15 @@ impl Endpoint {
     /// An acknowledgement that could not go now must not wake us until it can: it rides with the next
     /// record, or goes when the path takes packets again.
     fn put_off_acks(&mut self, now: Now, code: u32) {
-        let Some(peer) = self.peers.get_mut(code) else { return };
-        if peer.ack_due.is_some_and(|due| due <= now.boot) {
-            let may_go_soon = peer.path.is_some() && peer.trust == Trust::Good;
-            let later = may_go_soon && !peer.sessions.is_empty();
-            peer.ack_due = later.then(|| now.boot.after(ACK_DELAY));
+        let is_due = |due| due <= now.boot;
+        if !self.peers.get(code).is_some_and(|peer| peer.ack_due.is_some_and(is_due)) {
+            return;
         }
+        // Sessions that were silent for too long are kept, but carry nothing.
+        let has_session = self.session_to_send_on(now, code).is_some();
+        let Some(peer) = self.peers.get_mut(code) else { return };
+        let may_go_soon = has_session && peer.path.is_some() && peer.trust == Trust::Good;
+        peer.ack_due = may_go_soon.then(|| now.boot.after(ACK_DELAY));
     }
 
     /// Opens a session, if there is a reason and no handshake under way.
@@ -278,6 +281,7 @@ impl Endpoint {
                     peer.outbox.landed(super::submit::length(one));
                     one.state = State::Queued;
                     one.offset = one.arrived;
+                    one.reported = None;
                     peer.outbox.queue.push_front(event);
                 }
             }
@@ -287,6 +291,7 @@ impl Endpoint {
                     return;
                 };
                 answer.offset = answer.arrived;
+                answer.reported = None;
                 if !std::mem::replace(&mut answer.is_queued, true) {
                     peer.replies.push_front(query);
                 }

@@ -40,6 +40,7 @@ impl Endpoint {
             sent: None,
             offset: 0,
             arrived: 0,
+            reported: None,
         });
         if let Some(peer) = self.peers.get_mut(peer) {
             peer.query_bytes = peer.query_bytes.saturating_sub(before).saturating_add(after);

@@ -54,6 +54,9 @@ pub struct Outgoing {
     pub offset: usize,
     /// Bytes of the body that the peer is known to have.
     pub arrived: usize,
+    /// The most that the peer has reported to have since its parts were sent anew. Only a report of
+    /// more makes us go on from there, or every part that was out would make us send all of them.
+    pub reported: Option<usize>,
     /// A large reply that has begun to arrive.
     pub reply: Option<(u8, Assembly)>,
 }
@@ -129,6 +132,7 @@ impl Outgoing {
             transmissions: Transmissions::default(),
             offset: 0,
             arrived: 0,
+            reported: None,
             reply: None,
         }
     }
@@ -197,6 +201,7 @@ impl Outgoing {
         self.state = State::Queued;
         self.offset = 0;
         self.arrived = 0;
+        self.reported = None;
     }
 
     /// Bytes that it occupies, roughly.

@@ -67,6 +67,8 @@ pub struct Answer {
     pub offset: usize,
     /// Bytes that the peer is known to have.
     pub arrived: usize,
+    /// The most that the peer has reported to have since its parts were sent anew.
+    pub reported: Option<usize>,
 }
 
 /// How long a request may occupy us: what its sender stated, within our own bound.

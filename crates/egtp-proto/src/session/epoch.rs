@@ -122,7 +122,6 @@ impl Epochs {
         header: &[u8; 12],
         bytes: &mut [u8],
     ) -> Result<bool, OpenError> {
-        self.erase_past(now);
         self.precheck(now, lane, epoch, counter)?;
         if is(Bug::WindowBeforeAuthentication)
             && let Some(known) = self.kept.iter_mut().find(|known| known.number == epoch)
@@ -143,6 +142,7 @@ impl Epochs {
         let Some(window) = window else { return Err(OpenError::UnknownEpoch) };
         let newest = is_newest_epoch && window.is_newest(counter);
         window.mark(counter);
+        self.erase_past(now);
         Ok(newest)
     }
 
