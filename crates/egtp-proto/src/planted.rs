@@ -28,8 +28,8 @@ pub enum Bug {
     AgeRuleOff,
     /// The age rule keeps no margin for clocks that run badly.
     AgeWithoutMargin,
-    /// A reply waits for the credit that requests need.
-    ReplyNeedsCredit,
+    /// A reply is turned away while many requests are open, as if it needed room in their window.
+    ReplyNeedsWindow,
     /// An altered answer ends the handshake that it pretends to answer.
     AlteredAnswerEnds,
     /// The soft timeout takes the hard one with it.
@@ -93,7 +93,7 @@ mod switch {
         (Bug::ProvisionalDisplaces, "confirmed session displaced by a provisional one"),
         (Bug::AgeRuleOff, "age rule off"),
         (Bug::AgeWithoutMargin, "age rule without margin"),
-        (Bug::ReplyNeedsCredit, "reply held back for lack of window"),
+        (Bug::ReplyNeedsWindow, "reply refused for lack of window"),
         (Bug::AlteredAnswerEnds, "altered answer ends the handshake"),
         (Bug::SoftEndsHard, "hard timeout dropped after soft"),
         (Bug::HintDeletes, "unknown-session hint that deletes"),

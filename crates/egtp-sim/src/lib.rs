@@ -5,7 +5,10 @@
 //! look at is a failed check.
 
 pub mod checkout;
+pub mod long_runs;
+pub mod model;
 pub mod planted;
 pub mod process;
 pub mod tidy;
 pub mod trace;
+pub mod world;

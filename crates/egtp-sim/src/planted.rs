@@ -18,6 +18,24 @@ pub fn from_environment() -> Result<Option<String>, Failure> {
     Ok(Some(name))
 }
 
+/// The names of all bugs that this build can plant.
+///
+/// # Errors
+/// [`Failure::Usage`] if it can plant none.
+#[cfg(planted)]
+pub fn names() -> Result<Vec<&'static str>, Failure> {
+    Ok(egtp_proto::planted::ALL.iter().map(|(_, name)| *name).collect())
+}
+
+/// The names of all bugs that this build can plant: none.
+///
+/// # Errors
+/// [`Failure::Usage`], always.
+#[cfg(not(planted))]
+pub fn names() -> Result<Vec<&'static str>, Failure> {
+    Err(Failure::Usage("this build has no bugs to plant; build with --cfg planted".to_owned()))
+}
+
 /// Plants the bug of this name.
 ///
 /// # Errors

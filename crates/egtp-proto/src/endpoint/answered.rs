@@ -13,7 +13,7 @@ use super::submit::length;
 use crate::exchange::assembly::{Assembly, Progress};
 use crate::exchange::outgoing::{Judgement, State};
 use crate::exchange::resend::Item;
-use crate::limits::REFUSALS_MAX;
+use crate::limits::{ACK_DELAY, REFUSALS_MAX};
 use crate::message::MessageClass;
 use crate::output::{Event, Outcome, RefusedWhy};
 use crate::planted::{Bug, is};
@@ -41,6 +41,11 @@ impl Endpoint {
         let Some(request) = self.find_request(code, dialog, head) else {
             return self.refuse_reply(code, dialog, head.serial);
         };
+        if is(Bug::ReplyNeedsWindow)
+            && self.peers.get(code).is_some_and(|peer| peer.outbox.len() > PARALLEL_MAX)
+        {
+            return;
+        }
         let Some(outgoing) = self.outgoing.get(request) else { return };
         let attempts = outgoing.attempts;
         let outcome = if head.status != 0 {
@@ -156,14 +161,24 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn receive_closed(&mut self, arrival: Arrival, dialog: u64, serials: &Serials) {
+    pub(super) fn receive_closed(
+        &mut self,
+        now: Now,
+        arrival: Arrival,
+        dialog: u64,
+        serials: &Serials,
+    ) {
         let Some(peer) = self.peers.get(arrival.peer) else { return };
         let key = peer.key;
-        if let Some(identity) = self.identity_mut(arrival.identity) {
-            identity.inbox.close(&key, dialog, serials);
-        }
+        let place = self
+            .identity_mut(arrival.identity)
+            .and_then(|identity| identity.inbox.close(&key, dialog, serials));
         self.close_queries(arrival.peer, dialog, serials);
         let Some(peer) = self.peers.get_mut(arrival.peer) else { return };
+        if let Some(place) = place {
+            // What was voided moves the window: the sender must hear how far.
+            peer.owe_ack(place, now.boot.after(ACK_DELAY));
+        }
         let first = peer.assemblies.range((dialog, 0)..=(dialog, u64::MAX)).map(|(name, _)| *name);
         let over: Vec<_> = first.filter(|(_, serial)| serials.contains(*serial)).collect();
         for name in over {
@@ -172,6 +187,7 @@ impl Endpoint {
                 peer.assembly_bytes = peer.assembly_bytes.saturating_sub(total);
             }
         }
+        self.soil(arrival.peer);
     }
 
     pub(super) fn receive_refused(&mut self, now: Now, code: u32, refused: &Refused) {
@@ -238,3 +254,6 @@ impl Endpoint {
         }
     }
 }
+
+/// Where [`Bug::ReplyNeedsWindow`] sees no more room.
+const PARALLEL_MAX: usize = 64;

@@ -90,7 +90,9 @@ impl Endpoint {
                 self.receive_reply_part(code, context.replies?, &part, head.as_ref());
             }
             Frame::Ack(ack) => self.receive_ack(now, code, &ack),
-            Frame::Closed { dialog, serials } => self.receive_closed(arrival, dialog, &serials),
+            Frame::Closed { dialog, serials } => {
+                self.receive_closed(now, arrival, dialog, &serials);
+            }
             Frame::Refused(refused) => self.receive_refused(now, code, &refused),
             Frame::Partial { dialog, serial, of, received } => {
                 self.receive_partial(code, dialog, serial, of, usize::try_from(received).ok()?);

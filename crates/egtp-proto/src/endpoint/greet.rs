@@ -158,6 +158,9 @@ impl Endpoint {
         let Some(code) = self.peer_code(now.boot, identity, remote) else { return };
         let session = self.sessions.insert(Slot::Pending { peer: code });
         let Some(peer) = self.peers.get_mut(code) else { return };
+        if is(Bug::ProvisionalDisplaces) {
+            peer.sessions.clear();
+        }
         peer.client = hello.client;
         peer.offered = Some((session, hello.card));
         let previous = peer.answering.replace(Answering {
@@ -246,11 +249,6 @@ impl Endpoint {
     fn admit_provisional(&mut self, code: u32, session: u32) {
         let Some(peer) = self.peers.get_mut(code) else { return };
         peer.provisional.push(session);
-        if is(Bug::ProvisionalDisplaces) {
-            for confirmed in std::mem::take(&mut peer.sessions) {
-                self.sessions.remove(confirmed);
-            }
-        }
         self.provisional += 1;
         let displaced = if peer.provisional.len() > PROVISIONAL_PER_PEER
             || self.provisional > self.limits.provisional_max

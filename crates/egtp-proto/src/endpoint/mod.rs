@@ -256,6 +256,7 @@ impl Endpoint {
     pub fn sizes(&self) -> Sizes {
         Sizes {
             sessions: self.sessions.len(),
+            confirmed: self.peers.iter().map(|(_, peer)| peer.sessions.len()).sum(),
             peers: self.peers.len(),
             open: self.outgoing.len(),
             queries: self.peers.iter().map(|(_, peer)| peer.queries.len()).sum(),
@@ -404,6 +405,8 @@ impl Endpoint {
 pub struct Sizes {
     /// Sessions and handshakes under way.
     pub sessions: usize,
+    /// Those of them that both sides have confirmed.
+    pub confirmed: usize,
     /// Peers with any state.
     pub peers: usize,
     /// Requests and sends of ours without an outcome.

@@ -16,7 +16,6 @@ use crate::exchange::query::Query;
 use crate::exchange::resend::Item;
 use crate::limits::RECORD_FRAMES_MAX;
 use crate::message::MessageClass;
-use crate::planted::{Bug, is};
 use crate::session::live::TransmissionName;
 use crate::time::Now;
 use crate::wire::frame::{
@@ -194,10 +193,6 @@ impl Packer<'_> {
             let Some(query) = queries.get_mut(code) else { continue };
             let head = reply_head(query);
             let (dialog, Some(answer)) = (query.dialog, query.answer.as_mut()) else { continue };
-            if is(Bug::ReplyNeedsCredit) && !self.peer.outbox.may_send(query.serial, 0) {
-                self.peer.replies.push_front(code);
-                break;
-            }
             answer.is_queued = false;
             if answer.body.len() > WHOLE_MAX {
                 if !self.peer.large.contains(&Item::Reply(code)) {

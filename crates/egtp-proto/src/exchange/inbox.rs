@@ -199,14 +199,16 @@ impl Inbox {
     }
 
     /// The sender wants nothing more about these serials: they are voided if they were not taken.
-    pub fn close(&mut self, peer: &PublicKey, dialog: u64, serials: &Serials) {
-        let Some(&code) = self.index.get(&(*peer, dialog)) else { return };
-        if let Some(dialog) = self.dialogs.get_mut(code)
-            && dialog.taken.ranges().len() + serials.ranges().len() <= GAPS_MAX
-            && !is(Bug::ClosedIsTaken)
-        {
-            dialog.taken.merge(serials);
+    /// Returns the dialog's code if any was: then its window has moved, which the sender does not know.
+    pub fn close(&mut self, peer: &PublicKey, dialog: u64, serials: &Serials) -> Option<u32> {
+        let code = *self.index.get(&(*peer, dialog))?;
+        let dialog = self.dialogs.get_mut(code)?;
+        let gaps = dialog.taken.ranges().len() + serials.ranges().len();
+        if gaps > GAPS_MAX || dialog.taken.covers(serials) || is(Bug::ClosedIsTaken) {
+            return None;
         }
+        dialog.taken.merge(serials);
+        Some(code)
     }
 
     /// The dialog of a code.

@@ -163,7 +163,7 @@ impl Outbox {
 
     /// Whether the peer's credit covers a message.
     pub const fn may_send(&self, serial: u64, bytes: u64) -> bool {
-        serial < self.limit
+        (serial < self.limit || self.fits_first_flight(serial))
             && (self.bytes_sent == 0 || self.bytes_sent.saturating_add(bytes) <= self.bytes_limit)
     }
 

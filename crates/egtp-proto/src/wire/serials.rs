@@ -89,6 +89,14 @@ impl Serials {
         self.above.drain(..swallowed);
     }
 
+    /// Whether every serial of `other` is in this set.
+    pub fn covers(&self, other: &Self) -> bool {
+        let holds = |&(start, end): &(u64, u64)| {
+            end <= self.base || self.above.iter().any(|own| own.0 <= start && end <= own.1)
+        };
+        other.base <= self.base && other.above.iter().all(holds)
+    }
+
     /// Adds all serials of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.raise(other.base);

@@ -47,6 +47,11 @@ impl Arguments {
         self.number("--seed", Dice::fresh_seed())
     }
 
+    /// A value as it was given, if it was.
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.named.get(name).cloned()
+    }
+
     /// A path, if it was given.
     pub fn path(&self, name: &str) -> Option<PathBuf> {
         self.named.get(name).map(PathBuf::from)

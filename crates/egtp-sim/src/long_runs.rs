@@ -1,0 +1,163 @@
+//! `reliability/ledger.toml`: what long runs have added up to, and how much of it still counts.
+//!
+//! A run counts while the code that it tested is unchanged: each entry has a digest over the sources
+//! of `egtp-proto`, without planted bugs or tests beside it. Knows no kind of run. Invariant: an entry
+//! is only ever added, also when the run has failed.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Deserialize;
+
+use crate::checkout::SourceFile;
+
+/// The whole file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LongRuns {
+    /// The runs, in the order in which they ended.
+    #[serde(default)]
+    pub run: Vec<LongRun>,
+}
+
+/// One long run.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct LongRun {
+    /// The day on which it ended, as 2000-12-31.
+    pub date: String,
+    /// The commit that was tested.
+    pub commit: String,
+    /// The digest of what was tested: see [`digest`].
+    pub code: String,
+    /// What was run, as `.ci/long` calls it.
+    pub kind: String,
+    /// How much, in `unit`.
+    pub amount: u64,
+    /// What `amount` counts: `seeds`, `executions`.
+    pub unit: String,
+    /// How long it took, in seconds.
+    pub seconds: u64,
+    /// How many violations, crashes or hangs there were.
+    pub failures: u64,
+    /// More that the run measured, by name with its unit: `node_hours = 1234`.
+    #[serde(default)]
+    pub measured: BTreeMap<String, u64>,
+}
+
+/// What runs of one kind add up to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Sum {
+    /// How many runs.
+    pub runs: u64,
+    /// Their amounts.
+    pub amount: u64,
+    /// Their seconds.
+    pub seconds: u64,
+    /// Their failures.
+    pub failures: u64,
+}
+
+impl LongRuns {
+    /// Reads the text of the file.
+    ///
+    /// # Errors
+    /// What is not of the form that the head of the file describes.
+    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    /// What the runs of this code add up to, by kind and unit.
+    pub fn sums(&self, code: &str) -> BTreeMap<(String, String), Sum> {
+        let mut sums: BTreeMap<_, Sum> = BTreeMap::new();
+        for run in self.run.iter().filter(|run| run.code == code) {
+            let sum = sums.entry((run.kind.clone(), run.unit.clone())).or_default();
+            sum.runs += 1;
+            sum.amount = sum.amount.saturating_add(run.amount);
+            sum.seconds = sum.seconds.saturating_add(run.seconds);
+            sum.failures = sum.failures.saturating_add(run.failures);
+        }
+        sums
+    }
+}
+
+impl LongRun {
+    /// The text to add to the file.
+    pub fn to_text(&self) -> String {
+        let Self { date, commit, code, kind, amount, unit, seconds, failures, measured } = self;
+        let mut text = format!(
+            "\n[[run]]\ndate = \"{date}\"\ncommit = \"{commit}\"\ncode = \"{code}\"\n\
+             kind = \"{kind}\"\namount = {amount}\nunit = \"{unit}\"\nseconds = {seconds}\n\
+             failures = {failures}\n"
+        );
+        if !measured.is_empty() {
+            let pairs: Vec<String> =
+                measured.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+            // A String takes everything.
+            let _ = writeln!(text, "measured = {{ {} }}", pairs.join(", "));
+        }
+        text
+    }
+}
+
+/// The digest of the tested code: 16 hexadecimal digits over paths and texts of what `egtp-proto` is
+/// built from. Files of tests are left out, because they do not change what runs.
+pub fn digest(files: &[SourceFile]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let tested = files.iter().filter(|file| file.is_under(TESTED, "rs"));
+    for file in tested.filter(|file| !file.path.ends_with("_tests.rs")) {
+        for part in [&file.path, &file.text] {
+            hasher.update(&u64::try_from(part.len()).unwrap_or(0).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+    }
+    hasher.finalize().to_hex().chars().take(16).collect()
+}
+
+/// What long runs test.
+const TESTED: &str = "crates/egtp-proto/src/";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(code: &str, amount: u64) -> LongRun {
+        LongRun {
+            date: "2000-12-31".into(),
+            commit: "0123456".into(),
+            code: code.into(),
+            kind: "simulator".into(),
+            amount,
+            unit: "seeds".into(),
+            seconds: 60,
+            failures: 0,
+            measured: BTreeMap::from([("node_hours".into(), 7)]),
+        }
+    }
+
+    #[test]
+    fn what_is_added_reads_back() {
+        let text = run("a", 10).to_text() + &run("b", 20).to_text();
+        let read = LongRuns::parse(&text).unwrap();
+        assert_eq!(read.run, [run("a", 10), run("b", 20)]);
+    }
+
+    #[test]
+    fn only_runs_of_the_same_code_add_up() {
+        let runs = LongRuns { run: vec![run("a", 10), run("b", 20), run("a", 30)] };
+        let sums = runs.sums("a");
+        let sum = sums[&("simulator".to_owned(), "seeds".to_owned())];
+        assert_eq!((sum.runs, sum.amount, sums.len()), (2, 40, 1));
+        assert!(runs.sums("c").is_empty());
+    }
+
+    #[test]
+    fn the_digest_changes_with_the_tested_code_alone() {
+        let file = |path: &str, text: &str| SourceFile::new(path, text);
+        let code = [file("crates/egtp-proto/src/a.rs", "1")];
+        let changed = [file("crates/egtp-proto/src/a.rs", "2")];
+        let test = [code[0].clone(), file("crates/egtp-proto/src/a_tests.rs", "3")];
+        assert_ne!(digest(&code), digest(&changed));
+        assert_eq!(digest(&code), digest(&test));
+    }
+}

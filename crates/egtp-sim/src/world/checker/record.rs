@@ -1,0 +1,87 @@
+//! What the checker writes down about one message of an honest node.
+
+/// A party of the world: the honest nodes first.
+pub(crate) type Party = usize;
+
+/// What was sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub from: Party,
+    /// The life of the sender.
+    pub life: u64,
+    pub to: Party,
+    pub wants_reply: bool,
+    pub kind: String,
+    pub body: [u8; 32],
+    /// The sender's boot clock when it was sent, and the timeouts, in nanoseconds.
+    pub begun: u64,
+    pub soft: Option<u64>,
+    pub hard: u64,
+    /// Whether the receiver is honest: only then anything can be said about what it did.
+    pub is_honest: bool,
+}
+
+/// It was handed to a handler.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Ran {
+    /// The life of the receiver.
+    pub life: u64,
+}
+
+/// What the handler gave.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Given {
+    /// A reply with a body of this hash.
+    Reply([u8; 32]),
+    /// A refusal with this status.
+    Status(u8),
+}
+
+/// How it ended, in the checker's own words.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ended {
+    /// A reply with a body of this hash.
+    Reply([u8; 32]),
+    Accepted,
+    /// The handler refused, or the reply was too long: it ran.
+    RefusedByHandler(u8),
+    /// The receiver refused it before anybody saw it.
+    RefusedUnseen,
+    /// Too large, on the way there or back.
+    TooLarge,
+    NotSent,
+    TimedOut(Acted),
+    Unknown,
+    Closing,
+}
+
+/// What is known about whether the receiver has acted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Acted {
+    Yes,
+    No,
+    Unknown,
+}
+
+/// Everything about one message.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub sent: Sent,
+    pub ran: Vec<Ran>,
+    pub given: Option<Given>,
+    pub ended: Option<Ended>,
+    pub soft_seen: bool,
+    /// The asker has given up, or its life is over: nothing may be told about it any more.
+    pub silent: bool,
+}
+
+impl Record {
+    pub(crate) const fn new(sent: Sent) -> Self {
+        Self { sent, ran: Vec::new(), given: None, ended: None, soft_seen: false, silent: false }
+    }
+
+    /// Whether its outcome is still to come.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.ended.is_none() && !self.silent
+    }
+}

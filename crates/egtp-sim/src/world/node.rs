@@ -1,0 +1,172 @@
+//! One honest machine: its identity, its clocks, its endpoint, and what its program has in hand.
+//!
+//! Knows no other node. Invariant: a life begins with empty memory and the same key.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use egtp_proto::crypto::Suite;
+use egtp_proto::limits::Limits;
+use egtp_proto::{Config, Endpoint, EventCode, PublicKey, QueryId, SecretKey};
+
+use super::chance::{bytes, dice, happens, spread};
+use super::clock::{Clocks, HOUR, SECOND, Time};
+use super::fault::Fault;
+use super::plan::Plan;
+use super::workload::Behaviour;
+
+/// A query or message in the hands of a handler.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    /// The message's number; `None` if it came from the hostile peer.
+    pub number: Option<u64>,
+    pub wants_reply: bool,
+    pub behaviour: Behaviour,
+    pub reply_bytes: usize,
+    pub room: usize,
+}
+
+/// See the head of this file.
+pub(crate) struct Node {
+    index: u64,
+    seed: u64,
+    secret: [u8; 32],
+    pub key: PublicKey,
+    /// Counts its lives, from 1.
+    pub life: u64,
+    /// `None` while it is down.
+    pub endpoint: Option<Endpoint>,
+    pub clocks: Clocks,
+    /// It stands still until then.
+    pub frozen_until: Time,
+    /// Since when it has been running without a stop: what was due before may be late.
+    pub awake_since: u64,
+    /// The number of the wake-up that counts, and when it is.
+    pub wake: (u64, Option<Time>),
+    /// Whether others can open paths to it.
+    pub callable: bool,
+    exclusive: bool,
+    pub limits: Limits,
+    prefer: Suite,
+    pub open: BTreeMap<u64, EventCode>,
+    pub held: BTreeMap<QueryId, Held>,
+    /// How often it was woken at one moment.
+    pub spins: (Time, u32),
+}
+
+impl Node {
+    pub(crate) fn new(plan: &Plan, index: u64) -> Self {
+        let mut of = dice(plan.seed, "node", index);
+        let secret = bytes(plan.seed, "identity", index);
+        let drift = match plan.strength(Fault::Drift) {
+            0 => 0,
+            strength => i64::try_from(of.among(0..=10 * strength)).unwrap_or(0),
+        };
+        let boot = of.among(1000..=30 * 86_400) * SECOND;
+        let drift = if happens(&mut of, 500) { drift / 2 } else { -drift / 2 };
+        let mut node = Self {
+            index,
+            seed: plan.seed,
+            secret,
+            key: SecretKey::from_seed(secret).public(),
+            life: 0,
+            endpoint: None,
+            clocks: Clocks::new(boot, drift),
+            frozen_until: 0,
+            awake_since: 0,
+            wake: (0, None),
+            callable: true,
+            exclusive: plan.strength(Fault::NoAge) == 0 || happens(&mut of, 500),
+            limits: limits(plan, index),
+            prefer: if happens(&mut of, 500) { Suite::Aes256Gcm } else { Suite::ChaCha20Poly1305 },
+            open: BTreeMap::new(),
+            held: BTreeMap::new(),
+            spins: (0, 0),
+        };
+        node.callable = plan.strength(Fault::Client) == 0 || index != CLIENT;
+        node
+    }
+
+    /// Begins a life. `false` if the library refuses the key, which it does not.
+    pub(crate) fn begin(&mut self, now: Time) -> bool {
+        self.life += 1;
+        self.open.clear();
+        self.held.clear();
+        let config = Config {
+            identities: vec![SecretKey::from_seed(self.secret)],
+            limits: self.limits.clone(),
+            seed: bytes(self.seed, "life", self.index << 32 | self.life),
+            prefer: self.prefer,
+            reachable: self.callable,
+            exclusive: self.exclusive,
+        };
+        self.endpoint = Endpoint::new(config, self.clocks.now(now));
+        self.awake_since = self.clocks.boot(now);
+        self.endpoint.is_some()
+    }
+
+    /// Ends a life: its memory is gone.
+    pub(crate) fn end(&mut self) {
+        self.endpoint = None;
+        self.open.clear();
+        self.held.clear();
+        self.wake.0 += 1;
+        self.wake.1 = None;
+    }
+
+    pub(crate) const fn is_up(&self) -> bool {
+        self.endpoint.is_some()
+    }
+
+    /// Whether it can act at this moment.
+    pub(crate) const fn acts(&self, now: Time) -> bool {
+        self.is_up() && self.frozen_until <= now
+    }
+}
+
+/// The limits of a node: the default ones, or some of them tiny.
+fn limits(plan: &Plan, index: u64) -> Limits {
+    let mut limits = Limits::default();
+    if plan.strength(Fault::TinyLimits) == 0 {
+        return limits;
+    }
+    let mut of = dice(plan.seed, "limits", index);
+    let mut tiny = |low: u64, high: u64, value: &mut usize| {
+        if happens(&mut of, 400) {
+            *value = usize::try_from(spread(&mut of, low, high)).unwrap_or(*value);
+        }
+    };
+    tiny(3, 40, &mut limits.open_max);
+    tiny(1, 8, &mut limits.queries_per_peer);
+    tiny(4096, 262_144, &mut limits.query_bytes_per_peer);
+    tiny(16_384, 262_144, &mut limits.open_bytes_per_peer);
+    tiny(16_384, 262_144, &mut limits.reassembly_bytes_per_peer);
+    tiny(1, 4, &mut limits.dialogs_max);
+    tiny(1, 2, &mut limits.dialogs_per_peer);
+    tiny(3, 6, &mut limits.peers_max);
+    tiny(1, 4, &mut limits.provisional_max);
+    tiny(1, 8, &mut limits.flights_per_prekey);
+    tiny(1, 4, &mut limits.prekeys_max);
+    tiny(1, 4, &mut limits.answers_max);
+    tiny(2048, 65_536, &mut limits.message_bytes_max);
+    tiny(1024, 65_536, &mut limits.reply_bytes_max);
+    if plan.strength(Fault::Hostile) > 0 {
+        // A peer that never acknowledges its replies keeps its share for a day. That others go on is
+        // promised only where all shares together fit.
+        let shares = usize::try_from(plan.nodes).unwrap_or(0) + 1;
+        limits.dialogs_max = limits.dialogs_max.max(shares * limits.dialogs_per_peer);
+    }
+    if happens(&mut of, 300) {
+        limits.unverified_per_second = u32::try_from(of.among(1..=4)).unwrap_or(1);
+    }
+    if happens(&mut of, 300) {
+        limits.verified_per_second = u32::try_from(of.among(2..=20)).unwrap_or(2);
+    }
+    if happens(&mut of, 300) {
+        limits.hard_timeout_max = Duration::from_nanos(spread(&mut of, 10 * SECOND, HOUR));
+    }
+    limits
+}
+
+/// Which node cannot be called, where one cannot.
+const CLIENT: u64 = 0;
