@@ -61,9 +61,11 @@ impl Dialog {
     }
 
     /// Whether the peer lets us send this message.
-    pub const fn may_send(&self, serial: u64, bytes: u64) -> bool {
+    pub fn may_send(&self, serial: u64, bytes: u64) -> bool {
         let fits = self.under_way.saturating_add(bytes) <= self.credit;
-        serial < self.limit && (self.under_way == 0 || fits)
+        // A receiver applies the low water before it looks at its window.
+        let granted = serial < self.limit || serial < self.low_water() + WINDOW_FIRST;
+        granted && (self.under_way == 0 || fits)
     }
 
     /// The session is confirmed, or the peer has lost its memory.
