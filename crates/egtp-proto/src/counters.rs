@@ -24,6 +24,8 @@ pub struct Counters {
     pub retries_sent: u64,
     /// Unknown-session hints sent.
     pub unknown_sent: u64,
+    /// Packets not sent, because nobody has proved to be at that address and has sent enough.
+    pub unproven_held: u64,
     /// Requests and sends of ours.
     pub submitted: u64,
     /// Transmissions of messages, repetitions included.

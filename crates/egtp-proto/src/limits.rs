@@ -27,6 +27,9 @@ pub const KIND_BYTES_MAX: usize = 64;
 /// Messages that a first flight or an unconfirmed session may carry (*wire*).
 pub const WINDOW_FIRST: u64 = 64;
 
+/// Bytes that may go to an unproven address for each byte that came from there.
+pub const UNPROVEN_FACTOR: usize = 3;
+
 /// Messages beyond the lowest missing one that a confirmed session starts with (*wire*).
 pub const WINDOW_START: u64 = 1024;
 

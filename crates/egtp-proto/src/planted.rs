@@ -52,6 +52,8 @@ pub enum Bug {
     ClosedIsTaken,
     /// A message that was in doubt is bound anew.
     DoubtIsFreedom,
+    /// As much as there is goes to an address that nobody has proved to be his.
+    Amplifies,
 }
 
 /// Whether this bug is planted.
@@ -82,7 +84,7 @@ mod switch {
     }
 
     /// Every bug with its name.
-    pub const ALL: [(Bug, &str); 22] = [
+    pub const ALL: [(Bug, &str); 23] = [
         (Bug::DuplicateCheckOff, "duplicate check off"),
         (Bug::FloorForgotten, "floor forgotten"),
         (Bug::FloorCopyForgotten, "copy of the floor forgotten"),
@@ -105,5 +107,6 @@ mod switch {
         (Bug::HandsUncounted, "what is in hand uncounted"),
         (Bug::ClosedIsTaken, "closed message taken"),
         (Bug::DoubtIsFreedom, "doubt taken for freedom"),
+        (Bug::Amplifies, "unproven addresses flooded"),
     ];
 }

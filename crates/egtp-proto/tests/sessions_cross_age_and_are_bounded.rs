@@ -44,7 +44,7 @@ fn lose_and_reorder(flight: &mut Flight) -> bool {
     by % 6 != 0
 }
 
-/// Proves SES-8, SES-9, SES-12, SES-14, B-7, B-29: the same with loss, packets that overtake each
+/// Proves SCENARIO-6, SES-8, SES-9, SES-12, SES-14, B-7, B-29: the same with loss, packets that overtake each
 /// other, and one clock a year wrong.
 #[test]
 fn crossing_handshakes_converge_on_bad_links_with_a_wrong_clock() {

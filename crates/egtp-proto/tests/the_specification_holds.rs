@@ -377,3 +377,23 @@ fn h_21_under_load_a_stranger_proves_its_address_before_it_costs_anything() {
     let (forged, tag) = hand.ini(0, &e, &[1; 160]);
     assert!(hand.advice(&desk.take(&forged)[0], &e, &tag).is_none());
 }
+
+#[test]
+fn h_24_nobody_makes_us_flood_an_address_that_he_only_claims() {
+    let source = Source::Claimed(b"192.0.2.1".to_vec());
+    let mut desk = Desk::new(source, |_| {});
+    desk.answers = false;
+    let mut hand = Hand::new(2, desk.key);
+    hand.knock(&mut desk);
+    let flight = hand.flight(&frames(&[hand.dialog(), request(0, b"a short question", 8_000)]));
+    let mut sent = desk.take(&flight);
+    sent.extend(desk.reply(vec![7; 6_000].into()));
+    assert!(!sent.is_empty(), "the answer comes, without the reply");
+    for _ in 0..20 {
+        sent.extend(desk.take(&flight));
+    }
+    // The knock counts, too; it is as long as the shortest flight.
+    let received = 256 + 21 * flight.len();
+    assert!(sent.iter().map(Vec::len).sum::<usize>() <= 3 * received);
+    assert!(sent[0].len() <= 3 * (256 + flight.len()), "{}", sent[0].len());
+}

@@ -82,9 +82,11 @@ impl Target {
 
     /// The node forgets everything but its key and port.
     async fn restart(&mut self) -> Result<(), Failure> {
+        // The goodbye needs a connection, and the last one may have been idle for too long. Whoever has
+        // not heard it could send something that may have reached the old life.
+        ask(&self.asker, &self.node, self.address).await?;
         self.node.clone().close().await;
-        // What it sends before it has heard the goodbye could have reached the old life.
-        until(&self.asker, "the goodbye", |status| status.sizes.sessions == 0).await?;
+        until(&self.asker, "the goodbye", |status| status.sizes.confirmed == 0).await?;
         self.node = self.till.open(SecretKey::from_seed(self.secret), self.address).await?;
         let first = ask(&self.asker, &self.node, self.address).await;
         let complaints: Vec<String> =

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use egtp_sim::world::{Plan, Run, Story, regressions, run};
 
-/// Proves MSG-9, X-3, X-19, X-25 and X-27: in each of these worlds, whatever the network, the clocks,
+/// Proves RTY-2, MSG-9, X-3, X-19, X-25 and X-27: in each of these worlds, whatever the network, the clocks,
 /// the crashes, a hostile peer and a stranger do.
 #[test]
 fn every_promise_holds_in_fresh_worlds() {

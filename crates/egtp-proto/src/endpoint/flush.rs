@@ -187,6 +187,15 @@ impl Endpoint {
     }
 
     fn send(&mut self, path: PathId, packet: Vec<u8>, sink: &mut impl Sink) {
+        let unproven = self.paths.get_mut(&path).and_then(|state| state.unproven.as_mut());
+        if let Some(unproven) = unproven {
+            if packet.len() > unproven.room() && !is(Bug::Amplifies) {
+                // It would flood whoever really is there; the genuine one sends again.
+                self.counters.unproven_held += 1;
+                return;
+            }
+            unproven.sent = unproven.sent.saturating_add(packet.len());
+        }
         self.counters.packets_sent += 1;
         self.counters.bytes_sent += u64::try_from(packet.len()).unwrap_or(0);
         sink.send(path, packet);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::frames::Arrival;
 use super::pack::Phase;
 use super::peer::Answering;
-use super::{Budgets, Endpoint, KeptAnswer, Slot, Source};
+use super::{Budgets, Endpoint, KeptAnswer, Slot, Source, Unproven};
 use crate::crypto::{DhKey, Role, Suite};
 use crate::limits::{ANSWER_DELAY, ANSWER_KEPT, HANDSHAKE_PAYLOAD_MAX, PROVISIONAL_PER_PEER};
 use crate::output::{Assurance, IdentityId, PathId};
@@ -201,8 +201,11 @@ impl Endpoint {
         }
         let answering = peer.answering.take()?;
         let identity = peer.identity;
-        let frames =
-            self.pack_payload(now, code, Phase::Answer, HANDSHAKE_PAYLOAD_MAX - WELCOME_BYTES);
+        let unproven = self.paths.get(&answering.path).and_then(|state| state.unproven);
+        let space = unproven.map_or(HANDSHAKE_PAYLOAD_MAX, Unproven::room);
+        let space = space.min(HANDSHAKE_PAYLOAD_MAX).saturating_sub(WELCOME_BYTES);
+        // The rest waits for the first record of the session.
+        let frames = self.pack_payload(now, code, Phase::Answer, space);
         let welcome = Welcome {
             session: answering.session,
             client: !self.reachable,

@@ -41,7 +41,7 @@ use crate::exchange::inbox::Inbox;
 use crate::exchange::outgoing::Outgoing;
 use crate::exchange::query::Query;
 use crate::key::{PublicKey, SecretKey};
-use crate::limits::{Limits, PREKEY_REPLACED};
+use crate::limits::{Limits, PREKEY_REPLACED, UNPROVEN_FACTOR};
 use crate::output::{Event, IdentityId, PathId};
 use crate::session::cookie::Cookies;
 use crate::session::handshake::LocalKeys;
@@ -132,6 +132,22 @@ struct PathState {
     /// Peers that we have sent to here: their shroud may cover a RETRY or UNK.
     peers: Vec<u32>,
     authenticated: bool,
+    /// Counted where somebody else called from an address that he only claims to have.
+    unproven: Option<Unproven>,
+}
+
+/// Bytes from and to an address that nobody has proved to be where he is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unproven {
+    received: usize,
+    sent: usize,
+}
+
+impl Unproven {
+    /// Bytes that may still be sent there, so that nobody makes us flood a third party.
+    const fn room(self) -> usize {
+        self.received.saturating_mul(UNPROVEN_FACTOR).saturating_sub(self.sent)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -275,7 +291,10 @@ impl Endpoint {
         source: Source,
         lane: Lane,
     ) {
-        let state = PathState { identity, source, lane, peers: Vec::new(), authenticated: false };
+        let is_unproven = peer.is_none() && matches!(source, Source::Claimed(_));
+        let unproven = is_unproven.then(Unproven::default);
+        let (peers, authenticated) = (Vec::new(), false);
+        let state = PathState { identity, source, lane, peers, authenticated, unproven };
         self.paths.insert(path, state);
         let Some(code) = peer.and_then(|key| self.by_key.get(&(identity, key)).copied()) else {
             return;

@@ -35,10 +35,13 @@ impl Endpoint {
             self.counters.dropped.length += 1;
             return;
         }
-        let Some(state) = self.paths.get(&path) else {
+        let Some(state) = self.paths.get_mut(&path) else {
             self.counters.dropped.shroud += 1;
             return;
         };
+        if let Some(unproven) = &mut state.unproven {
+            unproven.received = unproven.received.saturating_add(packet.len());
+        }
         let identity = state.identity;
         let own = self.identity(identity).and_then(|own| own.shroud.uncovered_prefix(&packet));
         match own {

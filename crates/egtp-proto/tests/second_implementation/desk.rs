@@ -95,6 +95,16 @@ impl Desk {
         }
     }
 
+    /// Its application replies to the first query that it was given.
+    pub(crate) fn reply(&mut self, body: Bytes) -> Vec<Vec<u8>> {
+        let query = self.events.iter().find_map(|event| match event {
+            Event::Query(query) => Some(query.query),
+            _ => None,
+        });
+        self.endpoint.reply(clocks(self.now), query.unwrap(), Ok(body));
+        self.settle()
+    }
+
     /// What it sends while so much time passes.
     pub(crate) fn wait(&mut self, span: Duration) -> Vec<Vec<u8>> {
         let end = self.now.after(span);

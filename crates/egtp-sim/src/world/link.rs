@@ -64,6 +64,8 @@ pub(crate) struct Link {
     pub used: Time,
     /// Whether the accepting end cannot be sure of the address.
     pub claimed: bool,
+    /// Bytes that the accepting end received, and that it sent.
+    pub unproven: (usize, usize),
 }
 
 impl Link {
@@ -96,6 +98,7 @@ impl Link {
             rate: 0,
             used: now,
             claimed: false,
+            unproven: (0, 0),
         }
     }
 

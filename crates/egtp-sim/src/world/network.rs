@@ -22,8 +22,15 @@ impl World {
         self.tally.packets += 1;
         self.hash(packet.last_chunk::<16>().map_or(&[][..], |end| &end[..]));
         let sender = self.life_of(from);
-        let Some(link) = self.links.get(&id) else { return };
+        let Some(link) = self.links.get_mut(&id) else { return };
         let Some(to) = link.other(side).map(|end| end.party) else { return };
+        if link.claimed && side == 1 {
+            link.unproven.1 += packet.len();
+            let (received, sent) = link.unproven;
+            self.checker.check(Promise::NoFlood, sent <= 3 * received, || {
+                format!("node {from} sent {sent} bytes for {received} to an address unproven")
+            });
+        }
         self.wire.sent(&mut self.checker, sender, to, &packet);
         if self.is_telling() {
             let what = self.wire.describe(&packet);
@@ -258,6 +265,11 @@ impl World {
             looked_at && self.looks_at_junk < LOOKS_MAX && self.open_bytes() < SAMPLED_BYTES_MAX;
         self.looks_at_junk += u64::from(sampled);
         let before = sampled.then(|| self.with(party, |endpoint, _| endpoint.fingerprint()));
+        if let Some(link) = self.links.get_mut(&id)
+            && side == 1
+        {
+            link.unproven.0 += packet.len();
+        }
         let bytes = BytesMut::from(packet);
         let sessions = self.with(party, |endpoint, _| endpoint.sizes());
         self.with(party, |endpoint, now| endpoint.receive(now, path, bytes));

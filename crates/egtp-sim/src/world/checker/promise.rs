@@ -26,6 +26,8 @@ pub enum Promise {
     CountersNeverRepeat,
     /// Junk changes nothing that a node remembers.
     JunkChangesNothing,
+    /// At most three times as much goes to an address that is only claimed as came from there.
+    NoFlood,
     /// Whatever is neither a record nor an answer leaves the confirmed sessions as they are.
     HintsDeleteNothing,
     /// However many requests wait in both directions at once, all of them are answered.
@@ -53,6 +55,7 @@ impl Promise {
         Self::Bounded,
         Self::CountersNeverRepeat,
         Self::JunkChangesNothing,
+        Self::NoFlood,
         Self::HintsDeleteNothing,
         Self::NoStandstill,
         Self::Recovers,
