@@ -208,11 +208,18 @@ fn an_idle_node_uses_next_to_no_time() {
         let times = texts.filter_map(|text| text.split(' ').next()?.parse::<u64>().ok());
         times.sum::<u64>()
     };
-    let before = nanoseconds();
-    assert!(before > 0, "it has done something");
-    // Nothing tells when nothing has happened: a span of time is what is measured here.
+    assert!(nanoseconds() > 0, "it has done something");
+    // Nothing tells when nothing has happened: a span of time is what is measured here. What still
+    // comes to an end after the ping shows in the first span only, a node that spins in each.
     let (_sender, nothing) = std::sync::mpsc::channel::<()>();
-    assert!(nothing.recv_timeout(Duration::from_secs(2)).is_err());
-    let used = Duration::from_nanos(nanoseconds().saturating_sub(before));
-    assert!(used < Duration::from_millis(10), "{used:?} in two seconds");
+    let spans = std::iter::repeat_with(|| {
+        let before = nanoseconds();
+        assert!(nothing.recv_timeout(Duration::from_secs(2)).is_err());
+        Duration::from_nanos(nanoseconds().saturating_sub(before))
+    });
+    let mut used = spans.take(3);
+    assert!(
+        used.any(|used| used < Duration::from_millis(10)),
+        "10 ms and more in each two seconds"
+    );
 }
