@@ -61,7 +61,7 @@ impl Place {
 
     /// The program with these arguments, at home here and with nothing else in its environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_egtp"));
+        let mut command = program();
         command.args(arguments).env_clear().env("HOME", &self.0).env("PATH", "/usr/bin:/bin");
         command.current_dir(&self.0).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -240,6 +240,26 @@ impl Drop for Node {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The program. Where these tests run under `nohup`, hangups are ignored by whatever they start; a
+/// person at a terminal has it the other way round.
+fn program() -> Command {
+    let program = env!("CARGO_BIN_EXE_egtp");
+    if !ignores_hangups() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("/usr/bin/env");
+    command.args(["--default-signal=HUP", program]);
+    command
+}
+
+/// The lowest bit of the ignored signals is that of the first signal, SIGHUP.
+fn ignores_hangups() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored
+        .is_some_and(|digits| digits.trim_end().ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f']))
 }
 
 /// Sends a signal by name.
