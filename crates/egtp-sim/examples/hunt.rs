@@ -90,7 +90,7 @@ fn first_violation(from: u64, seeds: u64) -> Option<(u64, Violation)> {
 }
 
 /// Bugs that worlds drawn at random hardly ever show, and what finds them.
-const ELSEWHERE: [(&str, &str); 4] = [
+const ELSEWHERE: [(&str, &str); 5] = [
     ("copy of the floor forgotten", "the fuzz target inbox, and the model of the exchange"),
     ("age rule without margin", "the tests of the age rule, and the model of the exchange"),
     (
@@ -98,6 +98,7 @@ const ELSEWHERE: [(&str, &str); 4] = [
         "a_broken_path_is_probed_before_a_message_is_entrusted_to_the_session",
     ),
     ("closed message taken", "the fuzz target inbox, and the model of the exchange"),
+    ("unproven addresses flooded", "h_24_nobody_makes_us_flood_an_address_that_he_only_claims"),
 ];
 /// Seeds within which each bug is to be found.
 const SEEDS: u64 = 300;

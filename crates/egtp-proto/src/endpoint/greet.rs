@@ -202,6 +202,7 @@ impl Endpoint {
         let answering = peer.answering.take()?;
         let identity = peer.identity;
         let unproven = self.paths.get(&answering.path).and_then(|state| state.unproven);
+        let unproven = unproven.filter(|_| !is(Bug::Amplifies));
         let space = unproven.map_or(HANDSHAKE_PAYLOAD_MAX, Unproven::room);
         let space = space.min(HANDSHAKE_PAYLOAD_MAX).saturating_sub(WELCOME_BYTES);
         // The rest waits for the first record of the session.
