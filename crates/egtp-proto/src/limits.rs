@@ -139,6 +139,14 @@ pub struct Limits {
     pub hard_timeout_max: Duration,
 }
 
+impl Limits {
+    /// Bytes of the longest body that is ever taken: one that passes no single bound by itself.
+    #[must_use]
+    pub fn largest_taken(&self) -> usize {
+        self.message_bytes_max.min(self.query_bytes_per_peer).min(self.reassembly_bytes_per_peer)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

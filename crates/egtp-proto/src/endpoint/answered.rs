@@ -8,9 +8,7 @@ use bytes::Bytes;
 
 use super::Endpoint;
 use super::frames::Arrival;
-use super::peer::owe_partial;
 use super::submit::length;
-use crate::exchange::assembly::{Assembly, Progress};
 use crate::exchange::outgoing::{Judgement, State};
 use crate::exchange::resend::Item;
 use crate::limits::{ACK_DELAY, REFUSALS_MAX};
@@ -19,11 +17,11 @@ use crate::output::{Event, Outcome, RefusedWhy};
 use crate::planted::{Bug, is};
 use crate::time::Now;
 use crate::wire::Serials;
-use crate::wire::frame::{Ack, Part, PartOf, Refusal, Refused, ReplyHead};
+use crate::wire::frame::{Ack, Refusal, Refused, ReplyHead};
 
 impl Endpoint {
     /// Finds the request that a reply answers: by event code, and by everything else that it names.
-    fn find_request(&mut self, code: u32, dialog: u64, head: &ReplyHead) -> Option<u32> {
+    pub(super) fn find_request(&mut self, code: u32, dialog: u64, head: &ReplyHead) -> Option<u32> {
         let fits = (self.peers.get(code)?.outbox.dialog() == dialog || is(Bug::ReplyByCodeOnly))
             && self.outgoing.get(head.code).is_some_and(|one| {
                 if is(Bug::ReplyByCodeOnly) {
@@ -61,7 +59,7 @@ impl Endpoint {
 
     /// A reply to nothing that is open: late, repeated, or to an earlier life of ours. It has no
     /// effect, but its sender should know that it can forget it.
-    fn refuse_reply(&mut self, code: u32, dialog: u64, serial: u64) {
+    pub(super) fn refuse_reply(&mut self, code: u32, dialog: u64, serial: u64) {
         self.counters.late_dropped += 1;
         let Some(peer) = self.peers.get_mut(code) else { return };
         if peer.outbox.dialog() == dialog {
@@ -72,58 +70,6 @@ impl Endpoint {
             peer.foreign_dialogs.push(dialog);
         }
         self.soil(code);
-    }
-
-    pub(super) fn receive_reply_part(
-        &mut self,
-        code: u32,
-        dialog: u64,
-        part: &Part<'_>,
-        head: Option<&ReplyHead>,
-    ) {
-        let request = match head {
-            Some(head) => self.find_request(code, dialog, head),
-            // Later parts name the request by its serial alone.
-            None => self
-                .peers
-                .get(code)
-                .filter(|peer| peer.outbox.dialog() == dialog)
-                .and_then(|peer| peer.outbox.code(part.serial)),
-        };
-        let Some(request) = request else { return self.refuse_reply(code, dialog, part.serial) };
-        let Some(outgoing) = self.outgoing.get_mut(request) else { return };
-        let total = usize::try_from(part.total).unwrap_or(usize::MAX);
-        if total > outgoing.room {
-            return self.end(request, Outcome::Refused(RefusedWhy::TooLarge));
-        }
-        if let Some(head) = head
-            && outgoing.reply.is_none()
-        {
-            outgoing.reply = Some((head.status, Assembly::new(total)));
-        }
-        let progress = match outgoing.reply.as_mut() {
-            Some((_, assembly)) => assembly.add(part.offset, part.total, part.bytes),
-            None => Progress::Ignored,
-        };
-        match progress {
-            Progress::Partial => {}
-            Progress::Ignored => {
-                if let Some(peer) = self.peers.get_mut(code) {
-                    owe_partial(peer, (dialog, part.serial, PartOf::Reply));
-                }
-                self.soil(code);
-            }
-            Progress::Complete(body) => {
-                let status = outgoing.reply.as_ref().map_or(0, |(status, _)| *status);
-                let head = ReplyHead {
-                    serial: outgoing.serial,
-                    code: request,
-                    reference: outgoing.id.reference(),
-                    status,
-                };
-                self.receive_reply(code, dialog, &head, body);
-            }
-        }
     }
 
     pub(super) fn receive_ack(&mut self, now: Now, code: u32, ack: &Ack) {
@@ -209,48 +155,27 @@ impl Endpoint {
             (Refusal::TooLarge, Judgement::Free) => {
                 self.end(event, Outcome::Refused(RefusedWhy::TooLarge));
             }
-            // After `Window` the same binding is sent again, when its time comes or credit arrives; after
-            // the others, when some transmission is not answered for yet.
-            (Refusal::Window | Refusal::Busy | Refusal::TooLarge, _) => {}
+            // After `Window` the same binding is sent again; after the others, while some transmission
+            // is not answered for.
+            (Refusal::Window | Refusal::Busy | Refusal::TooLarge, _) => self.lay_by(now, event),
         }
     }
 
-    pub(super) fn receive_partial(
-        &mut self,
-        code: u32,
-        dialog: u64,
-        serial: u64,
-        of: PartOf,
-        received: usize,
-    ) {
-        let Some(peer) = self.peers.get(code) else { return };
-        match of {
-            PartOf::Message if peer.outbox.dialog() == dialog => {
-                let event = peer.outbox.code(serial);
-                if let Some(one) = event.and_then(|event| self.outgoing.get_mut(event))
-                    && one.reported.is_none_or(|before| received > before)
-                {
-                    one.reported = Some(received);
-                    one.arrived = received.min(one.body.len());
-                    one.offset = one.arrived;
-                    let item = event.map(Item::Message);
-                    self.send_parts(code, item);
-                }
-            }
-            PartOf::Message => {}
-            PartOf::Reply => {
-                let query = peer.queries.get(&(dialog, serial)).copied();
-                let entry = query.and_then(|query| self.queries.get_mut(query));
-                if let Some(answer) = entry.and_then(|entry| entry.answer.as_mut())
-                    && answer.reported.is_none_or(|before| received > before)
-                {
-                    answer.reported = Some(received);
-                    answer.arrived = received.min(answer.body.len());
-                    answer.offset = answer.arrived;
-                    let item = query.map(Item::Reply);
-                    self.send_parts(code, item);
-                }
-            }
+    /// A message that was refused for now waits for its time, and leaves its credit to others.
+    fn lay_by(&mut self, now: Now, event: u32) {
+        let jitter = self.random.u64();
+        let Some(one) = self.outgoing.get_mut(event).filter(|one| one.state == State::Sent) else {
+            return;
+        };
+        let Some(peer) = self.peers.get_mut(one.peer) else { return };
+        one.state = State::Refused;
+        peer.outbox.landed(length(one));
+        // Its next transmission is planned with the last part: those that are left are not sent.
+        let item = Item::Message(event);
+        if let Some(index) = peer.large.iter().position(|other| *other == item) {
+            peer.large.remove(index);
+            let delay = peer.trip.delay(one.attempts, jitter);
+            peer.resend.plan_again(now.boot.after(delay), item);
         }
     }
 }

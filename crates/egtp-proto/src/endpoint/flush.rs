@@ -288,6 +288,8 @@ impl Endpoint {
                 let Some(one) = self.outgoing.get_mut(event) else { return };
                 if one.state == State::Sent {
                     peer.outbox.landed(super::submit::length(one));
+                }
+                if matches!(one.state, State::Sent | State::Refused) {
                     one.state = State::Queued;
                     one.offset = one.arrived;
                     one.reported = None;

@@ -77,7 +77,7 @@ impl Endpoint {
             Frame::Dialog(head) => self.enter_dialog(arrival, context, head),
             Frame::Message(head, body) => {
                 let body = keep(payload, body);
-                self.receive_message(now, arrival, context, &head, body)?;
+                self.receive_message(now, arrival, context, &[arrival.name], &head, body)?;
             }
             Frame::Fragment(part, head) => {
                 self.receive_part(now, arrival, context, &part, head.as_ref())?;

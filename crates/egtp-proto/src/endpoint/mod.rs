@@ -22,6 +22,7 @@ mod frames;
 mod greet;
 mod in_hand;
 mod pack;
+mod parts;
 mod peer;
 mod receive;
 mod submit;

@@ -13,10 +13,12 @@ use crate::exchange::outbox::Outbox;
 use crate::exchange::outgoing::Binding;
 use crate::exchange::resend::{Item, Resend};
 use crate::key::PublicKey;
-use crate::limits::REFUSALS_MAX;
+use crate::limits::{Limits, REFUSALS_MAX};
 use crate::message::Kind;
 use crate::output::{IdentityId, PathId};
+use crate::planted::{Bug, is};
 use crate::session::handshake::{Initiator, Responder};
+use crate::session::live::TransmissionName;
 use crate::time::Instant;
 use crate::timers::TimerId;
 use crate::wire::Header;
@@ -163,9 +165,18 @@ pub(super) struct Incoming {
     pub class: Class,
     pub kind: Kind,
     pub assembly: Assembly,
+    /// The transmissions that it came with, those of first parts: a refusal names each.
+    pub names: Vec<TransmissionName>,
 }
 
 impl Peer {
+    /// Whether one more message of so many bytes fits its share of what the application has in hand.
+    pub(super) fn has_share_left(&self, bytes: usize, limits: &Limits) -> bool {
+        let held = if is(Bug::HandsUncounted) { 0 } else { self.held };
+        self.queries.len() + held < limits.queries_per_peer
+            && self.query_bytes.saturating_add(bytes) <= limits.query_bytes_per_peer
+    }
+
     pub(super) fn new(
         identity: IdentityId,
         own: &PublicKey,

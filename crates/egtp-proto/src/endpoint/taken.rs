@@ -6,17 +6,16 @@
 use bytes::Bytes;
 
 use super::frames::{Arrival, Canonicals, Context};
-use super::peer::{Incoming, owe_partial};
 use super::{Endpoint, Timer};
-use crate::exchange::assembly::{Assembly, Progress};
 use crate::exchange::inbox::{Place, Verdict};
 use crate::exchange::query::{Query, Standing, kept};
 use crate::limits::{ACK_DELAY, REFUSALS_MAX};
 use crate::message::{Canonical, Kind, MessageClass};
 use crate::output::{Event, MessageEvent, QueryEvent, QueryId};
 use crate::planted::{Bug, is};
+use crate::session::live::TransmissionName;
 use crate::time::Now;
-use crate::wire::frame::{Class, DialogHead, MessageHead, Part, PartOf, Refusal, Refused};
+use crate::wire::frame::{Class, DialogHead, MessageHead, Refusal, Refused};
 
 impl Endpoint {
     pub(super) fn receive_message(
@@ -24,6 +23,7 @@ impl Endpoint {
         now: Now,
         arrival: Arrival,
         context: &mut Context,
+        names: &[TransmissionName],
         head: &MessageHead<'_>,
         body: Bytes,
     ) -> Option<()> {
@@ -44,7 +44,7 @@ impl Endpoint {
             };
             self.hand_over(now, arrival, (dialog.dialog, head.serial, code), &head.class, message);
         }
-        self.answer_verdict(now, arrival, dialog.dialog, head.serial, verdict);
+        self.answer_verdict(now, arrival.peer, names, (dialog.dialog, head.serial), verdict);
         Some(())
     }
 
@@ -62,16 +62,13 @@ impl Endpoint {
             Ok(place) => place,
             Err(why) => return Verdict::Refuse(why),
         };
-        let limits = &self.limits;
-        if bytes > limits.message_bytes_max {
+        if bytes > self.limits.largest_taken() {
             return Verdict::Refuse(Refusal::TooLarge);
         }
         let Some(peer) = self.peers.get(arrival.peer) else {
             return Verdict::Refuse(Refusal::Busy);
         };
-        let held = if is(Bug::HandsUncounted) { 0 } else { peer.held };
-        let over = peer.queries.len() + held >= limits.queries_per_peer
-            || peer.query_bytes.saturating_add(bytes) > limits.query_bytes_per_peer;
+        let over = !peer.has_share_left(bytes, &self.limits);
         let key = peer.key;
         let Some(identity) = self.identities.get_mut(usize::from(arrival.identity.0)) else {
             return Verdict::Refuse(Refusal::Busy);
@@ -92,15 +89,16 @@ impl Endpoint {
         identity.inbox.take(&now, &key, dialog, place, serial)
     }
 
-    fn answer_verdict(
+    /// `names` are the transmissions that the message came with.
+    pub(super) fn answer_verdict(
         &mut self,
         now: Now,
-        arrival: Arrival,
-        dialog: u64,
-        serial: u64,
+        code: u32,
+        names: &[TransmissionName],
+        (dialog, serial): (u64, u64),
         verdict: Verdict,
     ) {
-        let Some(peer) = self.peers.get_mut(arrival.peer) else { return };
+        let Some(peer) = self.peers.get_mut(code) else { return };
         match verdict {
             Verdict::Take(place) => {
                 self.counters.taken += 1;
@@ -119,16 +117,16 @@ impl Endpoint {
                 }
             }
             Verdict::Refuse(why) => {
-                if peer.refusals.len() < REFUSALS_MAX {
-                    let transmission = arrival.name;
-                    let retry_ms = if why == Refusal::Busy { BUSY_RETRY_MS } else { 0 };
+                let retry_ms = if why == Refusal::Busy { BUSY_RETRY_MS } else { 0 };
+                let left = REFUSALS_MAX.saturating_sub(peer.refusals.len());
+                for &transmission in names.iter().take(left) {
                     peer.refusals.push(Refused { dialog, serial, transmission, why, retry_ms });
                 }
                 // The sender needs to know what to bind to instead.
                 peer.owes.card = peer.owes.card || why == Refusal::Stale;
             }
         }
-        self.soil(arrival.peer);
+        self.soil(code);
     }
 
     /// Gives a message that was just taken to the application.
@@ -208,76 +206,6 @@ impl Endpoint {
             peer.query_bytes += bytes;
         }
         self.events.push_back(Event::Message { query: QueryId(query), message });
-    }
-
-    /// A part of a large message. It is taken when it is complete.
-    pub(super) fn receive_part(
-        &mut self,
-        now: Now,
-        arrival: Arrival,
-        context: &mut Context,
-        part: &Part<'_>,
-        head: Option<&MessageHead<'_>>,
-    ) -> Option<()> {
-        let (dialog, place, _) = context.dialog.as_ref()?;
-        let (dialog, place) = (*dialog, *place);
-        let identity = self.identity(arrival.identity)?;
-        let verdict = match place {
-            Ok(place) => identity.inbox.would_take(place, dialog.low_water, part.serial),
-            Err(why) => Verdict::Refuse(why),
-        };
-        let total = usize::try_from(part.total).ok()?;
-        let name = (dialog.dialog, part.serial);
-        match verdict {
-            Verdict::Take(_) if total > self.limits.message_bytes_max => {
-                if head.is_some() {
-                    let refused = Verdict::Refuse(Refusal::TooLarge);
-                    self.answer_verdict(now, arrival, dialog.dialog, part.serial, refused);
-                }
-                return Some(());
-            }
-            Verdict::Take(_) => {}
-            // Only the first part is a transmission that can be refused by name.
-            Verdict::Refuse(_) if head.is_none() => return Some(()),
-            other => {
-                self.answer_verdict(now, arrival, dialog.dialog, part.serial, other);
-                return Some(());
-            }
-        }
-        let bytes_max = self.limits.reassembly_bytes_per_peer;
-        let peer = self.peers.get_mut(arrival.peer)?;
-        if let Some(head) = head
-            && !peer.assemblies.contains_key(&name)
-        {
-            if peer.assembly_bytes.saturating_add(total) > bytes_max {
-                let busy = Verdict::Refuse(Refusal::Busy);
-                self.answer_verdict(now, arrival, dialog.dialog, part.serial, busy);
-                return Some(());
-            }
-            let (class, kind) = (head.class, Kind::new(head.kind).ok()?);
-            peer.assemblies.insert(name, Incoming { class, kind, assembly: Assembly::new(total) });
-            peer.assembly_bytes += total;
-        }
-        let progress = match peer.assemblies.get_mut(&name) {
-            Some(incoming) => incoming.assembly.add(part.offset, part.total, part.bytes),
-            None => Progress::Ignored,
-        };
-        match progress {
-            Progress::Partial => {}
-            Progress::Ignored => owe_partial(peer, (name.0, name.1, PartOf::Message)),
-            Progress::Complete(body) => {
-                let incoming = peer.assemblies.remove(&name)?;
-                peer.assembly_bytes = peer.assembly_bytes.saturating_sub(total);
-                let head = MessageHead {
-                    serial: part.serial,
-                    class: incoming.class,
-                    kind: incoming.kind.as_str(),
-                };
-                self.receive_message(now, arrival, context, &head, body)?;
-            }
-        }
-        self.soil(arrival.peer);
-        Some(())
     }
 
     /// The canonical form of a dialog's messages, made once for a payload.

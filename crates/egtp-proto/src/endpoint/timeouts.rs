@@ -92,7 +92,7 @@ impl Endpoint {
                 peer.outbox.landed(super::submit::length(one));
                 false
             }
-            State::Queued => false,
+            State::Queued | State::Refused => false,
             State::Taken => true,
         };
         one.state = State::Doubtful { taken };
@@ -200,7 +200,9 @@ impl Endpoint {
         let Some(peer) = self.peers.get_mut(code) else { return };
         let (outgoing, queries) = (&self.outgoing, &self.queries);
         let resend = peer.resend.deadline(|item| match item {
-            Item::Message(event) => outgoing.get(event).is_some_and(|one| one.state == State::Sent),
+            Item::Message(event) => outgoing
+                .get(event)
+                .is_some_and(|one| matches!(one.state, State::Sent | State::Refused)),
             Item::Reply(query) => queries.get(query).is_some(),
         });
         let attempts = peer.attempts.iter().filter(|attempt| attempt.active);

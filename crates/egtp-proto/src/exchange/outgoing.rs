@@ -68,6 +68,9 @@ pub enum State {
     Queued,
     /// It was sent, and an answer is awaited.
     Sent,
+    /// The receiver has no room for it at the moment: nothing of it is under way, and it is sent again
+    /// in its time.
+    Refused,
     /// The receiver has taken it; a reply is awaited.
     Taken,
     /// The receiver's life that it was bound to is gone and it is not certain that it was refused:

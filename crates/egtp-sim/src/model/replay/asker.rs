@@ -177,7 +177,7 @@ impl RealAsker {
 
 const fn doubt(one: &mut Outgoing) {
     one.state = match one.state {
-        State::Queued | State::Sent => State::Doubtful { taken: false },
+        State::Queued | State::Sent | State::Refused => State::Doubtful { taken: false },
         State::Taken => State::Doubtful { taken: true },
         doubtful @ State::Doubtful { .. } => doubtful,
     };
