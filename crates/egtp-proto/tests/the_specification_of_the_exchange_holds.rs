@@ -121,7 +121,7 @@ fn x_16_a_window_is_64_then_1024_then_doubles_when_it_passes_quickly() {
 }
 
 /// Proves: one refusal of two frees nothing, and an age that was asked for before the
-/// transmission says nothing about it.
+/// transmission says nothing about it. A refusal of what is not out says nothing, either.
 #[test]
 fn a_message_is_bound_anew_only_when_all_of_it_was_refused() {
     let (kind, class) = (Kind::new("test/1").unwrap(), MessageClass::Request);
@@ -136,9 +136,18 @@ fn a_message_is_bound_anew_only_when_all_of_it_was_refused() {
     assert_eq!(message.judge(99, 4_096, at(12), &later), Judgement::None, "the same life");
     assert_eq!(message.judge(7, 4, at(12), &later), Judgement::Doubtful);
     assert_eq!(message.judge(7, 5, at(12), &later), Judgement::Free);
-    assert_eq!(message.refused([1; 8]), Judgement::None);
+    assert_eq!(message.refused([1; 8]), Judgement::Doubtful);
     assert_eq!(message.refused([1; 8]), Judgement::None);
     assert_eq!(message.refused([2; 8]), Judgement::Free);
+
+    for number in 1..=200 {
+        message.transmitted((99, 1), [number; 8], clocks(at(13)));
+    }
+    for number in 150..=200 {
+        assert_eq!(message.refused([number; 8]), Judgement::Doubtful, "the latest are told apart");
+    }
+    let freed = (1..150).any(|number| message.refused([number; 8]) == Judgement::Free);
+    assert!(!freed, "what was forgotten counts as never refused");
 }
 
 /// A request: serial, event code and body.

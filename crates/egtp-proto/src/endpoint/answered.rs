@@ -124,7 +124,9 @@ impl Endpoint {
         if let Some(place) = place {
             // What was voided moves the window: the sender must hear how far.
             peer.owe_ack(place, now.boot.after(ACK_DELAY));
+            self.soil(arrival.peer);
         }
+        let Some(peer) = self.peers.get_mut(arrival.peer) else { return };
         let first = peer.assemblies.range((dialog, 0)..=(dialog, u64::MAX)).map(|(name, _)| *name);
         let over: Vec<_> = first.filter(|(_, serial)| serials.contains(*serial)).collect();
         for name in over {
@@ -133,7 +135,6 @@ impl Endpoint {
                 peer.assembly_bytes = peer.assembly_bytes.saturating_sub(total);
             }
         }
-        self.soil(arrival.peer);
     }
 
     pub(super) fn receive_refused(&mut self, now: Now, code: u32, refused: &Refused) {
@@ -147,7 +148,9 @@ impl Endpoint {
         match (refused.why, judgement) {
             (Refusal::Stale, Judgement::Free) => self.rebind(event),
             // Some other transmission may have been taken: nothing more is sent under this binding.
-            (Refusal::Stale, _) => self.put_in_doubt(now, event),
+            (Refusal::Stale, Judgement::Doubtful) => self.put_in_doubt(now, event),
+            // It was sent under a binding that is over.
+            (Refusal::Stale, Judgement::None) => {}
             (Refusal::Busy, Judgement::Free) => {
                 let retry_after = std::time::Duration::from_millis(refused.retry_ms);
                 self.end(event, Outcome::Refused(RefusedWhy::Busy { retry_after }));

@@ -26,7 +26,7 @@ impl Endpoint {
     pub fn transmit(&mut self, now: Now, sink: &mut impl Sink) {
         loop {
             while let Some((path, packet)) = self.ready.pop_front() {
-                self.send(path, packet, sink);
+                self.send_within_bounds(path, packet, sink);
             }
             let Some(code) = self.dirty.pop_front() else { break };
             if let Some(peer) = self.peers.get_mut(code) {
@@ -40,7 +40,7 @@ impl Endpoint {
 
     fn flush(&mut self, now: Now, code: u32, sink: &mut impl Sink) {
         if let Some((path, answer)) = self.answer_flight(now, code) {
-            self.send(path, answer, sink);
+            self.send_within_bounds(path, answer, sink);
         }
         let Some(peer) = self.peers.get_mut(code) else { return };
         if peer.outbox.has_news() && peer.ack_due.is_none() && !peer.sessions.is_empty() {
@@ -101,7 +101,7 @@ impl Endpoint {
         }
         self.remember_path(code, path);
         if let Some(packet) = self.begin(now, code, 0) {
-            self.send(path, packet, sink);
+            self.send_within_bounds(path, packet, sink);
         }
     }
 
@@ -186,7 +186,8 @@ impl Endpoint {
         self.send(path, bytes, sink);
     }
 
-    fn send(&mut self, path: PathId, packet: Vec<u8>, sink: &mut impl Sink) {
+    /// Sends part of a handshake, which may go to an address that nobody has proved yet.
+    fn send_within_bounds(&mut self, path: PathId, packet: Vec<u8>, sink: &mut impl Sink) {
         let unproven = self.paths.get_mut(&path).and_then(|state| state.unproven.as_mut());
         if let Some(unproven) = unproven {
             if packet.len() > unproven.room() && !is(Bug::Amplifies) {
@@ -196,6 +197,10 @@ impl Endpoint {
             }
             unproven.sent = unproven.sent.saturating_add(packet.len());
         }
+        self.send(path, packet, sink);
+    }
+
+    fn send(&mut self, path: PathId, packet: Vec<u8>, sink: &mut impl Sink) {
         self.counters.packets_sent += 1;
         self.counters.bytes_sent += u64::try_from(packet.len()).unwrap_or(0);
         sink.send(path, packet);

@@ -98,7 +98,7 @@ pub enum Judgement {
     None,
     /// Every transmission was certainly refused: it may be bound anew.
     Free,
-    /// Some transmission may have been taken by a life that is gone.
+    /// Some transmission may have been taken, by a life that is gone or before it was refused.
     Doubtful,
 }
 
@@ -149,13 +149,16 @@ impl Outgoing {
     pub fn transmitted(&mut self, binding: Binding, name: TransmissionName, now: Now) {
         self.transmissions.binding.get_or_insert(binding);
         self.transmissions.since.get_or_insert(now);
-        // Names beyond the bound are forgotten oldest first: they then count as never refused.
-        if self.transmissions.names.len() >= NAMES_MAX {
-            self.transmissions.names.remove(0);
-            self.transmissions.names.push(UNREFUSABLE);
-        } else {
-            self.transmissions.names.push(name);
+        // Names beyond the bound are forgotten oldest first: one of them stands for all, and counts as
+        // never refused.
+        let names = &mut self.transmissions.names;
+        if names.len() >= NAMES_MAX
+            && let Some(oldest) = names.first_mut()
+        {
+            *oldest = UNREFUSABLE;
+            names.remove(1);
         }
+        names.push(name);
     }
 
     /// Whether any transmission was not certainly refused.
@@ -163,14 +166,19 @@ impl Outgoing {
         !self.transmissions.names.is_empty() && !is(Bug::TimeoutSaysNo)
     }
 
-    /// The receiver refused the transmission of this name. `Free` if it was the last one.
+    /// The receiver refused the transmission of this name: `Free` if it was the last one, `Doubtful`
+    /// if there are others, `None` if there is none of this name under the present binding.
     pub fn refused(&mut self, name: TransmissionName) -> Judgement {
         let names = &mut self.transmissions.names;
         let Some(index) = names.iter().position(|sent| *sent == name) else {
             return Judgement::None;
         };
-        names.swap_remove(index);
-        if names.is_empty() || is(Bug::OneRefusalFrees) { Judgement::Free } else { Judgement::None }
+        names.remove(index);
+        if names.is_empty() || is(Bug::OneRefusalFrees) {
+            Judgement::Free
+        } else {
+            Judgement::Doubtful
+        }
     }
 
     /// The receiver stated in a handshake that began at `asked` that its present life is `store`,

@@ -1,8 +1,9 @@
 //! Paths: the seam between the driver and the network.
 //!
 //! A path moves packets between this machine and others, over one kind of network. It knows
-//! addresses, sockets and deadlines; it refuses to know sessions and messages, and of keys what they open: every packet
-//! is an opaque string of bytes, and who is at the other end is for the layers above to find out.
+//! addresses, sockets and deadlines; it refuses to know sessions and messages, and of keys what they
+//! open: every packet is an opaque string of bytes, and who is at the other end is for the layers above
+//! to find out.
 //! Another kind of network is another implementation of [`Path`], and nothing above changes.
 //!
 //! The driver owns its paths, calls them from one place, and never waits in a call: whatever takes

@@ -370,13 +370,16 @@ impl Exchange {
         let one = state.network.transmissions.get_mut(place)?;
         let (why, card) = one.refused.take()?;
         let copies = one.carrier == Carrier::Letter && self.rules.has(Rule::CopiesStay);
-        let counted = one.counts && !copies;
-        if counted {
-            one.counts = false;
-        }
+        // Otherwise it was sent under a binding that is over.
+        let concerns = one.counts;
+        let counted = concerns && !copies;
+        one.counts = concerns && copies;
         let which = one.message;
         if why == Why::Stale {
             state.asker.card = card;
+        }
+        if !concerns {
+            return Some(());
         }
         let end = state.asker.refused(self.rules, &mut state.network, which, why, counted);
         note(state, which, end);

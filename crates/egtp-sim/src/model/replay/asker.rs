@@ -147,7 +147,7 @@ impl RealAsker {
         let one = self.message_mut(which)?;
         match (why, one.refused(name)) {
             (Refusal::Stale, Judgement::Free) => one.unbind(),
-            (Refusal::Stale, _) => doubt(one),
+            (Refusal::Stale, Judgement::Doubtful) => doubt(one),
             (Refusal::Busy, Judgement::Free) => return self.end(which, End::Busy),
             _ => {}
         }
