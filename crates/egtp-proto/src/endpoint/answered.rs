@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::Endpoint;
 use super::frames::Arrival;
 use super::submit::length;
-use crate::exchange::outgoing::{Judgement, State};
+use crate::exchange::outgoing::{Consequence, State};
 use crate::exchange::resend::Item;
 use crate::limits::{ACK_DELAY, REFUSALS_MAX};
 use crate::message::MessageClass;
@@ -87,17 +87,13 @@ impl Endpoint {
     fn acknowledged(&mut self, now: Now, code: u32, event: u32) {
         let Some(peer) = self.peers.get_mut(code) else { return };
         let Some(outgoing) = self.outgoing.get_mut(event) else { return };
-        if let State::Doubtful { taken } = &mut outgoing.state {
-            *taken = true;
-        } else {
-            if outgoing.state == State::Sent {
-                peer.outbox.landed(length(outgoing));
-            }
-            if let Some(sent) = outgoing.sent.filter(|_| outgoing.attempts == 1) {
-                peer.trip.sample(now.boot.since(sent));
-            }
-            outgoing.state = State::Taken;
+        if outgoing.state == State::Sent {
+            peer.outbox.landed(length(outgoing));
         }
+        if let Some(sent) = outgoing.sent.filter(|_| outgoing.attempts == 1) {
+            peer.trip.sample(now.boot.since(sent));
+        }
+        outgoing.acknowledged();
         let (token, attempts) = (outgoing.token, outgoing.attempts);
         if outgoing.class == MessageClass::Send {
             let path = peer.path;
@@ -144,23 +140,18 @@ impl Endpoint {
         }
         let Some(event) = peer.outbox.code(refused.serial) else { return };
         let Some(outgoing) = self.outgoing.get_mut(event) else { return };
-        let judgement = outgoing.refused(refused.transmission);
-        match (refused.why, judgement) {
-            (Refusal::Stale, Judgement::Free) => self.rebind(event),
-            // Some other transmission may have been taken: nothing more is sent under this binding.
-            (Refusal::Stale, Judgement::Doubtful) => self.put_in_doubt(now, event),
-            // It was sent under a binding that is over.
-            (Refusal::Stale, Judgement::None) => {}
-            (Refusal::Busy, Judgement::Free) => {
+        match outgoing.after_refusal(refused.transmission, refused.why) {
+            Consequence::None => {}
+            Consequence::BindAnew => self.rebind(event),
+            Consequence::Doubt => self.put_in_doubt(now, event),
+            Consequence::Wait => self.lay_by(now, event),
+            Consequence::End(Refusal::TooLarge) => {
+                self.end(event, Outcome::Refused(RefusedWhy::TooLarge));
+            }
+            Consequence::End(_) => {
                 let retry_after = std::time::Duration::from_millis(refused.retry_ms);
                 self.end(event, Outcome::Refused(RefusedWhy::Busy { retry_after }));
             }
-            (Refusal::TooLarge, Judgement::Free) => {
-                self.end(event, Outcome::Refused(RefusedWhy::TooLarge));
-            }
-            // After `Window` the same binding is sent again; after the others, while some transmission
-            // is not answered for.
-            (Refusal::Window | Refusal::Busy | Refusal::TooLarge, _) => self.lay_by(now, event),
         }
     }
 

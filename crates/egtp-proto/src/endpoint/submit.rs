@@ -12,7 +12,7 @@ use super::{Endpoint, Timer};
 use crate::exchange::outgoing::{Outgoing, State};
 use crate::key::PublicKey;
 use crate::message::{Kind, MessageClass, MessageId};
-use crate::output::{Event, EventCode, IdentityId, NotSent, Outcome, Taken};
+use crate::output::{Event, EventCode, IdentityId, NotSent, Outcome};
 use crate::time::Now;
 
 /// A message to be sent.
@@ -163,13 +163,7 @@ impl Endpoint {
 
     /// What a hard timeout means for a message.
     pub(super) fn timed_out(&self, code: u32) -> Option<Outcome> {
-        let outgoing = self.outgoing.get(code)?;
-        let taken = match outgoing.state {
-            State::Taken => Taken::Yes,
-            _ if outgoing.may_have_arrived() => Taken::Unknown,
-            _ => Taken::No,
-        };
-        Some(Outcome::TimedOut { taken })
+        Some(Outcome::TimedOut { taken: self.outgoing.get(code)?.taken() })
     }
 }
 

@@ -86,16 +86,13 @@ impl Endpoint {
     pub(super) fn put_in_doubt(&mut self, now: Now, event: u32) {
         let Some(one) = self.outgoing.get_mut(event) else { return };
         let Some(peer) = self.peers.get_mut(one.peer) else { return };
-        let taken = match one.state {
-            State::Doubtful { .. } => return,
-            State::Sent => {
-                peer.outbox.landed(super::submit::length(one));
-                false
-            }
-            State::Queued | State::Refused => false,
-            State::Taken => true,
-        };
-        one.state = State::Doubtful { taken };
+        if matches!(one.state, State::Doubtful { .. }) {
+            return;
+        }
+        if one.state == State::Sent {
+            peer.outbox.landed(super::submit::length(one));
+        }
+        one.doubt();
         // At the hard timeout at the latest. It is unknown either way.
         let end = now.boot.after(peer.patience());
         let due = end.min(one.hard_due);

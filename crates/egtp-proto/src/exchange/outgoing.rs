@@ -10,10 +10,12 @@ use bytes::Bytes;
 use super::age;
 use super::assembly::Assembly;
 use crate::message::{Kind, MessageClass, MessageId};
+use crate::output::Taken;
 use crate::planted::{Bug, is};
 use crate::session::live::TransmissionName;
 use crate::time::{Instant, Now};
 use crate::timers::TimerId;
+use crate::wire::frame::Refusal;
 
 /// A request or send that has no outcome yet.
 #[derive(Debug)]
@@ -102,6 +104,21 @@ pub enum Judgement {
     Doubtful,
 }
 
+/// What a refusal by frame makes a sender do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Consequence {
+    /// Nothing: it was sent under a binding that is over.
+    None,
+    /// Bind it anew and send it.
+    BindAnew,
+    /// Send nothing more of it; await an answer for a while.
+    Doubt,
+    /// Send it again under the same binding, in its time.
+    Wait,
+    /// It was certainly not taken, for this reason: end it.
+    End(Refusal),
+}
+
 impl Outgoing {
     /// A new message, not sent yet.
     #[expect(clippy::too_many_arguments, reason = "each is a different fact about the message")]
@@ -178,6 +195,45 @@ impl Outgoing {
             Judgement::Free
         } else {
             Judgement::Doubtful
+        }
+    }
+
+    /// The receiver refused the transmission of this name, and said why.
+    pub fn after_refusal(&mut self, name: TransmissionName, why: Refusal) -> Consequence {
+        match (why, self.refused(name)) {
+            (Refusal::Stale, Judgement::Free) => Consequence::BindAnew,
+            (Refusal::Stale, Judgement::Doubtful) => Consequence::Doubt,
+            (Refusal::Stale, Judgement::None) => Consequence::None,
+            (Refusal::Busy | Refusal::TooLarge, Judgement::Free) => Consequence::End(why),
+            (Refusal::Window | Refusal::Busy | Refusal::TooLarge, _) => Consequence::Wait,
+        }
+    }
+
+    /// The receiver says that it has taken it.
+    pub const fn acknowledged(&mut self) {
+        if let State::Doubtful { taken } = &mut self.state {
+            *taken = true;
+        } else {
+            self.state = State::Taken;
+        }
+    }
+
+    /// Nothing more is sent of it: it is not certain that what was sent was refused.
+    pub const fn doubt(&mut self) {
+        let taken = match self.state {
+            State::Queued | State::Sent | State::Refused => false,
+            State::Taken => true,
+            State::Doubtful { taken } => taken,
+        };
+        self.state = State::Doubtful { taken };
+    }
+
+    /// What is known at its hard timeout.
+    pub fn taken(&self) -> Taken {
+        match self.state {
+            State::Taken | State::Doubtful { taken: true } => Taken::Yes,
+            _ if self.may_have_arrived() => Taken::Unknown,
+            _ => Taken::No,
         }
     }
 

@@ -5,10 +5,10 @@
 
 use bytes::Bytes;
 use egtp_proto::exchange::outbox::Outbox;
-use egtp_proto::exchange::outgoing::{Binding, Judgement, Outgoing, State};
+use egtp_proto::exchange::outgoing::{Binding, Consequence, Judgement, Outgoing, State};
 use egtp_proto::time::{Instant, Now};
 use egtp_proto::wire::frame::{Ack, Refusal};
-use egtp_proto::{Kind, MessageClass, PublicKey, StoreCard};
+use egtp_proto::{Kind, MessageClass, PublicKey, StoreCard, Taken};
 
 use crate::model::exchange::scope::Scope;
 use crate::model::exchange::state::{Each, End, Which};
@@ -96,10 +96,10 @@ impl RealAsker {
 
     pub(super) fn time_out(&mut self, which: Which) -> Option<End> {
         let one = self.message(which)?;
-        let end = match one.state {
-            State::Taken | State::Doubtful { taken: true } => End::TimedOutTaken,
-            _ if one.may_have_arrived() => End::TimedOutUnknown,
-            _ => End::TimedOutNotTaken,
+        let end = match one.taken() {
+            Taken::Yes => End::TimedOutTaken,
+            Taken::Unknown => End::TimedOutUnknown,
+            Taken::No => End::TimedOutNotTaken,
         };
         self.end(which, end)
     }
@@ -124,10 +124,8 @@ impl RealAsker {
             if one.class == MessageClass::Send {
                 self.end(which, End::Accepted);
                 accepted.push(which);
-            } else if let State::Doubtful { taken } = &mut one.state {
-                *taken = true;
             } else {
-                one.state = State::Taken;
+                one.acknowledged();
             }
         }
         accepted
@@ -145,11 +143,11 @@ impl RealAsker {
             self.learn(card);
         }
         let one = self.message_mut(which)?;
-        match (why, one.refused(name)) {
-            (Refusal::Stale, Judgement::Free) => one.unbind(),
-            (Refusal::Stale, Judgement::Doubtful) => doubt(one),
-            (Refusal::Busy, Judgement::Free) => return self.end(which, End::Busy),
-            _ => {}
+        match one.after_refusal(name, why) {
+            Consequence::BindAnew => one.unbind(),
+            Consequence::Doubt => one.doubt(),
+            Consequence::End(_) => return self.end(which, End::Busy),
+            Consequence::Wait | Consequence::None => {}
         }
         None
     }
@@ -167,20 +165,12 @@ impl RealAsker {
         for (_, one) in &mut self.messages {
             match one.judge(card.id, card.age, asked, now) {
                 Judgement::Free => one.unbind(),
-                Judgement::Doubtful => doubt(one),
+                Judgement::Doubtful => one.doubt(),
                 Judgement::None => {}
             }
         }
         self.outbox.confirmed();
     }
-}
-
-const fn doubt(one: &mut Outgoing) {
-    one.state = match one.state {
-        State::Queued | State::Sent | State::Refused => State::Doubtful { taken: false },
-        State::Taken => State::Doubtful { taken: true },
-        doubtful @ State::Doubtful { .. } => doubtful,
-    };
 }
 
 /// Closed serials between two messages: with them a window of 1,024 holds one message.
