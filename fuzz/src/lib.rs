@@ -11,6 +11,7 @@ pub mod machine;
 pub mod mutation;
 pub mod naive;
 pub mod network;
+pub mod outbound;
 pub mod script;
 pub mod stranger;
 pub mod targets;

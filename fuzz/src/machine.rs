@@ -16,9 +16,10 @@ use egtp_proto::wire::shroud::{HEADER_BYTES, Shroud};
 use egtp_proto::wire::{Header, Lane};
 use egtp_proto::{
     Config, Counters, Endpoint, Event, EventCode, IdentityId, Kind, Lost, MessageClass, NotSent,
-    Outcome, PathId, PublicKey, QueryId, RefusedWhy, SecretKey, Sink, Sizes, Source, Submission,
+    Outcome, PathId, PublicKey, QueryId, RefusedWhy, SecretKey, Sizes, Source, Submission,
 };
 
+use crate::outbound::Outbound;
 use crate::stranger::Stranger;
 
 /// See the head of this file.
@@ -326,22 +327,6 @@ fn limits() -> Limits {
     limits.unverified_per_second = 2;
     limits.verified_per_second = 8;
     limits
-}
-
-struct Outbound {
-    room: usize,
-    sent: Vec<(PathId, Vec<u8>)>,
-}
-
-impl Sink for Outbound {
-    fn room(&self, _path: PathId) -> usize {
-        let used: usize = self.sent.iter().map(|(_, packet)| packet.len()).sum();
-        self.room.saturating_sub(used)
-    }
-
-    fn send(&mut self, path: PathId, packet: Vec<u8>) {
-        self.sent.push((path, packet));
-    }
 }
 
 /// Paths that a stranger has at once.

@@ -17,9 +17,10 @@ use egtp_proto::{
     Submission,
 };
 
-use self::node::{Node, Outbound, clocks, endpoint, limits};
+use self::node::{Node, clocks, endpoint, limits};
 use self::wires::{Flight, Link};
 use crate::naive::promises::{Ledger, Tally};
+use crate::outbound::Outbound;
 
 /// See the head of this file.
 pub struct Network {

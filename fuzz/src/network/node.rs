@@ -8,7 +8,7 @@ use std::time::Duration;
 use egtp_proto::crypto::Suite;
 use egtp_proto::limits::Limits;
 use egtp_proto::time::{Instant, Now};
-use egtp_proto::{Config, Endpoint, EventCode, PathId, PublicKey, QueryId, SecretKey, Sink};
+use egtp_proto::{Config, Endpoint, EventCode, PublicKey, QueryId, SecretKey};
 
 use super::NODES;
 
@@ -36,23 +36,6 @@ impl Node {
             in_hand: BTreeMap::new(),
             open: BTreeMap::new(),
         }
-    }
-}
-
-/// Takes what a node sends at one moment.
-pub(super) struct Outbound {
-    pub room: usize,
-    pub sent: Vec<(PathId, Vec<u8>)>,
-}
-
-impl Sink for Outbound {
-    fn room(&self, _path: PathId) -> usize {
-        let used: usize = self.sent.iter().map(|(_, packet)| packet.len()).sum();
-        self.room.saturating_sub(used)
-    }
-
-    fn send(&mut self, path: PathId, packet: Vec<u8>) {
-        self.sent.push((path, packet));
     }
 }
 
