@@ -46,7 +46,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let [us, them] = [1, 2].map(|seed| SecretKey::from_seed([seed; 32]).public());
-        let outbox = Outbox::new(DIALOG, &us, &them);
+        let outbox = Outbox::new(StoreKind::Ram, DIALOG, &us, &them);
         Self { outbox, model: Dialog::new(), ids: BTreeSet::new(), acknowledged: 0 }
     }
 

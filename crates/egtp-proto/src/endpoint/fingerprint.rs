@@ -36,7 +36,7 @@ impl Endpoint {
             write!(text, "{code} {query:?}")?;
         }
         for identity in &self.identities {
-            write!(text, "{:?} {:?}", identity.inbox, identity.prekeys)?;
+            write!(text, "{:?} {:?}", identity.stores, identity.prekeys)?;
         }
         write!(text, "{:?} {}", self.events, self.answers.len())
     }

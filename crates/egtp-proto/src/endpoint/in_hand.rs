@@ -126,7 +126,7 @@ impl Endpoint {
         }
         let identity = peer.identity;
         if let Some(identity) = self.identity_mut(identity)
-            && let Some(dialog) = identity.inbox.dialog_mut(place)
+            && let Some(dialog) = identity.stores.dialog_mut(place)
         {
             dialog.open = dialog.open.saturating_sub(1);
         }

@@ -9,6 +9,7 @@ use super::frames::{Arrival, Canonicals, Context};
 use super::{Endpoint, Timer};
 use crate::exchange::inbox::{Place, Verdict};
 use crate::exchange::query::{Query, Standing, kept};
+use crate::exchange::stores::DialogCode;
 use crate::limits::{ACK_DELAY, REFUSALS_MAX};
 use crate::message::{Canonical, Kind, MessageClass};
 use crate::output::{Event, MessageEvent, QueryEvent, QueryId};
@@ -42,9 +43,10 @@ impl Endpoint {
                 assurance: arrival.assurance,
                 id,
             };
-            self.hand_over(now, arrival, (dialog.dialog, head.serial, code), &head.class, message);
+            let place = DialogCode { kind: dialog.kind, code };
+            self.hand_over(now, arrival, (dialog.dialog, head.serial, place), &head.class, message);
         }
-        self.answer_verdict(now, arrival.peer, names, (dialog.dialog, head.serial), verdict);
+        self.answer_verdict(now, arrival.peer, names, dialog, head.serial, verdict);
         Some(())
     }
 
@@ -70,14 +72,15 @@ impl Endpoint {
         };
         let over = !peer.has_share_left(bytes, &self.limits);
         let key = peer.key;
-        let Some(identity) = self.identities.get_mut(usize::from(arrival.identity.0)) else {
-            return Verdict::Refuse(Refusal::Busy);
+        let identity = self.identities.get_mut(usize::from(arrival.identity.0));
+        let Some(inbox) = identity.and_then(|one| one.stores.get_mut(dialog.kind)) else {
+            return Verdict::Refuse(Refusal::Stale);
         };
         if over {
             // A message that was taken before is still only acknowledged.
-            return match identity.inbox.would_take(place, dialog.low_water, serial) {
+            return match inbox.would_take(place, dialog.low_water, serial) {
                 Verdict::Take(_) if is(Bug::AckBeforeTaken) => {
-                    match identity.inbox.take(&now, &key, dialog, place, serial) {
+                    match inbox.take(&now, &key, dialog, place, serial) {
                         Verdict::Take(code) => Verdict::Known(code),
                         other => other,
                     }
@@ -86,7 +89,7 @@ impl Endpoint {
                 other => other,
             };
         }
-        identity.inbox.take(&now, &key, dialog, place, serial)
+        inbox.take(&now, &key, dialog, place, serial)
     }
 
     /// `names` are the transmissions that the message came with.
@@ -95,18 +98,20 @@ impl Endpoint {
         now: Now,
         code: u32,
         names: &[TransmissionName],
-        (dialog, serial): (u64, u64),
+        head: &DialogHead,
+        serial: u64,
         verdict: Verdict,
     ) {
+        let (dialog, kind) = (head.dialog, head.kind);
         let Some(peer) = self.peers.get_mut(code) else { return };
         match verdict {
-            Verdict::Take(place) => {
+            Verdict::Take(code) => {
                 self.counters.taken += 1;
-                peer.owe_ack(place, now.boot.after(ACK_DELAY));
+                peer.owe_ack(DialogCode { kind, code }, now.boot.after(ACK_DELAY));
             }
-            Verdict::Known(place) => {
+            Verdict::Known(code) => {
                 self.counters.duplicates += 1;
-                peer.owe_ack(place, now.boot.after(ACK_DELAY));
+                peer.owe_ack(DialogCode { kind, code }, now.boot.after(ACK_DELAY));
                 // A repeated request whose reply is ready: the reply may have been lost.
                 if let Some(query) = peer.queries.get(&(dialog, serial)).copied()
                     && let Some(entry) = self.queries.get_mut(query)
@@ -134,7 +139,7 @@ impl Endpoint {
         &mut self,
         now: Now,
         arrival: Arrival,
-        (dialog, serial, place): (u64, u64, u32),
+        (dialog, serial, place): (u64, u64, DialogCode),
         class: &Class,
         message: MessageEvent,
     ) {
@@ -171,7 +176,7 @@ impl Endpoint {
             }
         }
         if let Some(identity) = self.identity_mut(arrival.identity)
-            && let Some(dialog) = identity.inbox.dialog_mut(place)
+            && let Some(dialog) = identity.stores.dialog_mut(place)
         {
             dialog.open += 1;
         }
@@ -183,7 +188,7 @@ impl Endpoint {
     fn hand_over_told(
         &mut self,
         code: u32,
-        (dialog, serial, place): (u64, u64, u32),
+        (dialog, serial, place): (u64, u64, DialogCode),
         message: MessageEvent,
     ) {
         let bytes = message.body.len();

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::exchange::stores::DialogCode;
 use crate::message::MessageId;
 use crate::time::Instant;
 use crate::timers::TimerId;
@@ -28,8 +29,8 @@ pub struct Query {
     pub standing: Standing,
     /// The peer, as the endpoint numbers them.
     pub peer: u32,
-    /// The inbox's code of the dialog.
-    pub place: u32,
+    /// The dialog, as our store knows it.
+    pub place: DialogCode,
     /// The peer's dialog.
     pub dialog: u64,
     /// The request's serial in it.

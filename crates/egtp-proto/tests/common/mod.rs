@@ -208,6 +208,7 @@ impl World {
             room: None,
             soft,
             hard,
+            wants: egtp_proto::StoreKind::Ram,
         };
         let now = self.at(from);
         if let Err(error) = self.machines[from].endpoint.submit(now, submission) {

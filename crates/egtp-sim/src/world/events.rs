@@ -238,6 +238,7 @@ impl World {
             room: wish.room,
             soft: wish.soft.map(std::time::Duration::from_nanos),
             hard,
+            wants: egtp_proto::StoreKind::Ram,
         };
         self.tell(|| {
             let Wish { to, behaviour, body, hard, .. } = &wish;

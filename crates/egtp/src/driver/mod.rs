@@ -190,6 +190,7 @@ impl Driver {
                     room,
                     soft,
                     hard,
+                    wants: egtp_proto::StoreKind::Ram,
                 },
             ),
             None => Err(egtp_proto::NotSent::NoIdentity),
