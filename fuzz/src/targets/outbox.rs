@@ -12,7 +12,7 @@ use egtp_proto::exchange::outbox::Outbox;
 use egtp_proto::limits::{RANGES_MAX, WINDOW_FIRST};
 use egtp_proto::wire::frame::{Ack, Frame};
 use egtp_proto::wire::{Reader, Serials};
-use egtp_proto::{MessageClass, SecretKey};
+use egtp_proto::{MessageClass, SecretKey, StoreKind};
 
 use super::Seed;
 use crate::naive::outbox::{Dialog, Message, number};

@@ -13,7 +13,7 @@ use crate::exchange::resend::Item;
 use crate::exchange::stores::DialogCode;
 use crate::limits::{ACK_DELAY, REFUSALS_MAX};
 use crate::message::MessageClass;
-use crate::output::{Event, Outcome, RefusedWhy};
+use crate::output::{Event, LOST, Outcome, RefusedWhy};
 use crate::planted::{Bug, is};
 use crate::time::Now;
 use crate::wire::Serials;
@@ -48,7 +48,9 @@ impl Endpoint {
         }
         let Some(outgoing) = self.outgoing.get(request) else { return };
         let attempts = outgoing.attempts;
-        let outcome = if head.status != 0 {
+        let outcome = if head.status == LOST {
+            Outcome::Unknown { attempts }
+        } else if head.status != 0 {
             Outcome::Refused(RefusedWhy::from_status(head.status))
         } else if body.len() > outgoing.room {
             Outcome::Refused(RefusedWhy::TooLarge)

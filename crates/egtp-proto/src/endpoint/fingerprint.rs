@@ -38,7 +38,7 @@ impl Endpoint {
         for identity in &self.identities {
             write!(text, "{:?} {:?}", identity.stores, identity.prekeys)?;
         }
-        write!(text, "{:?} {}", self.events, self.answers.len())
+        write!(text, "{:?} {:?} {}", self.events, self.journal, self.answers.len())
     }
 }
 

@@ -21,6 +21,7 @@ mod flush;
 mod frames;
 mod greet;
 mod in_hand;
+mod journal;
 mod pack;
 mod parts;
 mod peer;
@@ -32,6 +33,7 @@ mod timeouts;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 pub use self::flush::Lost;
+use self::journal::Journal;
 use self::peer::Peer;
 pub use self::submit::Submission;
 use crate::card::{LiveCard, StoreKind};
@@ -110,6 +112,7 @@ pub struct Endpoint {
     provisional: usize,
     closing: bool,
     counters: Counters,
+    journal: Journal,
 }
 
 struct Identity {
@@ -231,6 +234,7 @@ impl Endpoint {
             provisional: 0,
             closing: false,
             counters: Counters::default(),
+            journal: Journal::default(),
             limits: config.limits,
             random,
         })

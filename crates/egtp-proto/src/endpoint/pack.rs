@@ -226,7 +226,7 @@ impl Packer<'_> {
         {
             if let Some(dialog) = stores.dialog(place) {
                 let bytes = &mut self.filled.bytes;
-                encode_ack(bytes, dialog.id(), dialog.taken(), dialog.limit(), free);
+                encode_ack(bytes, dialog.id(), dialog.acknowledged(), dialog.limit(), free);
             }
         }
         if self.peer.acks.is_empty() {

@@ -7,6 +7,8 @@ use bytes::Bytes;
 
 use super::frames::{Arrival, Canonicals, Context};
 use super::{Endpoint, Timer};
+use crate::card::StoreKind;
+use crate::exchange::durable::{SavedQuery, Write};
 use crate::exchange::inbox::{Place, Verdict};
 use crate::exchange::query::{Query, Standing, kept};
 use crate::exchange::stores::DialogCode;
@@ -70,7 +72,8 @@ impl Endpoint {
         let Some(peer) = self.peers.get(arrival.peer) else {
             return Verdict::Refuse(Refusal::Busy);
         };
-        let over = !peer.has_share_left(bytes, &self.limits);
+        let waits_long = dialog.kind == StoreKind::Durable && self.journal.is_full();
+        let over = waits_long || !peer.has_share_left(bytes, &self.limits);
         let key = peer.key;
         let identity = self.identities.get_mut(usize::from(arrival.identity.0));
         let Some(inbox) = identity.and_then(|one| one.stores.get_mut(dialog.kind)) else {
@@ -107,7 +110,10 @@ impl Endpoint {
         match verdict {
             Verdict::Take(code) => {
                 self.counters.taken += 1;
-                peer.owe_ack(DialogCode { kind, code }, now.boot.after(ACK_DELAY));
+                // What is to be durable is acknowledged when it is.
+                if kind == StoreKind::Ram {
+                    peer.owe_ack(DialogCode { kind, code }, now.boot.after(ACK_DELAY));
+                }
             }
             Verdict::Known(code) => {
                 self.counters.duplicates += 1;
@@ -145,7 +151,7 @@ impl Endpoint {
     ) {
         let bytes = message.body.len();
         let Class::Request { code, hard_ms, room } = *class else {
-            self.hand_over_told(arrival.peer, (dialog, serial, place), message);
+            self.hand_over_told(arrival, (dialog, serial, place), message);
             return;
         };
         let patience = kept(hard_ms, self.limits.hard_timeout_max);
@@ -180,17 +186,23 @@ impl Endpoint {
         {
             dialog.open += 1;
         }
+        self.write_query(query, |name, one| {
+            let (code, id) = (one.code, one.id);
+            Write::Query(SavedQuery { name, code, id, room, patience })
+        });
         let query = QueryId(query);
-        self.events.push_back(Event::Query(QueryEvent { query, message, room, patience }));
+        let event = Event::Query(QueryEvent { query, message, room, patience });
+        self.hand_over_taken(arrival.peer, arrival.identity, (place, serial), event);
     }
 
     /// The same for a message that wants no reply.
     fn hand_over_told(
         &mut self,
-        code: u32,
+        arrival: Arrival,
         (dialog, serial, place): (u64, u64, DialogCode),
         message: MessageEvent,
     ) {
+        let code = arrival.peer;
         let bytes = message.body.len();
         let query = self.queries.insert(Query {
             standing: Standing::Held,
@@ -210,7 +222,8 @@ impl Endpoint {
             peer.held += 1;
             peer.query_bytes += bytes;
         }
-        self.events.push_back(Event::Message { query: QueryId(query), message });
+        let event = Event::Message { query: QueryId(query), message };
+        self.hand_over_taken(code, arrival.identity, (place, serial), event);
     }
 
     /// The canonical form of a dialog's messages, made once for a payload.

@@ -12,6 +12,7 @@
 pub mod age;
 pub mod assembly;
 pub mod backoff;
+pub mod durable;
 pub mod inbox;
 pub mod outbox;
 pub mod outboxes;

@@ -72,6 +72,22 @@ pub struct Answer {
     pub reported: Option<usize>,
 }
 
+impl Answer {
+    /// An answer that waits to be sent.
+    pub const fn new(status: u8, body: Bytes) -> Self {
+        Self {
+            status,
+            body,
+            is_queued: true,
+            attempts: 0,
+            sent: None,
+            offset: 0,
+            arrived: 0,
+            reported: None,
+        }
+    }
+}
+
 /// How long a request may occupy us: what its sender stated, within our own bound.
 pub fn kept(hard_ms: u64, max: Duration) -> Duration {
     Duration::from_millis(hard_ms).min(max)

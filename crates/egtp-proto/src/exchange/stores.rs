@@ -30,6 +30,11 @@ impl Stores {
         Self { ram, durable }
     }
 
+    /// Adds a durable store, or replaces it.
+    pub fn add(&mut self, durable: Inbox) {
+        self.durable = Some(durable);
+    }
+
     /// The store of a kind, if there is one.
     pub const fn get(&self, kind: StoreKind) -> Option<&Inbox> {
         match kind {

@@ -236,7 +236,7 @@ impl Pair {
             RealVerdict::Known(place) => place,
         };
         if let Some(dialog) = self.inbox.dialog(place) {
-            let (serials, limit) = (dialog.taken().clone(), dialog.limit());
+            let (serials, limit) = (dialog.acknowledged().clone(), dialog.limit());
             self.acks.push(Ack { dialog: dialog.id(), serials, limit, bytes: u64::MAX });
         }
     }
