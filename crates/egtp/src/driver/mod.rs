@@ -32,6 +32,7 @@ use crate::path::{Closed, Hint, Path, PathEvent};
 use crate::reach::{Reach, Step};
 use crate::request::Slot;
 use crate::serve::{OpenQueries, Routes};
+use crate::store::Writer;
 
 /// How long goodbyes may take.
 const CLOSING_TIME: Duration = Duration::from_secs(3);
@@ -54,6 +55,8 @@ pub(crate) struct Driver {
     events: Vec<PathEvent>,
     closing_since: Option<Duration>,
     hints_due: Duration,
+    /// Where durable rows go, if there is a store.
+    writer: Option<Writer>,
     /// The locked key file: nobody else is this identity while it is open.
     _hold: Option<File>,
 }
@@ -78,6 +81,7 @@ impl Driver {
         (commands, routes): (Commands, Routes),
         paths: Vec<Box<dyn Path>>,
         reach: Reach,
+        writer: Option<Writer>,
         hold: Option<File>,
     ) -> Self {
         Self {
@@ -95,6 +99,7 @@ impl Driver {
             events: Vec::new(),
             closing_since: None,
             hints_due: Duration::ZERO,
+            writer,
             _hold: hold,
         }
     }
@@ -115,6 +120,11 @@ impl Driver {
         }
         while let Some(event) = self.endpoint.next_event() {
             self.happened(now, event);
+        }
+        if let Some(writer) = &self.writer
+            && let Some(batch) = self.endpoint.take_batch()
+        {
+            writer.write(batch);
         }
         // After the events: a search that has just begun must be able to wake us when it ends.
         busy |= self.take_lookups(now, context);
@@ -155,6 +165,7 @@ impl Driver {
                 self.queries.remove(&query);
                 self.endpoint.ignore(query);
             }
+            Command::Committed(number) => self.endpoint.committed(now, number),
             Command::Learn(contact) => self.reach.learn(*contact),
             Command::Status(answer) => {
                 let status = Status {
@@ -170,7 +181,7 @@ impl Driver {
     }
 
     fn start(&mut self, now: Now, start: Start) {
-        let Start { slot, to, class, message, identity, soft, hard, room } = start;
+        let Start { slot, to, class, message, identity, soft, hard, room, wants } = start;
         let identity = match identity {
             None => Some(IdentityId::default()),
             Some(key) => self.endpoint.identity_of(&key),
@@ -190,7 +201,7 @@ impl Driver {
                     room,
                     soft,
                     hard,
-                    wants: egtp_proto::StoreKind::Ram,
+                    wants,
                 },
             ),
             None => Err(egtp_proto::NotSent::NoIdentity),
