@@ -298,7 +298,7 @@ impl Endpoint {
                     one.state = State::Queued;
                     one.offset = one.arrived;
                     one.reported = None;
-                    peer.outbox.queue.push_front(event);
+                    peer.outbox.enqueue(one.serial, event);
                 }
             }
             Item::Reply(query) => {

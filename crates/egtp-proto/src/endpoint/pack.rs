@@ -59,7 +59,7 @@ impl Endpoint {
     /// Frames for one record; the buffer begins with `prefix` bytes of room for its header.
     pub(super) fn pack_record(&mut self, now: Now, code: u32, prefix: usize) -> Packed {
         let few = self.peers.get(code).is_none_or(|peer| {
-            peer.outbox.queue.len() + peer.replies.len() < 2 && peer.large.is_empty()
+            peer.outbox.queued() + peer.replies.len() < 2 && peer.large.is_empty()
         });
         let capacity = if few { 512 } else { RECORD_FRAMES_MAX + 64 };
         let mut bytes = Vec::with_capacity(prefix + capacity);
@@ -239,18 +239,18 @@ impl Packer<'_> {
         let mut context: Option<Binding> = None;
         let reserved = if self.peer.large.is_empty() { 0 } else { self.space() / 2 };
         let mut passed_over = Vec::new();
-        while let Some(code) = self.peer.outbox.queue.pop_front() {
+        while let Some(code) = self.peer.outbox.dequeue() {
             let Some(one) = outgoing.get_mut(code) else { continue };
             if one.state != State::Queued {
                 continue;
             }
             let Some(binding) = one.binding().or(present) else {
-                self.peer.outbox.queue.push_front(code);
+                self.peer.outbox.enqueue(one.serial, code);
                 break;
             };
             let large = one.body.len() > WHOLE_MAX;
             if large && self.phase == Phase::FirstFlight {
-                passed_over.push(code);
+                passed_over.push((one.serial, code));
                 continue;
             }
             let allowed =
@@ -258,7 +258,7 @@ impl Packer<'_> {
             let credit = self.peer.outbox.may_send(one.serial, length(one));
             let fits = large || self.fits(one.body.len() + reserved);
             if !allowed || !credit || !fits {
-                self.peer.outbox.queue.push_front(code);
+                self.peer.outbox.enqueue(one.serial, code);
                 break;
             }
             self.begin_sending(one);
@@ -278,8 +278,8 @@ impl Packer<'_> {
             let attempts = one.attempts;
             self.plan(Item::Message(code), attempts);
         }
-        for code in passed_over.into_iter().rev() {
-            self.peer.outbox.queue.push_front(code);
+        for (serial, code) in passed_over.into_iter().rev() {
+            self.peer.outbox.enqueue(serial, code);
         }
     }
 

@@ -13,7 +13,7 @@ use crate::exchange::outbox::Outbox;
 use crate::exchange::outgoing::Binding;
 use crate::exchange::resend::{Item, Resend};
 use crate::key::PublicKey;
-use crate::limits::{Limits, REFUSALS_MAX};
+use crate::limits::{Limits, REPORTS_MAX};
 use crate::message::Kind;
 use crate::output::{IdentityId, PathId};
 use crate::planted::{Bug, is};
@@ -228,7 +228,7 @@ impl Peer {
 
     /// Whether a message or reply waits to be sent: worth opening a path and a session for.
     pub(super) fn is_pressing(&self) -> bool {
-        !self.outbox.queue.is_empty() || !self.replies.is_empty() || !self.large.is_empty()
+        self.outbox.queued() > 0 || !self.replies.is_empty() || !self.large.is_empty()
     }
 
     /// Whether a path is worth opening: something is to be sent, or a reply is awaited that the peer,
@@ -293,7 +293,7 @@ impl Peer {
 
 /// Plans a report of how much of a large body has arrived.
 pub(super) fn owe_partial(peer: &mut Peer, name: (u64, u64, PartOf)) {
-    if peer.partials.len() < REFUSALS_MAX && !peer.partials.contains(&name) {
+    if peer.partials.len() < REPORTS_MAX && !peer.partials.contains(&name) {
         peer.partials.push(name);
     }
 }
