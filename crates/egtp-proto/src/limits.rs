@@ -53,9 +53,13 @@ pub const RETRIES_PER_ATTEMPT: u8 = 3;
 /// Ranges of serials that an acknowledgement lists (*wire*); what does not fit is listed later.
 pub const RANGES_MAX: usize = 32;
 
-/// Refusals, foreign dialogs and partial reports that wait for a record, of each sort and for each
-/// peer; more are dropped, and caused again by the sender's own repetition.
-pub const REFUSALS_MAX: usize = 256;
+/// Refusals that wait for a record, for each peer: more than one record of the smallest messages
+/// causes. More are dropped: the sender sends again, and may end as `Unknown` what was only refused.
+pub const REFUSALS_MAX: usize = 4096;
+
+/// Foreign dialogs and partial reports that wait for a record, of each sort and for each peer; more
+/// are dropped, and caused again by the sender's own repetition.
+pub const REPORTS_MAX: usize = 256;
 
 /// How long a first flight is repeated as the same packet before another is made (*wire*).
 pub const FIRST_FLIGHT: Duration = Duration::from_secs(8);

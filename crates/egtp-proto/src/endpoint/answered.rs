@@ -11,7 +11,7 @@ use super::frames::Arrival;
 use crate::exchange::outgoing::{Consequence, State};
 use crate::exchange::resend::Item;
 use crate::exchange::stores::DialogCode;
-use crate::limits::{ACK_DELAY, REFUSALS_MAX};
+use crate::limits::{ACK_DELAY, REPORTS_MAX};
 use crate::message::MessageClass;
 use crate::output::{Event, LOST, Outcome, RefusedWhy};
 use crate::planted::{Bug, is};
@@ -68,7 +68,7 @@ impl Endpoint {
         let Some(peer) = self.peers.get_mut(code) else { return };
         if let Some(outbox) = peer.outboxes.of_mut(dialog) {
             outbox.tell_again(serial);
-        } else if peer.foreign_dialogs.len() < REFUSALS_MAX
+        } else if peer.foreign_dialogs.len() < REPORTS_MAX
             && !peer.foreign_dialogs.contains(&dialog)
         {
             peer.foreign_dialogs.push(dialog);

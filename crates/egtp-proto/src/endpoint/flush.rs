@@ -299,7 +299,7 @@ impl Endpoint {
                     one.offset = one.arrived;
                     one.reported = None;
                     if let Some(outbox) = peer.outboxes.of_mut(one.dialog) {
-                        outbox.queue.push_front(event);
+                        outbox.enqueue(one.serial, event);
                     }
                 }
             }

@@ -4,13 +4,12 @@
 //! of large ones, which get at least half of a record when they wait. Invariant: whatever is filled
 //! is also planned to be sent again, until its receiver answers for it.
 
-use std::collections::VecDeque;
-
 use super::Endpoint;
 use super::peer::Peer;
 use super::submit::length;
 use crate::codes::Table;
 use crate::exchange::assembly::Assembly;
+use crate::exchange::outbox::Outbox;
 use crate::exchange::outgoing::{Binding, Outgoing, State};
 use crate::exchange::query::Query;
 use crate::exchange::resend::Item;
@@ -240,40 +239,32 @@ impl Packer<'_> {
         let first = if count > 1 { usize::from(self.jitter % 2 == 1) } else { 0 };
         for turn in 0..count {
             let index = (first + turn) % count;
-            if let Some(outbox) = self.peer.outboxes.at_mut(index)
-                && !outbox.queue.is_empty()
-            {
-                // Taken out, so that the rest of the peer can be looked at meanwhile.
-                let mut queue = std::mem::take(&mut outbox.queue);
-                self.messages_of(index, &mut queue, outgoing);
-                if let Some(outbox) = self.peer.outboxes.at_mut(index) {
-                    outbox.queue = queue;
-                }
-            }
+            self.messages_of(index, outgoing);
         }
     }
 
-    fn messages_of(
-        &mut self,
-        index: usize,
-        queue: &mut VecDeque<u32>,
-        outgoing: &mut Table<Outgoing>,
-    ) {
+    fn put_back(&mut self, index: usize, serial: u64, code: u32) {
+        if let Some(outbox) = self.peer.outboxes.at_mut(index) {
+            outbox.enqueue(serial, code);
+        }
+    }
+
+    fn messages_of(&mut self, index: usize, outgoing: &mut Table<Outgoing>) {
         let mut context: Option<Binding> = None;
         let reserved = if self.peer.large.is_empty() { 0 } else { self.space() / 2 };
         let mut passed_over = Vec::new();
-        while let Some(code) = queue.pop_front() {
+        while let Some(code) = self.peer.outboxes.at_mut(index).and_then(Outbox::dequeue) {
             let Some(one) = outgoing.get_mut(code) else { continue };
             if one.state != State::Queued {
                 continue;
             }
             let Some(binding) = self.peer.binding_of(one) else {
-                queue.push_front(code);
+                self.put_back(index, one.serial, code);
                 break;
             };
             let large = one.body.len() > WHOLE_MAX;
             if large && self.phase == Phase::FirstFlight {
-                passed_over.push(code);
+                passed_over.push((one.serial, code));
                 continue;
             }
             let Some(outbox) = self.peer.outboxes.at_mut(index) else { break };
@@ -281,7 +272,7 @@ impl Packer<'_> {
             let credit = outbox.may_send(one.serial, length(one));
             let fits = large || self.fits(one.body.len() + reserved);
             if !allowed || !credit || !fits {
-                queue.push_front(code);
+                self.put_back(index, one.serial, code);
                 break;
             }
             self.begin_sending(one);
@@ -301,8 +292,8 @@ impl Packer<'_> {
             let attempts = one.attempts;
             self.plan(Item::Message(code), attempts);
         }
-        for code in passed_over.into_iter().rev() {
-            queue.push_front(code);
+        for (serial, code) in passed_over.into_iter().rev() {
+            self.put_back(index, serial, code);
         }
     }
 

@@ -16,7 +16,7 @@ use crate::exchange::outgoing::{Binding, Outgoing};
 use crate::exchange::resend::{Item, Resend};
 use crate::exchange::stores::DialogCode;
 use crate::key::PublicKey;
-use crate::limits::{Limits, REFUSALS_MAX};
+use crate::limits::{Limits, REPORTS_MAX};
 use crate::message::Kind;
 use crate::output::{IdentityId, PathId};
 use crate::planted::{Bug, is};
@@ -309,7 +309,7 @@ impl Peer {
 
 /// Plans a report of how much of a large body has arrived.
 pub(super) fn owe_partial(peer: &mut Peer, name: (u64, u64, PartOf)) {
-    if peer.partials.len() < REFUSALS_MAX && !peer.partials.contains(&name) {
+    if peer.partials.len() < REPORTS_MAX && !peer.partials.contains(&name) {
         peer.partials.push(name);
     }
 }

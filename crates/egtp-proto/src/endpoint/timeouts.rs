@@ -76,7 +76,7 @@ impl Endpoint {
         let is_queued = one.state == State::Queued;
         one.unbind();
         if !is_queued && let Some(outbox) = peer.outboxes.of_mut(one.dialog) {
-            outbox.queue.push_back(event);
+            outbox.enqueue(one.serial, event);
         }
         let code = one.peer;
         self.soil(code);

@@ -26,8 +26,9 @@ pub struct Outbox {
     closed: Serials,
     acknowledged: Serials,
     open: HashMap<u64, u32, BuildHasherDefault<OurOwn>>,
-    /// Codes of messages that wait to be sent, in order.
-    pub queue: VecDeque<u32>,
+    /// Serials and codes of messages that wait to be sent, the lowest serial first: what the window
+    /// covers is never behind what it does not.
+    queue: VecDeque<(u64, u32)>,
     /// Serials below this may be sent.
     limit: u64,
     /// Bytes of bodies that may be under way at once.
@@ -88,8 +89,31 @@ impl Outbox {
     /// Opens a serial for the message of `code` and queues it.
     pub fn open(&mut self, serial: u64, code: u32, bytes: usize) {
         self.open.insert(serial, code);
-        self.queue.push_back(code);
+        self.enqueue(serial, code);
         self.bytes_open += bytes;
+    }
+
+    /// The message is to be sent, for the first time or again.
+    pub fn enqueue(&mut self, serial: u64, code: u32) {
+        let is_last = self.queue.back().is_none_or(|(last, _)| *last < serial);
+        let index = if is_last {
+            self.queue.len()
+        } else {
+            self.queue.partition_point(|(other, _)| *other < serial)
+        };
+        if self.queue.get(index).is_none_or(|(other, _)| *other != serial) {
+            self.queue.insert(index, (serial, code));
+        }
+    }
+
+    /// Takes out the message that is to be sent next.
+    pub fn dequeue(&mut self) -> Option<u32> {
+        self.queue.pop_front().map(|(_, code)| code)
+    }
+
+    /// How many messages wait to be sent.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
     }
 
     /// The code of an open serial.

@@ -70,7 +70,7 @@ impl Outboxes {
 
     /// How many messages wait to be sent.
     pub fn queued(&self) -> usize {
-        self.iter().map(|one| one.queue.len()).sum()
+        self.iter().map(Outbox::queued).sum()
     }
 
     /// Bytes of bodies of open messages.

@@ -57,6 +57,9 @@ impl World {
             self.queue.push(end, Happening::Rush(1, 0));
             end += RUSH_MAX + SECOND;
         }
+        if self.plan.strength(Fault::Rebirth) > 0 {
+            end = self.plan_trials(end);
+        }
         self.queue.push(end, Happening::End);
     }
 
@@ -98,6 +101,10 @@ impl World {
     /// More requests than a window holds, at once: if this were to wait for that and that for this,
     /// they would wait for ever.
     pub(crate) fn rush(&mut self, from: Party, to: Party) {
+        // A serial that the other side never sees: the window must move past it, or it ends there.
+        self.numbers += 1;
+        self.hand_in(Wish::plain(self.numbers, from, to, RUSH_MAX));
+        self.cancel(self.numbers);
         for _ in 0..WINDOW_START + WINDOW_START / 8 {
             self.numbers += 1;
             self.rushing.insert(self.numbers);
@@ -164,7 +171,7 @@ impl World {
 }
 
 /// The longest back-off between handshakes is five minutes and a fifth; half a minute more.
-const RECOVERY_MAX: Time = 390 * SECOND;
+pub(crate) const RECOVERY_MAX: Time = 390 * SECOND;
 /// What is wished for; how many take longer is counted.
 const RECOVERY_WISHED: Time = 120 * SECOND;
 /// One world in so many has a rush at its end.

@@ -76,6 +76,7 @@ impl World {
         self.checker.ended(number, asker, boot, ended);
         self.probe_ended(number, ended);
         self.rush_ended(number, ended);
+        self.trial_ended(number, ended);
     }
 
     /// A message for a handler.
@@ -110,6 +111,9 @@ impl World {
         }
         if self.calm && !matches!(behaviour, Behaviour::Refuse(..)) {
             behaviour = Behaviour::Reply(0);
+        }
+        if number.is_some_and(|number| self.is_fatal(number)) {
+            behaviour = Behaviour::Hold;
         }
         let (wants_reply, room) = (room.is_some(), room.unwrap_or(0));
         let held = Held { number, wants_reply, behaviour, reply_bytes, room };
@@ -204,8 +208,15 @@ impl World {
         }
     }
 
-    /// Hands a message to a node.
+    /// Hands a message to a node, which sends it.
     pub(crate) fn submit(&mut self, wish: Wish) {
+        let from = wish.from;
+        self.hand_in(wish);
+        self.settle(from);
+    }
+
+    /// Hands a message to a node, which sends it with whatever it does next.
+    pub(crate) fn hand_in(&mut self, wish: Wish) {
         let (now, number, from) = (self.now, wish.number, wish.from);
         let Some(to) = self.keys.get(wish.to).copied() else { return };
         let Some(kind) = parse_kind(&wish.kind) else { return };
@@ -264,7 +275,6 @@ impl World {
             Some(Err(why)) => self.outcome(from, number, &Outcome::NotSent(why)),
             None => {}
         }
-        self.settle(from);
     }
 
     /// The asker gives up.

@@ -76,6 +76,9 @@ faults! {
     Send "send" "Messages that want no reply.",
     BothSides "both_sides" "Pairs that begin from both sides at once.",
     Burst "burst" "Many requests at one moment.",
+    Crowd "crowd" "Several nodes send to one that remembers one or two dialogs.",
+    LargeReply "large_reply" "Replies that are much larger than their requests.",
+    Rebirth "rebirth" "A node dies at the worst moment and begins anew at once, after all other faults.",
 }
 
 #[cfg(test)]

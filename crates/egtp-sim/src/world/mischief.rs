@@ -11,7 +11,7 @@ use super::queue::Happening;
 use super::run::World;
 
 /// Faults that strike at planned moments; the others strike packets, dials or requests.
-const PLANNED: [Fault; 16] = [
+const PLANNED: [Fault; 17] = [
     Fault::Partition,
     Fault::OneWayPartition,
     Fault::Clog,
@@ -28,6 +28,7 @@ const PLANNED: [Fault; 16] = [
     Fault::Stranger,
     Fault::Hostile,
     Fault::WrongWall,
+    Fault::Crowd,
 ];
 
 impl World {
@@ -115,6 +116,7 @@ impl World {
             Fault::Replay => self.replay(node),
             Fault::Stranger => self.stranger_acts(node),
             Fault::Hostile => self.hostile_acts(),
+            Fault::Crowd => self.crowd(),
             _ => {}
         }
     }

@@ -124,9 +124,22 @@ impl Node {
     }
 }
 
+/// The node that remembers one or two dialogs. With a hostile peer there is none, because such a peer
+/// could keep them all for itself for a day.
+pub(crate) fn crowded(plan: &Plan) -> Option<u64> {
+    let crowded = plan.strength(Fault::Crowd) > 0 && plan.strength(Fault::Hostile) == 0;
+    let nodes = plan.nodes.max(2);
+    crowded.then(|| dice(plan.seed, "crowded", 0).among(0..=nodes - 1))
+}
+
 /// The limits of a node: the default ones, or some of them tiny.
 fn limits(plan: &Plan, index: u64) -> Limits {
     let mut limits = Limits::default();
+    if Some(index) == crowded(plan) {
+        // At least one of the others is forgotten while the rest write.
+        let others = usize::try_from(plan.nodes).unwrap_or(2).saturating_sub(1);
+        limits.dialogs_max = dice(plan.seed, "crowded", 1).index(others.clamp(2, 3) - 1) + 1;
+    }
     if plan.strength(Fault::TinyLimits) == 0 {
         return limits;
     }

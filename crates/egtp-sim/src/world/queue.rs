@@ -10,6 +10,7 @@ use super::checker::Party;
 use super::clock::Time;
 use super::fault::Fault;
 use super::link::{LinkId, Side};
+use super::rebirth::Trial;
 
 /// Where a packet that arrives comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -55,6 +56,14 @@ pub(crate) enum Happening {
     Strike(Fault),
     /// Two nodes ask each other more than a window holds, at once.
     Rush(Party, Party),
+    /// A node sends something to the crowded one.
+    Throng(Party, Party),
+    /// A node is about to die at the worst moment for another one.
+    Trial(Trial),
+    /// It dies now.
+    Death(Trial),
+    /// Its new life is asked.
+    AskReborn,
     /// A node begins a new life.
     Restart(Party),
     /// A node that stopped goes on.
@@ -92,6 +101,10 @@ impl Happening {
             Self::Due(..) => "due",
             Self::Strike(..) => "strike",
             Self::Rush(..) => "rush",
+            Self::Throng(..) => "throng",
+            Self::Trial(..) => "trial",
+            Self::Death(..) => "death",
+            Self::AskReborn => "ask reborn",
             Self::Restart(..) => "restart",
             Self::Thaw(..) => "thaw",
             Self::ClockGoesOn(..) => "clock goes on",

@@ -16,6 +16,7 @@ use super::link::{Link, LinkId};
 use super::node::Node;
 use super::plan::Plan;
 use super::queue::{Happening, Queue};
+use super::rebirth::Rebirth;
 use super::tally::Tally;
 use super::workload::Wish;
 use crate::process::dice::Dice;
@@ -94,6 +95,8 @@ pub(crate) struct World {
     pub probing: BTreeMap<u64, (Party, Party)>,
     /// Requests that must all be answered: see [`World::rush`].
     pub rushing: BTreeSet<u64>,
+    /// The pair of the present trial.
+    pub rebirth: Option<Rebirth>,
     pub over: bool,
     /// How often junk was looked after in full.
     pub looks_at_junk: u64,
@@ -137,6 +140,7 @@ impl World {
             probes: BTreeMap::new(),
             probing: BTreeMap::new(),
             rushing: BTreeSet::new(),
+            rebirth: None,
             over: false,
             looks_at_junk: 0,
             network_dice: dice(seed, "network", 0),
@@ -193,6 +197,10 @@ impl World {
             Happening::Due(number) => self.due(number),
             Happening::Strike(fault) => self.strike(fault),
             Happening::Rush(from, to) => self.rush(from, to),
+            Happening::Throng(from, to) => self.throng(from, to),
+            Happening::Trial(trial) => self.begin_trial(trial),
+            Happening::Death(trial) => self.die_for(trial),
+            Happening::AskReborn => self.ask_reborn(),
             Happening::Restart(node) => self.restart(node),
             Happening::Thaw(node) => self.thaw(node),
             Happening::ClockGoesOn(node) => self.clock_goes_on(node),

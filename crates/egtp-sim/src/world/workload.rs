@@ -100,6 +100,14 @@ impl Wish {
             }
         }
         let cancel = on(&mut of, Fault::Cancel, 250).then(|| of.among(0..=hard.min(20 * SECOND)));
+        let mut reply_bytes = reply_bytes;
+        if plan.strength(Fault::LargeReply) > 0 {
+            // A sequence of its own, so that it changes no plan without it.
+            let mut of = dice(plan.seed, "large reply", number);
+            if on(&mut of, Fault::LargeReply, 300) {
+                reply_bytes = spread(&mut of, 512, WHOLE_REPLY);
+            }
+        }
         let body_bytes = usize::try_from(body_bytes).unwrap_or(0);
         let kind = kind_of(number, body_bytes, of.index(KINDS.len()));
         let body = body_of(number, body_bytes);
@@ -188,6 +196,8 @@ fn mark(number: u64) -> [u8; 8] {
 const NUMBER_BYTES: usize = 16;
 /// Bytes of a plain request and of its reply.
 const PLAIN_BYTES: usize = 40;
+/// Bytes of a reply that still travels in the answer to a first flight, about.
+const WHOLE_REPLY: u64 = 8 * 1024;
 /// What the kinds of bodies begin with that are too short for a number.
 const SHORT_KIND: &str = "short/";
 const KINDS: [&str; 5] = [

@@ -32,6 +32,8 @@ pub enum Promise {
     HintsDeleteNothing,
     /// However many requests wait in both directions at once, all of them are answered.
     NoStandstill,
+    /// What begins after a broken path was noticed is not left in doubt by a restart before that.
+    NoNeedlessDoubt,
     /// When the faults end, every pair exchanges requests again.
     Recovers,
     /// When everything has ended, nothing is left of it.
@@ -58,6 +60,7 @@ impl Promise {
         Self::NoFlood,
         Self::HintsDeleteNothing,
         Self::NoStandstill,
+        Self::NoNeedlessDoubt,
         Self::Recovers,
         Self::NothingLeft,
         Self::NoSpin,
