@@ -48,7 +48,7 @@ pub enum StartError {
     #[error(transparent)]
     KeyFile(#[from] KeyFileError),
     /// The durable store cannot be used. It was not changed.
-    #[error(transparent)]
+    #[error("{0}; {next}", next = .0.next())]
     Store(#[from] StoreError),
     /// An address to listen at cannot be had.
     #[error("cannot listen at {addresses}: {source}; choose another address or port")]

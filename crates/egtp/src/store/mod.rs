@@ -40,15 +40,14 @@ pub trait Store: Debug + Send + 'static {
 #[non_exhaustive]
 pub enum StoreError {
     /// Another process has it open.
-    #[error("{path} is in use by another process; end that one, or use another directory")]
+    #[error("{path} is in use by another process")]
     InUse {
         /// The file.
         path: PathBuf,
     },
     /// It was written by a newer version of the program.
     #[error(
-        "{path} was written by a newer version (store version {found}, this one knows up to \
-         {known}); use that version"
+        "{path} was written by a newer version (store version {found}; this one knows up to {known})"
     )]
     Newer {
         /// The file.
@@ -59,10 +58,7 @@ pub enum StoreError {
         known: i64,
     },
     /// What is in it cannot be right. Going on with it could run a message twice.
-    #[error(
-        "{path} is damaged: {why}; restore it from a backup, or move it away to begin a new one, \
-         after which peers are told `unknown` about what was under way"
-    )]
+    #[error("{path} cannot be used as a store: {why}")]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -79,4 +75,19 @@ pub enum StoreError {
         /// What was said.
         source: io::Error,
     },
+}
+
+impl StoreError {
+    /// What the owner of the store can do about it.
+    pub const fn next(&self) -> &'static str {
+        match self {
+            Self::InUse { .. } => "end the process that uses it, or use another directory",
+            Self::Newer { .. } => "use that version, or one that is newer still",
+            Self::Damaged { .. } => {
+                "keep a copy of it; moved away, a new store begins, and peers are told `unknown` \
+                 about what was under way"
+            }
+            Self::Io { .. } => "look at its permissions, and the space on its disk",
+        }
+    }
 }
