@@ -12,6 +12,7 @@ use crate::exchange::query::{Answer, Query, Standing};
 use crate::exchange::stores::DialogCode;
 use crate::limits::ACK_DELAY;
 use crate::output::{Event, IdentityId, LOST};
+use crate::planted::{Bug, is};
 use crate::time::Now;
 
 /// Rows under construction, and what waits for rows to be durable.
@@ -164,6 +165,10 @@ impl Endpoint {
         (place, serial): (DialogCode, u64),
         event: Event,
     ) {
+        if is(Bug::BeforeTheDisk) {
+            self.events.push_back(event);
+            return;
+        }
         match place.kind {
             StoreKind::Ram => self.events.push_back(event),
             StoreKind::Durable => {

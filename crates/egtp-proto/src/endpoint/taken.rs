@@ -111,7 +111,7 @@ impl Endpoint {
             Verdict::Take(code) => {
                 self.counters.taken += 1;
                 // What is to be durable is acknowledged when it is.
-                if kind == StoreKind::Ram {
+                if kind == StoreKind::Ram || is(Bug::BeforeTheDisk) {
                     peer.owe_ack(DialogCode { kind, code }, now.boot.after(ACK_DELAY));
                 }
             }
