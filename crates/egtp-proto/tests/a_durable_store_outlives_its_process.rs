@@ -26,11 +26,11 @@ fn kill_and_restart(world: &mut World, generation: u8) {
 }
 
 fn is_taken(world: &World, token: u64) -> bool {
-    let taken = |event: &Event| matches!(event, Event::Taken { token: one } if *one == token);
-    world.machines[0].events.iter().any(taken)
+    let says_so = |event: &Event| matches!(event, Event::Taken { token: one } if *one == token);
+    world.machines[0].events.iter().any(says_so)
 }
 
-/// Proves MSG-9: nothing is handed over or acknowledged before it is durable.
+/// Proves MSG-9, X-31: nothing is handed over or acknowledged before it is durable.
 #[test]
 fn a_message_waits_for_the_disk() {
     let mut world = world();
@@ -65,7 +65,7 @@ fn what_was_not_durable_when_the_receiver_died_is_taken_afterwards_once() {
     assert_eq!(world.executions(1, b"pay"), 1);
 }
 
-/// Proves RTY-2: killed while its handler had it, nobody can know; it does not run again.
+/// Proves RTY-2, X-32: killed while its handler had it, nobody can know; it does not run again.
 #[test]
 fn what_was_with_its_handler_when_the_receiver_died_is_unknown_and_not_run_again() {
     let mut world = world();
@@ -98,7 +98,7 @@ fn a_reply_that_was_lost_is_given_by_the_next_life() {
     assert_eq!(world.executions(1, b"pay"), 1, "in all its lives");
 }
 
-/// Proves RTY-2, MSG-9: many messages, killed again and again, each at most once and none without its
+/// Proves RTY-2, MSG-9, X-31: many messages, killed again and again, each at most once and none without its
 /// outcome.
 #[test]
 fn each_of_many_is_taken_once_over_many_lives() {
@@ -133,7 +133,7 @@ fn each_of_many_is_taken_once_over_many_lives() {
     assert!(replies > 150, "{replies} of 200");
 }
 
-/// Proves LNG-4: ordinary requests write nothing.
+/// Proves MSG-9: ordinary requests write nothing.
 #[test]
 fn ordinary_requests_write_nothing() {
     let mut world = world();

@@ -77,7 +77,7 @@ fn what_was_committed_is_read_back() {
     assert_ne!(other.store, expected.store, "a life of its own");
 }
 
-/// Proves PRO-6: a store has one owner.
+/// Proves PER-4: a store has one owner.
 #[test]
 fn a_store_that_is_open_elsewhere_is_refused() {
     let (_folder, path) = place("in-use");
@@ -87,7 +87,7 @@ fn a_store_that_is_open_elsewhere_is_refused() {
     SqliteStore::open(&path).unwrap();
 }
 
-/// Proves PRO-7: a newer store, another program's, and one that is no database are refused, and are left
+/// Proves PER-4: a newer store, another program's, and one that is no database are refused, and are left
 /// as they are.
 #[test]
 fn what_is_not_ours_is_refused_and_left_alone() {
@@ -113,7 +113,7 @@ fn what_is_not_ours_is_refused_and_left_alone() {
     assert!(matches!(junk, StoreError::Damaged { .. }), "{junk}");
 }
 
-/// Proves PRO-7, PER-4: a row whose values have changed is noticed.
+/// Proves PER-4: a row whose values have changed is noticed.
 #[test]
 fn a_changed_value_is_noticed() {
     for (index, change) in [

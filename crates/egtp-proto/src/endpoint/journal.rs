@@ -46,7 +46,7 @@ impl Endpoint {
     /// Adds a durable store to an identity, as it was read back from the disk. To be called before
     /// anything is received for it.
     pub fn add_store(&mut self, now: Now, identity: IdentityId, saved: Saved) {
-        let inbox = Inbox::restore(&saved, &mut self.random, &self.limits, now);
+        let inbox = Inbox::restore(&saved, &mut self.random, &self.limits, now, self.exclusive);
         let Some(own) = self.identity_mut(identity) else { return };
         own.stores.add(inbox);
         for (query, answer) in saved.queries {

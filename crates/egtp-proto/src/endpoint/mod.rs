@@ -90,6 +90,7 @@ pub struct Endpoint {
     random: Random,
     prefer: Suite,
     reachable: bool,
+    exclusive: bool,
     peers: Table<Peer>,
     by_key: BTreeMap<(IdentityId, PublicKey), u32>,
     /// Peers in the order in which they are looked at when one must be forgotten.
@@ -216,6 +217,7 @@ impl Endpoint {
             identities,
             prefer: config.prefer,
             reachable: config.reachable,
+            exclusive: config.exclusive,
             peers: Table::new(1),
             by_key: BTreeMap::new(),
             forgettable: VecDeque::new(),

@@ -118,8 +118,14 @@ impl Inbox {
     }
 
     /// A durable store as it was read back. Its age counts from now: that is never too much.
-    pub fn restore(saved: &Saved, random: &mut Random, limits: &Limits, now: Now) -> Self {
-        let mut inbox = Self::new(StoreKind::Durable, random, limits, now, true);
+    pub fn restore(
+        saved: &Saved,
+        random: &mut Random,
+        limits: &Limits,
+        now: Now,
+        exclusive: bool,
+    ) -> Self {
+        let mut inbox = Self::new(StoreKind::Durable, random, limits, now, exclusive);
         (inbox.store, inbox.generation, inbox.floor) = (saved.store, saved.generation, saved.floor);
         for one in &saved.dialogs {
             inbox.uses += 1;
