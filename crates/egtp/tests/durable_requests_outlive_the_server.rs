@@ -45,7 +45,7 @@ async fn a_request_that_a_server_took_with_it_is_unknown_and_runs_once() {
     let key = first.key();
     let message = || Message::new(pay(), "ten nanobux");
     let mut pending =
-        asker.request(key, message()).durable().hard_timeout(Duration::from_secs(600)).start();
+        asker.request(key, message()).durable().hard_timeout(Duration::from_mins(10)).start();
     assert_eq!(pending.progress().await.unwrap(), egtp::Progress::Taken);
     first.close().await;
     let second = server(&network, &path, false, &runs);
