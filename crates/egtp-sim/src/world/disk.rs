@@ -121,7 +121,7 @@ impl World {
         let calm = self.calm;
         let of = self.dice_of(Fault::Disk);
         let takes = match of.among(0..=19) {
-            0 if !calm => spread(of, 1, 30) * SECOND,
+            0..=3 if !calm => spread(of, 1, 30) * SECOND,
             _ => spread(of, 1, 30) * MILLI,
         };
         let number = batch.number;

@@ -57,6 +57,8 @@ pub(crate) struct Driver {
     hints_due: Duration,
     /// Where durable rows go, if there is a store.
     writer: Option<Writer>,
+    /// Whether rows are on their way to it.
+    is_writing: bool,
     /// The locked key file: nobody else is this identity while it is open.
     _hold: Option<File>,
 }
@@ -100,6 +102,7 @@ impl Driver {
             closing_since: None,
             hints_due: Duration::ZERO,
             writer,
+            is_writing: false,
             _hold: hold,
         }
     }
@@ -125,6 +128,7 @@ impl Driver {
             && let Some(batch) = self.endpoint.take_batch()
         {
             writer.write(batch);
+            self.is_writing = true;
         }
         // After the events: a search that has just begun must be able to wake us when it ends.
         busy |= self.take_lookups(now, context);
@@ -165,7 +169,10 @@ impl Driver {
                 self.queries.remove(&query);
                 self.endpoint.ignore(query);
             }
-            Command::Committed(number) => self.endpoint.committed(now, number),
+            Command::Committed(number) => {
+                self.is_writing = false;
+                self.endpoint.committed(now, number);
+            }
             Command::Learn(contact) => self.reach.learn(*contact),
             Command::Status(answer) => {
                 let status = Status {
@@ -361,14 +368,16 @@ impl Driver {
         }
     }
 
-    /// Whether the goodbyes are said: then every connection is told to close, and nothing is left.
+    /// Whether the goodbyes are said and all rows written: then every connection is told to close, and
+    /// nothing is left.
     fn has_closed(&mut self) -> bool {
         let Some(since) = self.closing_since else { return false };
         let open: Vec<PathId> = self.connections.keys().copied().collect();
         for path in &open {
             self.close_path(*path);
         }
-        open.is_empty() || self.clock.boot().saturating_sub(since) > CLOSING_TIME
+        (open.is_empty() && !self.is_writing)
+            || self.clock.boot().saturating_sub(since) > CLOSING_TIME
     }
 
     /// Tells connections whether an answer is awaited on them: often enough for the idle schedule, not
