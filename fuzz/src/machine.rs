@@ -141,6 +141,7 @@ impl Machine {
             room: (how & 2 != 0).then_some(usize::from(bytes)),
             soft: (how & 4 != 0).then(|| Duration::from_secs(1)),
             hard: Duration::from_secs(u64::from(how >> 3)),
+            wants: egtp_proto::StoreKind::Ram,
         };
         if let Ok((code, _)) = self.endpoint.submit(self.now, submission) {
             assert!(!self.open.values().any(|known| *known == code), "a code names one message");

@@ -3,7 +3,7 @@
 # askers were told is held against what was counted. The same build with the receiver's duplicate
 # check taken out must be caught at it.
 #
-# Proves MSG-9, RTY-1, RTY-3, SES-3, SES-4, PER-3, B-5 and B-8.
+# Proves MSG-9, RTY-1, RTY-2, RTY-3, SES-3, SES-4, PER-3, B-5 and B-8.
 # Limit: 900 seconds
 set -uo pipefail
 
@@ -24,12 +24,20 @@ echo "== as it is, counted by the library in a process of its own"
 "$target/release/examples/kill_storm" --seconds 30 | tee "$work/sound"
 sound=${PIPESTATUS[0]}
 
+echo "== durable requests, the server's store on the disk"
+"$target/release/examples/kill_storm" durable --seconds 20 | tee "$work/durable"
+durable=${PIPESTATUS[0]}
+
 real=0
 if command -v egtp >/dev/null && egtp serve --help >/dev/null 2>&1; then
     echo "== as it is, counted by egtp serve --exec"
     "$target/release/examples/kill_storm" --seconds 30 --egtp "$(command -v egtp)" \
         | tee "$work/real"
     real=${PIPESTATUS[0]}
+    echo "== durable requests, counted by egtp serve --exec"
+    "$target/release/examples/kill_storm" durable --seconds 20 --egtp "$(command -v egtp)" \
+        | tee -a "$work/durable"
+    [ "${PIPESTATUS[0]}" -eq 0 ] || durable=1
 fi
 
 echo "== with the duplicate check taken out"
@@ -39,7 +47,9 @@ planted=${PIPESTATUS[0]}
 
 echo
 printf '%-44s exit %s  %s\n' "as it is" "$sound" "$(grep 'counted twice' "$work/sound")"
+printf '%-44s exit %s  %s\n' "durable requests" "$durable" \
+    "$(grep -m1 'counted twice' "$work/durable")"
 printf '%-44s exit %s  %s\n' "duplicate check taken out, must be exit 1" "$planted" \
     "$(grep 'counted twice' "$work/planted")"
-[ "$sound" -eq 0 ] && [ "$real" -eq 0 ] && [ "$planted" -eq 1 ] &&
+[ "$sound" -eq 0 ] && [ "$durable" -eq 0 ] && [ "$real" -eq 0 ] && [ "$planted" -eq 1 ] &&
     grep -q 'BROKEN no body is counted twice' "$work/planted"

@@ -1,7 +1,7 @@
 //! The data directory: one identity, and what belongs to it.
 //!
-//! Text files that people may edit: `key`, `port`, `listening`, `contact`, `contacts`, `peers`; and
-//! `lock`, which names the process that owns the directory. Knows no network. Invariant: what
+//! Text files that people may edit: `key`, `port`, `listening`, `contact`, `contacts`, `peers`; `lock`,
+//! which names the process that owns the directory; and `store.db`, what the node has taken from whom. Knows no network. Invariant: what
 //! exists is never replaced by a new identity, whatever is wrong with it.
 
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -54,6 +54,11 @@ impl Directory {
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What the node has taken from whom.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.path.join("store.db")
     }
 
     /// Contacts of others, one a line.

@@ -9,6 +9,7 @@ use std::io::ErrorKind;
 use egtp::error::StartError;
 use egtp::keyfile::KeyFileError;
 use egtp::lookup::LookupError;
+use egtp::store::StoreError;
 
 pub(crate) use crate::code::Code;
 use crate::json::Object;
@@ -72,8 +73,20 @@ impl From<StartError> for Failure {
                 }
                 _ => Self::new(Code::Listen, error),
             },
+            StartError::Store(error) => error.into(),
             error => Self::new(Code::Internal, error),
         }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            StoreError::InUse { .. } => Code::Owned,
+            StoreError::Io { .. } => Code::Io,
+            _ => Code::Damaged,
+        };
+        Self::with_next(code, &error, error.next())
     }
 }
 

@@ -2,7 +2,12 @@
 //!
 //! Invariant: said once, here, so that no two commands promise different things.
 
-/// The promise of a node that keeps its messages in memory only, as all do for now.
-pub(crate) const GUARANTEE: &str = "a request is acted on at most once in the life of the \
+/// The promise of a node that keeps everything in memory.
+pub(crate) const IN_MEMORY: &str = "a request is acted on at most once in the life of the \
      receiving process; in memory only: what is open when a node stops ends there as closing, \
      and at the other node as unknown or timed_out";
+
+/// The promise of a node with a data directory.
+pub(crate) const ON_DISK: &str = "a request is acted on at most once in the life of the receiving \
+     process, and over all its restarts if it was asked with --durable; what this node itself has \
+     asked and is open when it stops ends as closing";

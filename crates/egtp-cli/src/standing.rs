@@ -7,12 +7,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
+use egtp::store::SqliteStore;
 use egtp::{Builder, HostPort, Kind, Node, Router, Strategy, Ticket};
 
 use crate::context::Context;
 use crate::directory::{Directory, Identity, Ownership};
 use crate::failure::{Code, Failure};
-use crate::guarantee::GUARANTEE;
+use crate::guarantee::{IN_MEMORY, ON_DISK};
 use crate::json::Object;
 use crate::output::Output;
 use crate::signals::Signals;
@@ -46,7 +47,7 @@ pub(crate) struct Standing {
     signals: Signals,
     output: Output,
     risk: Risk,
-    _ownership: Option<Ownership>,
+    ownership: Option<Ownership>,
 }
 
 impl Standing {
@@ -70,7 +71,9 @@ impl Standing {
             let (owned, key) = settle_in(directory, command, output)?;
             ownership = Some(owned);
             kept_port = directory.port()?;
+            let store = SqliteStore::open(directory.store())?;
             builder = builder.key(key).only_instance().lookup(peer::lookup_in(directory));
+            builder = builder.store(store);
         }
         let usual = SocketAddr::from((Ipv4Addr::UNSPECIFIED, kept_port.unwrap_or(0)));
         let chosen = &listening.addresses;
@@ -89,7 +92,7 @@ impl Standing {
         }
         let strategies = strategies.into_iter().take(Ticket::STRATEGIES_MAX).collect();
         let ticket = Ticket { key: node.key(), strategies };
-        Ok(Self { node, ticket, signals, output, risk, _ownership: ownership })
+        Ok(Self { node, ticket, signals, output, risk, ownership })
     }
 
     /// Serves these routers, says that the node is ready, and stays until a signal asks it to go.
@@ -145,8 +148,13 @@ impl Standing {
             .text("ticket", &self.ticket)
             .list("listen", self.node.listening())
             .list("kinds", kinds)
-            .with("guarantee", GUARANTEE);
+            .with("guarantee", self.guarantee());
         self.output.data(&object, self.greeting(kinds))
+    }
+
+    /// What the node promises: it has a store where it has a directory.
+    const fn guarantee(&self) -> &'static str {
+        if self.ownership.is_some() { ON_DISK } else { IN_MEMORY }
     }
 
     fn greeting(&self, kinds: &[&Kind]) -> String {
@@ -160,11 +168,12 @@ impl Standing {
              node id     {id}\n\
              public key  {key}\n\
              listening   {listening}\n\
-             guarantee   {GUARANTEE}\n\n\
+             guarantee   {guarantee}\n\n\
              On the other side, in another terminal or on another machine, run\n\n  \
              {egtp} ping '{ticket}'\n  \
              {egtp} request '{ticket}' {example} hello\n\n\
              Ctrl-C stops it.",
+            guarantee = self.guarantee(),
             kinds = kinds.join(" and "),
             id = key.node_id(),
             listening = listening.join(" "),

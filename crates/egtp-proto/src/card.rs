@@ -49,6 +49,9 @@ pub enum StoreKind {
 }
 
 impl StoreKind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Ram, Self::Durable];
+
     /// The number on the wire.
     pub const fn id(self) -> u8 {
         match self {

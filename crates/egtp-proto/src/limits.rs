@@ -117,10 +117,10 @@ pub struct Limits {
     pub query_bytes_per_peer: usize,
     /// Bytes of unfinished large messages of one peer. Above it the peer is told `Busy`.
     pub reassembly_bytes_per_peer: usize,
-    /// Dialogs remembered in all. Above it the least recently used one without open queries is
+    /// Dialogs that each store remembers in all. Above it the least recently used one without open queries is
     /// forgotten, and the floor rises so that nothing it had seen can be taken again.
     pub dialogs_max: usize,
-    /// Dialogs of one peer. The next one displaces that peer's own oldest.
+    /// Dialogs of one peer in each store. The next one displaces that peer's own oldest.
     pub dialogs_per_peer: usize,
     /// Peers with any state. Above it the least recently used one without open work is forgotten,
     /// which costs it one handshake.

@@ -66,6 +66,11 @@ impl fmt::Debug for Kind {
 pub struct MessageId([u8; 32]);
 
 impl MessageId {
+    /// The id of these bytes, as read back from where it was kept.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The 32 bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0

@@ -202,6 +202,10 @@ pub enum RefusedWhy {
     Other(u8),
 }
 
+/// The status of a reply that says that the receiver had taken the request, was restarted, and does not
+/// know what became of it.
+pub(crate) const LOST: u8 = 6;
+
 impl RefusedWhy {
     /// The status byte of a refusing reply; never 0.
     pub const fn status(self) -> u8 {

@@ -52,6 +52,8 @@ pub enum Bug {
     ClosedIsTaken,
     /// A message that was in doubt is bound anew.
     DoubtIsFreedom,
+    /// What is to be durable is handed over and acknowledged before it is.
+    BeforeTheDisk,
     /// As much as there is goes to an address that nobody has proved to be his.
     Amplifies,
 }
@@ -84,7 +86,7 @@ mod switch {
     }
 
     /// Every bug with its name.
-    pub const ALL: [(Bug, &str); 23] = [
+    pub const ALL: [(Bug, &str); 24] = [
         (Bug::DuplicateCheckOff, "duplicate check off"),
         (Bug::FloorForgotten, "floor forgotten"),
         (Bug::FloorCopyForgotten, "copy of the floor forgotten"),
@@ -107,6 +109,7 @@ mod switch {
         (Bug::HandsUncounted, "what is in hand uncounted"),
         (Bug::ClosedIsTaken, "closed message taken"),
         (Bug::DoubtIsFreedom, "doubt taken for freedom"),
+        (Bug::BeforeTheDisk, "acted before the disk"),
         (Bug::Amplifies, "unproven addresses flooded"),
     ];
 }

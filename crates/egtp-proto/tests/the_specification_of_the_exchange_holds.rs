@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use egtp_proto::crypto::Random;
 use egtp_proto::exchange::inbox::{Inbox, Verdict};
-use egtp_proto::exchange::outgoing::{Judgement, Outgoing, State};
+use egtp_proto::exchange::outgoing::{Binding, Judgement, Outgoing, State};
 use egtp_proto::limits::Limits;
 use egtp_proto::message::Canonical;
 use egtp_proto::time::Instant;
@@ -126,11 +126,13 @@ fn x_16_a_window_is_64_then_1024_then_doubles_when_it_passes_quickly() {
 fn a_message_is_bound_anew_only_when_all_of_it_was_refused() {
     let (kind, class) = (Kind::new("test/1").unwrap(), MessageClass::Request);
     let id = Canonical::new(&key(1), &key(2), class, 50).id(0, 0, None, kind.as_str(), b"");
-    let mut message = Outgoing::new(1, 1, 0, id, class, kind, Bytes::new(), 0, secs(60));
+    let mut message =
+        Outgoing::new(1, 1, StoreKind::Ram, (50, 0), id, class, kind, Bytes::new(), 0, secs(60));
     let at = |seconds| Instant::new(secs(seconds));
+    let bound = Binding { kind: StoreKind::Ram, store: 99, generation: 1 };
     message.state = State::Sent;
-    message.transmitted((99, 1), [1; 8], clocks(at(10)));
-    message.transmitted((99, 1), [2; 8], clocks(at(11)));
+    message.transmitted(bound, [1; 8], clocks(at(10)));
+    message.transmitted(bound, [2; 8], clocks(at(11)));
     let later = clocks(at(12));
     assert_eq!(message.judge(7, 4_096, at(9), &later), Judgement::None);
     assert_eq!(message.judge(99, 4_096, at(12), &later), Judgement::None, "the same life");
@@ -141,7 +143,7 @@ fn a_message_is_bound_anew_only_when_all_of_it_was_refused() {
     assert_eq!(message.refused([2; 8]), Judgement::Free);
 
     for number in 1..=200 {
-        message.transmitted((99, 1), [number; 8], clocks(at(13)));
+        message.transmitted(bound, [number; 8], clocks(at(13)));
     }
     for number in 150..=200 {
         assert_eq!(message.refused([number; 8]), Judgement::Doubtful, "the latest are told apart");

@@ -48,7 +48,7 @@ fn dialogs_that_were_displaced_leave_nothing_behind() {
 /// A peer that never hears from us must not cost memory for each message that was given up.
 #[test]
 fn messages_that_were_given_up_leave_nothing_behind() {
-    let mut outbox = Outbox::new(7, &key(1), &key(2));
+    let mut outbox = Outbox::new(StoreKind::Ram, 7, &key(1), &key(2));
     let mut sizes = Vec::new();
     for count in 0..20_000_u32 {
         let (serial, _) = outbox.number(MessageClass::Request, "test/1", b"");

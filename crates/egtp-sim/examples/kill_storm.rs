@@ -1,8 +1,9 @@
 //! Kills a counting server again and again while four nodes ask it, and counts afterwards.
 //!
-//! `kill_storm [--seconds 30] [--seed N] [--egtp PROGRAM]`. The server process appends one line for
+//! `kill_storm [durable] [--seconds 30] [--seed N] [--egtp PROGRAM]`. The server process appends one line for
 //! each query before it replies; it dies by SIGKILL at random moments and starts at once with the
-//! same key and port and nothing remembered. Three askers reach it through a wire that is cut at
+//! same key and port and nothing remembered, or with
+//! `durable` what its store on the disk remembers. Three askers reach it through a wire that is cut at
 //! other random moments, so that requests are transmitted again within one life of the server; the
 //! fourth reaches its port directly and sees it closed. At times the wire also holds up the answers
 //! for longer than a sender waits, so that what the server has is sent to it a second time. Invariant: the counts are compared only
@@ -22,7 +23,7 @@ use egtp_sim::process::failure::Failure;
 use egtp_sim::process::forwarder::{Forwarder, WayBack};
 use egtp_sim::process::report::{Checks, run, say};
 use egtp_sim::process::scratch::{Scratch, free_address};
-use egtp_sim::process::server::{BODY_END, Home, KIND, Program, serve_counter};
+use egtp_sim::process::server::{BODY_END, DURABLE, Home, KIND, Program, serve_counter};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -34,24 +35,31 @@ fn main() -> ExitCode {
         }
         let arguments = Arguments::read(&["--seconds", "--seed", "--egtp"])?;
         match arguments.words()[..] {
-            [] => LocalSet::new().run_until(storm(&arguments)).await,
-            ["server", folder, port] => {
-                serve_counter(folder.as_ref(), port).await?;
+            [] => LocalSet::new().run_until(storm(&arguments, false)).await,
+            ["server", folder, port, ref more @ ..] if more.is_empty() || *more == [DURABLE] => {
+                serve_counter(folder.as_ref(), port, !more.is_empty()).await?;
                 Ok(Checks::new())
             }
-            _ => Err(Failure::Usage("kill_storm [--seconds N] [--seed N] [--egtp FILE]".into())),
+            ["durable"] => LocalSet::new().run_until(storm(&arguments, true)).await,
+            _ => Err(Failure::Usage(
+                "kill_storm [durable] [--seconds N] [--seed N] [--egtp FILE]".into(),
+            )),
         }
     })
 }
 
 /// The whole run.
-async fn storm(arguments: &Arguments) -> Result<Checks, Failure> {
+async fn storm(arguments: &Arguments, durable: bool) -> Result<Checks, Failure> {
     let seed = arguments.seed()?;
     let lasting = Duration::from_secs(arguments.number("--seconds", 30)?);
     let program = arguments.path("--egtp").map_or(Program::Own, Program::Egtp);
     let scratch = Scratch::new("kill-storm")?;
-    let home = Home { program, folder: scratch.path().to_owned(), address: free_address()? };
-    say(format_args!("kill_storm: seed {seed}, {lasting:?}, server {:?}", home.program));
+    let address = free_address()?;
+    let home = Home { program, folder: scratch.path().to_owned(), address, durable };
+    say(format_args!(
+        "kill_storm: seed {seed}, {lasting:?}, server {:?}, durable {durable}",
+        home.program
+    ));
     let mut dice = Dice::from_seed(seed);
     let end = Instant::now() + lasting;
 
@@ -69,6 +77,7 @@ async fn storm(arguments: &Arguments) -> Result<Checks, Failure> {
             ticket: ticket(key, address),
             dice: dice.branch(),
             census: Rc::clone(&census),
+            durable,
         };
         askers.push(tokio::task::spawn_local(asker.ask_until(end)));
     }
@@ -148,6 +157,7 @@ struct Asker {
     ticket: Ticket,
     dice: Dice,
     census: Rc<RefCell<Census>>,
+    durable: bool,
 }
 
 impl Asker {
@@ -162,8 +172,9 @@ impl Asker {
                 let body = format!("{}-{number}{BODY_END}", self.name);
                 self.census.borrow_mut().begun(&body);
                 let message = Message::new(kind.clone(), body.clone());
-                let pending =
-                    self.node.request(&self.ticket, message).hard_timeout(HARD_TIMEOUT).start();
+                let request = self.node.request(&self.ticket, message).hard_timeout(HARD_TIMEOUT);
+                let request = if self.durable { request.durable() } else { request };
+                let pending = request.start();
                 under_way.spawn_local(async move {
                     let ended = timeout(HARD_TIMEOUT + GRACE, pending).await;
                     let ending = match &ended {

@@ -34,7 +34,7 @@ fn main() -> ExitCode {
                 // With the ticket of somebody to ask, the process asks; else it serves.
                 match std::fs::read_to_string(folder.join(TICKET)) {
                     Ok(ticket) => ask_for_ever(folder, port, &ticket).await?,
-                    Err(_) => serve_counter(folder, port).await?,
+                    Err(_) => serve_counter(folder, port, false).await?,
                 }
                 Ok(Checks::new())
             }
@@ -234,7 +234,7 @@ fn question_of(process: u32) -> String {
 
 fn home(program: &Program, scratch: &Scratch) -> Result<Home, Failure> {
     let (program, folder) = (program.clone(), scratch.path().to_owned());
-    Ok(Home { program, folder, address: free_address()? })
+    Ok(Home { program, folder, address: free_address()?, durable: false })
 }
 
 fn ticket(key: PublicKey, address: std::net::SocketAddr) -> Ticket {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use egtp_proto::crypto::Suite;
 use egtp_proto::limits::Limits;
-use egtp_proto::{Config, Endpoint, PublicKey, SecretKey};
+use egtp_proto::time::{Instant, Now};
+use egtp_proto::{Config, Endpoint, IdentityId, PublicKey, SecretKey};
 use tokio::sync::oneshot;
 
 use crate::clock::{Clock, SystemClock};
@@ -21,6 +22,7 @@ use crate::path::{Attempts, Path, Watched};
 use crate::queue::Queue;
 use crate::reach::Reach;
 use crate::serve::{Router, Routes, Serving};
+use crate::store::{Store, Writer};
 
 /// How a node is to be. Made by [`Node::builder`].
 #[must_use = "a builder does nothing until it is started"]
@@ -38,6 +40,7 @@ pub struct Builder {
     seed: Option<[u8; 32]>,
     only_instance: bool,
     routers: Vec<Router>,
+    store: Option<Box<dyn Store>>,
 }
 
 impl Builder {
@@ -55,6 +58,7 @@ impl Builder {
             seed: None,
             only_instance: false,
             routers: Vec::new(),
+            store: None,
         }
     }
 
@@ -104,6 +108,13 @@ impl Builder {
     /// Where to look for peers. May be called several times; all are asked at once.
     pub fn lookup(mut self, lookup: impl Lookup) -> Self {
         self.lookups.push(Arc::new(lookup));
+        self
+    }
+
+    /// Remembers there what is to outlive crashes: messages that their senders want to be durable are
+    /// then taken at most once over all restarts of this node. Default: nothing does.
+    pub fn store(mut self, store: impl Store) -> Self {
+        self.store = Some(Box::new(store));
         self
     }
 
@@ -232,16 +243,31 @@ impl Builder {
             reachable: !listening.is_empty(),
             exclusive,
         };
-        let now = egtp_proto::time::Now {
-            boot: egtp_proto::time::Instant::new(self.clock.boot()),
-            wall: self.clock.wall(),
+        let now = Now { boot: Instant::new(self.clock.boot()), wall: self.clock.wall() };
+        let mut endpoint = Endpoint::new(config, now).ok_or(StartError::Cryptography)?;
+        let writer = match self.store {
+            Some(store) => Some(restore(store, &keys, &mut endpoint, now, commands.clone())?),
+            None => None,
         };
-        let endpoint = Endpoint::new(config, now).ok_or(StartError::Cryptography)?;
         let shared = (commands.clone(), routes.clone());
         let reach = Reach::new(self.lookups);
-        let driver = Driver::new(endpoint, self.clock, shared, vec![network], reach, hold);
+        let driver = Driver::new(endpoint, self.clock, shared, vec![network], reach, writer, hold);
         Ok((Node::new(keys, listening, commands, routes), driver, serving))
     }
+}
+
+/// Reads the stores of all identities back, and starts the thread that writes them.
+fn restore(
+    mut store: Box<dyn Store>,
+    keys: &[PublicKey],
+    endpoint: &mut Endpoint,
+    now: Now,
+    commands: Commands,
+) -> Result<Writer, StartError> {
+    for (index, key) in (0..).zip(keys) {
+        endpoint.add_store(now, IdentityId(index), store.load(key)?);
+    }
+    Writer::start(store, keys.to_vec(), commands).map_err(StartError::Driver)
 }
 
 /// Runs handlers as tasks of the present runtime.

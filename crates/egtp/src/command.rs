@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use egtp_proto::{Contact, Counters, MessageClass, PublicKey, QueryId, Sizes};
+use egtp_proto::{Contact, Counters, MessageClass, PublicKey, QueryId, Sizes, StoreKind};
 use tokio::sync::oneshot;
 
 use crate::error::Refusal;
@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Ignore(QueryId),
     /// Remember how a peer can be reached.
     Learn(Box<Contact>),
+    /// Rows are durable.
+    Committed(u64),
     /// Report what is going on.
     Status(oneshot::Sender<Status>),
     /// Say goodbye and end.
@@ -45,6 +47,7 @@ pub(crate) struct Start {
     pub soft: Option<Duration>,
     pub hard: Duration,
     pub room: Option<usize>,
+    pub wants: StoreKind,
 }
 
 /// What a node holds and has counted.

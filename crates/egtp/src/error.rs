@@ -6,6 +6,7 @@ use std::time::Duration;
 pub use egtp_proto::{NotSent, RefusedWhy as Refusal, Taken};
 
 use crate::keyfile::KeyFileError;
+use crate::store::StoreError;
 
 /// Why a request or a send has no good end. Each request ends once, with a reply or one of these.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -46,6 +47,9 @@ pub enum StartError {
     /// The key file cannot be used. It was not changed.
     #[error(transparent)]
     KeyFile(#[from] KeyFileError),
+    /// The durable store cannot be used. It was not changed.
+    #[error("{0}; {next}", next = .0.next())]
+    Store(#[from] StoreError),
     /// An address to listen at cannot be had.
     #[error("cannot listen at {addresses}: {source}; choose another address or port")]
     Listen {

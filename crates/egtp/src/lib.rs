@@ -46,6 +46,7 @@ mod queue;
 mod reach;
 mod request;
 mod serve;
+pub mod store;
 pub mod testing;
 
 pub use builder::Builder;

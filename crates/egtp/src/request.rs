@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use egtp_proto::{MessageClass, MessageId, NotSent, Outcome, PublicKey, Strategy};
+use egtp_proto::{MessageClass, MessageId, NotSent, Outcome, PublicKey, StoreKind, Strategy};
 use tokio::time::Instant;
 
 use crate::command::{Command, Commands, Start};
@@ -33,12 +33,14 @@ pub struct Request {
     soft: Option<Duration>,
     hard: Duration,
     room: Option<usize>,
+    wants: StoreKind,
 }
 
 impl Request {
     pub(crate) const fn new(commands: Commands, to: Recipient, message: Message) -> Self {
         let hard = Duration::from_mins(1);
-        Self { commands, to, message, identity: None, soft: None, hard, room: None }
+        let wants = StoreKind::Ram;
+        Self { commands, to, message, identity: None, soft: None, hard, room: None, wants }
     }
 
     /// After this long, [`Pending::before_slow`] returns and [`Progress::Slow`] is reported, once.
@@ -66,6 +68,14 @@ impl Request {
         self
     }
 
+    /// The receiver is to remember it on its disk, if it has one: then it is taken at most once over all
+    /// the receiver's restarts, and a reply that was lost is given again. Costs the receiver a wait for
+    /// its disk before it begins. A receiver without a disk takes it as any other.
+    pub const fn durable(mut self) -> Self {
+        self.wants = StoreKind::Durable;
+        self
+    }
+
     /// Starts it.
     pub fn start(self) -> Pending {
         self.start_as(MessageClass::Request)
@@ -82,6 +92,7 @@ impl Request {
             soft: self.soft,
             hard: self.hard,
             room: self.room,
+            wants: self.wants,
         };
         let pending = Pending {
             commands: self.commands,

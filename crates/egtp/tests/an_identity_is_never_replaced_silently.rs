@@ -5,31 +5,17 @@
 // Damaging a text means cutting it anywhere.
 #![allow(clippy::string_slice)]
 
+mod folder;
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use egtp::keyfile::{Damage, KeyFileError, create, load, load_or_create};
+use folder::Folder;
 
-/// A directory of its own for each test, gone afterwards.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("egtp-{name}-{}", std::process::id()));
-        drop(fs::remove_dir_all(&path));
-        Self(path)
-    }
-
-    fn key(&self) -> PathBuf {
-        self.0.join("key")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        drop(fs::remove_dir_all(&self.0));
-    }
+fn key(folder: &Folder) -> PathBuf {
+    folder.0.join("key")
 }
 
 fn mode(path: &Path) -> u32 {
@@ -44,32 +30,32 @@ fn names_in(folder: &Folder) -> Vec<String> {
 #[test]
 fn a_new_key_is_readable_by_its_owner_only_and_reads_back() {
     let folder = Folder::new("new-key");
-    let secret = create(&folder.key()).unwrap();
-    assert_eq!((mode(&folder.0), mode(&folder.key())), (0o700, 0o600));
+    let secret = create(&key(&folder)).unwrap();
+    assert_eq!((mode(&folder.0), mode(&key(&folder))), (0o700, 0o600));
     assert_eq!(names_in(&folder), ["key"], "nothing is left beside it");
-    assert_eq!(load(&folder.key()).unwrap().public(), secret.public());
-    assert_eq!(load_or_create(&folder.key()).unwrap().public(), secret.public());
-    let text = fs::read_to_string(folder.key()).unwrap();
+    assert_eq!(load(&key(&folder)).unwrap().public(), secret.public());
+    assert_eq!(load_or_create(&key(&folder)).unwrap().public(), secret.public());
+    let text = fs::read_to_string(key(&folder)).unwrap();
     assert!(text.contains(&secret.public().to_string()), "its owner can see whose it is");
-    assert!(matches!(create(&folder.key()), Err(KeyFileError::Exists { .. })));
-    assert_eq!(fs::read_to_string(folder.key()).unwrap(), text);
+    assert!(matches!(create(&key(&folder)), Err(KeyFileError::Exists { .. })));
+    assert_eq!(fs::read_to_string(key(&folder)).unwrap(), text);
 }
 
 #[test]
 fn an_owner_may_add_comments_and_line_ends_of_another_system() {
     let folder = Folder::new("comments");
-    let secret = create(&folder.key()).unwrap();
-    let text = fs::read_to_string(folder.key()).unwrap().replace('\n', "\r\n");
-    fs::write(folder.key(), format!("# mine\r\n\r\n  {text}# end")).unwrap();
-    assert_eq!(load(&folder.key()).unwrap().public(), secret.public());
+    let secret = create(&key(&folder)).unwrap();
+    let text = fs::read_to_string(key(&folder)).unwrap().replace('\n', "\r\n");
+    fs::write(key(&folder), format!("# mine\r\n\r\n  {text}# end")).unwrap();
+    assert_eq!(load(&key(&folder)).unwrap().public(), secret.public());
 }
 
 /// Proves R15: damaged in twenty and more ways, refused each time, and never touched.
 #[test]
 fn r15_a_key_file_damaged_in_twenty_ways_is_refused_and_left_alone() {
     let folder = Folder::new("damaged");
-    let secret = create(&folder.key()).unwrap();
-    let good = fs::read_to_string(folder.key()).unwrap();
+    let secret = create(&key(&folder)).unwrap();
+    let good = fs::read_to_string(key(&folder)).unwrap();
     let line = good.lines().last().unwrap().to_owned();
     let public = secret.public().to_string();
     let swapped: String = {
@@ -114,15 +100,15 @@ fn r15_a_key_file_damaged_in_twenty_ways_is_refused_and_left_alone() {
     ];
     assert!(damaged.len() >= 20);
     for (number, bytes) in damaged.into_iter().enumerate() {
-        fs::write(folder.key(), &bytes).unwrap();
-        for attempt in [load(&folder.key()), load_or_create(&folder.key())] {
+        fs::write(key(&folder), &bytes).unwrap();
+        for attempt in [load(&key(&folder)), load_or_create(&key(&folder))] {
             let error = attempt.unwrap_err();
             assert!(matches!(error, KeyFileError::Damaged { .. }), "{number}: {error}");
             let advice = error.to_string();
             assert!(advice.contains("backup") && !advice.contains(&line[20..]), "{advice}");
         }
-        assert!(matches!(create(&folder.key()), Err(KeyFileError::Exists { .. })));
-        assert_eq!(fs::read(folder.key()).unwrap(), bytes, "{number} was left alone");
+        assert!(matches!(create(&key(&folder)), Err(KeyFileError::Exists { .. })));
+        assert_eq!(fs::read(key(&folder)).unwrap(), bytes, "{number} was left alone");
         assert_eq!(names_in(&folder), ["key"]);
     }
 }
@@ -130,30 +116,30 @@ fn r15_a_key_file_damaged_in_twenty_ways_is_refused_and_left_alone() {
 #[test]
 fn r15_what_is_no_file_or_leads_nowhere_is_not_replaced_either() {
     let folder = Folder::new("no-file");
-    create(&folder.key()).unwrap();
-    fs::remove_file(folder.key()).unwrap();
-    fs::create_dir(folder.key()).unwrap();
-    let refused = load_or_create(&folder.key()).unwrap_err();
+    create(&key(&folder)).unwrap();
+    fs::remove_file(key(&folder)).unwrap();
+    fs::create_dir(key(&folder)).unwrap();
+    let refused = load_or_create(&key(&folder)).unwrap_err();
     assert!(matches!(refused, KeyFileError::Damaged { damage: Damage::NotAFile, .. }), "{refused}");
-    fs::remove_dir(folder.key()).unwrap();
-    symlink(folder.0.join("on-a-disk-that-is-not-there"), folder.key()).unwrap();
-    assert!(matches!(load_or_create(&folder.key()), Err(KeyFileError::Missing { .. })));
-    assert!(folder.key().symlink_metadata().unwrap().is_symlink());
+    fs::remove_dir(key(&folder)).unwrap();
+    symlink(folder.0.join("on-a-disk-that-is-not-there"), key(&folder)).unwrap();
+    assert!(matches!(load_or_create(&key(&folder)), Err(KeyFileError::Missing { .. })));
+    assert!(key(&folder).symlink_metadata().unwrap().is_symlink());
 }
 
 #[test]
 fn a_key_that_others_may_read_is_refused() {
     let folder = Folder::new("modes");
-    create(&folder.key()).unwrap();
+    create(&key(&folder)).unwrap();
     for open in [0o640, 0o604, 0o620, 0o602, 0o660, 0o666, 0o610, 0o777] {
-        fs::set_permissions(folder.key(), Permissions::from_mode(open)).unwrap();
-        let refused = load_or_create(&folder.key()).unwrap_err();
+        fs::set_permissions(key(&folder), Permissions::from_mode(open)).unwrap();
+        let refused = load_or_create(&key(&folder)).unwrap_err();
         assert!(matches!(refused, KeyFileError::TooOpen { mode, .. } if mode == open), "{refused}");
     }
-    fs::set_permissions(folder.key(), Permissions::from_mode(0o400)).unwrap();
-    load(&folder.key()).unwrap();
+    fs::set_permissions(key(&folder), Permissions::from_mode(0o400)).unwrap();
+    load(&key(&folder)).unwrap();
     fs::set_permissions(&folder.0, Permissions::from_mode(0o755)).unwrap();
-    let refused = load(&folder.key()).unwrap_err();
+    let refused = load(&key(&folder)).unwrap_err();
     assert!(matches!(refused, KeyFileError::TooOpen { mode: 0o755, .. }), "{refused}");
     let other = create(&folder.0.join("other")).unwrap_err();
     assert!(matches!(other, KeyFileError::TooOpen { mode: 0o755, .. }), "{other}");
@@ -164,7 +150,7 @@ fn processes_that_start_together_agree_on_one_key() {
     let folder = Folder::new("together");
     let threads: Vec<_> = (0..8)
         .map(|_| {
-            let path = folder.key();
+            let path = key(&folder);
             std::thread::spawn(move || load_or_create(&path).unwrap().public())
         })
         .collect();

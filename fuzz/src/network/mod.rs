@@ -93,6 +93,7 @@ impl Network {
             room,
             soft,
             hard,
+            wants: egtp_proto::StoreKind::Ram,
         };
         let now = self.clocks(from);
         let node = &mut self.nodes[from];

@@ -166,7 +166,7 @@ impl Bench {
         model.widened(self.now, dialog.limit());
         assert_eq!(dialog.limit(), model.limit());
         // The last serial of all lies in no range.
-        assert!(dialog.taken().contains(message.serial) || message.serial == u64::MAX);
+        assert!(dialog.acknowledged().contains(message.serial) || message.serial == u64::MAX);
     }
 
     /// The sender closes some serials, as its frame says it.
@@ -192,7 +192,7 @@ impl Bench {
         }
         let found = self.inbox.dialog(dialog.code).expect("it is remembered");
         for serial in (0..8).map(|step| message.serial.saturating_add(step)) {
-            assert_eq!(found.taken().contains(serial), dialog.contains(serial), "{serial}");
+            assert_eq!(found.acknowledged().contains(serial), dialog.contains(serial), "{serial}");
         }
         assert_eq!(found.limit(), dialog.limit());
     }

@@ -12,7 +12,7 @@ use egtp_proto::exchange::outbox::Outbox;
 use egtp_proto::limits::{RANGES_MAX, WINDOW_FIRST};
 use egtp_proto::wire::frame::{Ack, Frame};
 use egtp_proto::wire::{Reader, Serials};
-use egtp_proto::{MessageClass, SecretKey};
+use egtp_proto::{MessageClass, SecretKey, StoreKind};
 
 use super::Seed;
 use crate::naive::outbox::{Dialog, Message, number};
@@ -46,7 +46,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let [us, them] = [1, 2].map(|seed| SecretKey::from_seed([seed; 32]).public());
-        let outbox = Outbox::new(DIALOG, &us, &them);
+        let outbox = Outbox::new(StoreKind::Ram, DIALOG, &us, &them);
         Self { outbox, model: Dialog::new(), ids: BTreeSet::new(), acknowledged: 0 }
     }
 

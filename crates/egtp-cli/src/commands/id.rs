@@ -6,7 +6,7 @@ use egtp::PublicKey;
 use crate::context::Context;
 use crate::directory::Directory;
 use crate::failure::Failure;
-use crate::guarantee::GUARANTEE;
+use crate::guarantee::ON_DISK;
 use crate::json::Object;
 
 /// Show your own public key and node id
@@ -40,9 +40,9 @@ pub(super) fn describe(
         .text("public_key", key)
         .text("node_id", key.node_id())
         .text("data_dir", &path)
-        .with("guarantee", GUARANTEE);
+        .with("guarantee", ON_DISK);
     let text = format!(
-        "node id     {}\npublic key  {key}\nkept in     {path}\nguarantee   {GUARANTEE}",
+        "node id     {}\npublic key  {key}\nkept in     {path}\nguarantee   {ON_DISK}",
         key.node_id()
     );
     context.output.data(&object, text)

@@ -52,6 +52,10 @@ pub(crate) struct Arguments {
     #[arg(allow_hyphen_values = true)]
     hard: Duration,
 
+    /// Have the peer remember it on its disk: at most once over its restarts, too
+    #[arg(long)]
+    durable: bool,
+
     /// Ask this often
     #[arg(long, value_name = "N", default_value = "1", value_parser = counts::parse::<NonZeroU32>)]
     count: NonZeroU32,
@@ -105,6 +109,7 @@ async fn ask_all(
             let message = Message::new(arguments.kind.clone(), body.clone());
             let request = asker.node.request(asker.to.clone(), message);
             let request = with_soft(request.hard_timeout(arguments.hard), arguments.soft);
+            let request = if arguments.durable { request.durable() } else { request };
             open.spawn(ask(request, Arc::clone(asker), context.clone(), interrupted.clone()));
             started += 1;
         }

@@ -7,7 +7,7 @@ use egtp::{Limits, Strategy};
 
 use crate::context::Context;
 use crate::failure::{Code, Failure};
-use crate::guarantee::GUARANTEE;
+use crate::guarantee::ON_DISK;
 use crate::json::Object;
 use crate::petnames::Petnames;
 use crate::{contacts, counts};
@@ -48,7 +48,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         .text("public_key", key)
         .text("node_id", key.node_id())
         .text("data_dir", &path)
-        .with("guarantee", GUARANTEE)
+        .with("guarantee", ON_DISK)
         .with("running", owner.is_some())
         .maybe("owner", owner.as_ref())
         .with("port", port)
@@ -64,7 +64,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         return Ok(failure.code.into());
     }
     let text = format!(
-        "node id     {}\npublic key  {key}\nkept in     {path}\nguarantee   {GUARANTEE}\n\
+        "node id     {}\npublic key  {key}\nkept in     {path}\nguarantee   {ON_DISK}\n\
          used by     {}\nreachable   {}\nknows       {}, {}",
         key.node_id(),
         owner.as_deref().unwrap_or("nobody: no node is running"),

@@ -8,12 +8,12 @@ use bytes::Bytes;
 
 use super::Endpoint;
 use super::frames::Arrival;
-use super::submit::length;
 use crate::exchange::outgoing::{Consequence, State};
 use crate::exchange::resend::Item;
+use crate::exchange::stores::DialogCode;
 use crate::limits::{ACK_DELAY, REPORTS_MAX};
 use crate::message::MessageClass;
-use crate::output::{Event, Outcome, RefusedWhy};
+use crate::output::{Event, LOST, Outcome, RefusedWhy};
 use crate::planted::{Bug, is};
 use crate::time::Now;
 use crate::wire::Serials;
@@ -22,12 +22,14 @@ use crate::wire::frame::{Ack, Refusal, Refused, ReplyHead};
 impl Endpoint {
     /// Finds the request that a reply answers: by event code, and by everything else that it names.
     pub(super) fn find_request(&mut self, code: u32, dialog: u64, head: &ReplyHead) -> Option<u32> {
-        let fits = (self.peers.get(code)?.outbox.dialog() == dialog || is(Bug::ReplyByCodeOnly))
+        let known = self.peers.get(code)?.outboxes.of(dialog).is_some();
+        let fits = (known || is(Bug::ReplyByCodeOnly))
             && self.outgoing.get(head.code).is_some_and(|one| {
                 if is(Bug::ReplyByCodeOnly) {
                     return true;
                 }
                 one.peer == code
+                    && one.dialog == dialog
                     && one.serial == head.serial
                     && one.class == MessageClass::Request
                     && one.id.reference() == head.reference
@@ -40,13 +42,15 @@ impl Endpoint {
             return self.refuse_reply(code, dialog, head.serial);
         };
         if is(Bug::ReplyNeedsWindow)
-            && self.peers.get(code).is_some_and(|peer| peer.outbox.len() > PARALLEL_MAX)
+            && self.peers.get(code).is_some_and(|peer| peer.outboxes.len() > PARALLEL_MAX)
         {
             return;
         }
         let Some(outgoing) = self.outgoing.get(request) else { return };
         let attempts = outgoing.attempts;
-        let outcome = if head.status != 0 {
+        let outcome = if head.status == LOST {
+            Outcome::Unknown { attempts }
+        } else if head.status != 0 {
             Outcome::Refused(RefusedWhy::from_status(head.status))
         } else if body.len() > outgoing.room {
             Outcome::Refused(RefusedWhy::TooLarge)
@@ -62,8 +66,8 @@ impl Endpoint {
     pub(super) fn refuse_reply(&mut self, code: u32, dialog: u64, serial: u64) {
         self.counters.late_dropped += 1;
         let Some(peer) = self.peers.get_mut(code) else { return };
-        if peer.outbox.dialog() == dialog {
-            peer.outbox.tell_again(serial);
+        if let Some(outbox) = peer.outboxes.of_mut(dialog) {
+            outbox.tell_again(serial);
         } else if peer.foreign_dialogs.len() < REPORTS_MAX
             && !peer.foreign_dialogs.contains(&dialog)
         {
@@ -74,10 +78,8 @@ impl Endpoint {
 
     pub(super) fn receive_ack(&mut self, now: Now, code: u32, ack: &Ack) {
         let Some(peer) = self.peers.get_mut(code) else { return };
-        if peer.outbox.dialog() != ack.dialog {
-            return;
-        }
-        for event in peer.outbox.acknowledge(ack) {
+        let Some(outbox) = peer.outboxes.of_mut(ack.dialog) else { return };
+        for event in outbox.acknowledge(ack) {
             self.acknowledged(now, code, event);
         }
         self.soil(code);
@@ -88,7 +90,7 @@ impl Endpoint {
         let Some(peer) = self.peers.get_mut(code) else { return };
         let Some(outgoing) = self.outgoing.get_mut(event) else { return };
         if outgoing.state == State::Sent {
-            peer.outbox.landed(length(outgoing));
+            peer.landed(outgoing);
         }
         if let Some(sent) = outgoing.sent.filter(|_| outgoing.attempts == 1) {
             peer.trip.sample(now.boot.since(sent));
@@ -112,17 +114,19 @@ impl Endpoint {
     ) {
         let Some(peer) = self.peers.get(arrival.peer) else { return };
         let key = peer.key;
-        let place = self
+        let moved: Vec<DialogCode> = self
             .identity_mut(arrival.identity)
-            .and_then(|identity| identity.inbox.close(&key, dialog, serials));
+            .map(|identity| identity.stores.close(&key, dialog, serials).collect())
+            .unwrap_or_default();
         self.close_queries(arrival.peer, dialog, serials);
-        let Some(peer) = self.peers.get_mut(arrival.peer) else { return };
-        if let Some(place) = place {
-            // What was voided moves the window: the sender must hear how far.
-            peer.owe_ack(place, now.boot.after(ACK_DELAY));
+        if !moved.is_empty() {
             self.soil(arrival.peer);
         }
         let Some(peer) = self.peers.get_mut(arrival.peer) else { return };
+        for place in moved {
+            // What was voided moves the window: the sender must hear how far.
+            peer.owe_ack(place, now.boot.after(ACK_DELAY));
+        }
         let first = peer.assemblies.range((dialog, 0)..=(dialog, u64::MAX)).map(|(name, _)| *name);
         let over: Vec<_> = first.filter(|(_, serial)| serials.contains(*serial)).collect();
         for name in over {
@@ -135,10 +139,8 @@ impl Endpoint {
 
     pub(super) fn receive_refused(&mut self, now: Now, code: u32, refused: &Refused) {
         let Some(peer) = self.peers.get(code) else { return };
-        if peer.outbox.dialog() != refused.dialog {
-            return;
-        }
-        let Some(event) = peer.outbox.code(refused.serial) else { return };
+        let outbox = peer.outboxes.of(refused.dialog);
+        let Some(event) = outbox.and_then(|one| one.code(refused.serial)) else { return };
         let Some(outgoing) = self.outgoing.get_mut(event) else { return };
         match outgoing.after_refusal(refused.transmission, refused.why) {
             Consequence::None => {}
@@ -163,7 +165,7 @@ impl Endpoint {
         };
         let Some(peer) = self.peers.get_mut(one.peer) else { return };
         one.state = State::Refused;
-        peer.outbox.landed(length(one));
+        peer.landed(one);
         // Its next transmission is planned with the last part: those that are left are not sent.
         let item = Item::Message(event);
         if let Some(index) = peer.large.iter().position(|other| *other == item) {

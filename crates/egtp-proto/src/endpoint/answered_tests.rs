@@ -37,10 +37,11 @@ fn ask(endpoint: &mut Endpoint, seed: u8) -> (u32, u64, ReplyHead) {
         room: None,
         soft: None,
         hard: Duration::from_secs(9),
+        wants: crate::card::StoreKind::Ram,
     };
     let (code, id) = endpoint.submit(Now::default(), submission).unwrap();
     let peer = endpoint.by_key[&(IdentityId(0), to)];
-    let dialog = endpoint.peers.get(peer).unwrap().outbox.dialog();
+    let dialog = endpoint.outgoing.get(code.0).unwrap().dialog;
     let serial = endpoint.outgoing.get(code.0).unwrap().serial;
     (peer, dialog, ReplyHead { serial, code: code.0, reference: id.reference(), status: 0 })
 }

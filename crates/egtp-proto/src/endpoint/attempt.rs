@@ -10,6 +10,7 @@ use super::peer::{Attempt, KnownCard, Peer, Trust};
 use super::{Endpoint, Slot};
 use crate::card::{LiveCard, PrekeyCard, StoreKind};
 use crate::crypto::{DhKey, Role, Suite};
+use crate::exchange::outbox::Outbox;
 use crate::exchange::outgoing::Judgement;
 use crate::limits::{
     ATTEMPTS_PER_PEER, FIRST_FLIGHT, HANDSHAKE_PAYLOAD_MAX, INI_BYTES_MIN, RETRIES_PER_ATTEMPT,
@@ -391,18 +392,26 @@ impl Endpoint {
         asked: Option<Instant>,
     ) {
         let Some(peer) = self.peers.get_mut(code) else { return };
-        let ram = card.stores.iter().find(|store| store.kind == StoreKind::Ram).copied();
-        let known = peer.binding().map(|(store, _)| store);
-        let changed = ram.as_ref().is_some_and(|ram| known.is_some_and(|store| store != ram.id));
-        if changed {
-            peer.outbox.restart_credit();
-        }
+        let bound_to = |peer: &Peer, wants| peer.binding(wants).map(|binding| binding.store);
+        let before = StoreKind::ALL.map(|wants| bound_to(peer, wants));
+        let stores = card.stores.clone();
         peer.card = Some(KnownCard { card, learned: now.boot });
-        let (Some(ram), Some(asked)) = (ram, asked) else { return };
-        let codes: Vec<u32> = peer.outbox.codes().collect();
+        for (wants, before) in StoreKind::ALL.into_iter().zip(before) {
+            if before.is_some() && bound_to(peer, wants) != before {
+                let outboxes = peer.outboxes.iter_mut().filter(|one| one.wants() == wants);
+                outboxes.for_each(Outbox::restart_credit);
+            }
+        }
+        let Some(asked) = asked else { return };
+        // What was sealed to an earlier life is no younger than this one.
+        let life = stores.iter().map(|store| store.age).min().unwrap_or_default();
+        let codes: Vec<u32> = peer.outboxes.codes().collect();
         for event in codes {
-            let judged =
-                self.outgoing.get(event).map(|one| one.judge(ram.id, ram.age, asked, &now));
+            let judged = self.outgoing.get(event).and_then(|one| {
+                let bound = one.binding()?;
+                let store = stores.iter().find(|store| store.kind == bound.kind)?;
+                Some(one.judge(store.id, life, asked, &now))
+            });
             match judged {
                 Some(Judgement::Free) => self.rebind(event),
                 Some(Judgement::Doubtful) => self.put_in_doubt(now, event),

@@ -36,9 +36,9 @@ impl Endpoint {
             write!(text, "{code} {query:?}")?;
         }
         for identity in &self.identities {
-            write!(text, "{:?} {:?}", identity.inbox, identity.prekeys)?;
+            write!(text, "{:?} {:?}", identity.stores, identity.prekeys)?;
         }
-        write!(text, "{:?} {}", self.events, self.answers.len())
+        write!(text, "{:?} {:?} {}", self.events, self.journal, self.answers.len())
     }
 }
 

@@ -43,7 +43,7 @@ impl Endpoint {
             self.send_within_bounds(path, answer, sink);
         }
         let Some(peer) = self.peers.get_mut(code) else { return };
-        if peer.outbox.has_news() && peer.ack_due.is_none() && !peer.sessions.is_empty() {
+        if peer.outboxes.has_news() && peer.ack_due.is_none() && !peer.sessions.is_empty() {
             peer.ack_due = Some(now.boot.after(ACK_DELAY));
         }
         let idle = !peer.has_news(now.boot);
@@ -292,13 +292,15 @@ impl Endpoint {
             Item::Message(event) => {
                 let Some(one) = self.outgoing.get_mut(event) else { return };
                 if one.state == State::Sent {
-                    peer.outbox.landed(super::submit::length(one));
+                    peer.landed(one);
                 }
                 if matches!(one.state, State::Sent | State::Refused) {
                     one.state = State::Queued;
                     one.offset = one.arrived;
                     one.reported = None;
-                    peer.outbox.enqueue(one.serial, event);
+                    if let Some(outbox) = peer.outboxes.of_mut(one.dialog) {
+                        outbox.enqueue(one.serial, event);
+                    }
                 }
             }
             Item::Reply(query) => {

@@ -114,7 +114,10 @@ impl Endpoint {
         let Some(peer) = self.peers.get(arrival.peer) else { return };
         let key = peer.key;
         let Some(identity) = self.identity_mut(arrival.identity) else { return };
-        let place = identity.inbox.place(&key, &head);
+        let place = match identity.stores.get_mut(head.kind) {
+            Some(inbox) => inbox.place(&key, &head),
+            None => Err(Refusal::Stale),
+        };
         if place.is_ok() {
             self.close_queries(arrival.peer, head.dialog, &Serials::below(head.low_water));
         }

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use super::Endpoint;
+use crate::exchange::durable::{SavedAnswer, Write};
 use crate::exchange::query::{Answer, Standing};
 use crate::output::{Event, QueryId, RefusedWhy};
 use crate::time::Now;
@@ -32,16 +33,7 @@ impl Endpoint {
         let (peer, in_flight) = (entry.peer, entry.in_flight);
         let before = std::mem::replace(&mut entry.bytes, body.len());
         let after = body.len();
-        entry.answer = Some(Answer {
-            status,
-            body,
-            is_queued: true,
-            attempts: 0,
-            sent: None,
-            offset: 0,
-            arrived: 0,
-            reported: None,
-        });
+        entry.answer = Some(Answer::new(status, body.clone()));
         if let Some(peer) = self.peers.get_mut(peer) {
             peer.query_bytes = peer.query_bytes.saturating_sub(before).saturating_add(after);
             peer.replies.push_back(query.0);
@@ -52,6 +44,8 @@ impl Endpoint {
                 }
             }
         }
+        let answer = SavedAnswer { status, body };
+        self.write_query(query.0, |name, _| Write::Answer { name, answer });
         self.soil(peer);
     }
 
@@ -113,6 +107,7 @@ impl Endpoint {
 
     /// The peer wants nothing more about a request of its own.
     pub(super) fn detach_query(&mut self, code: u32) {
+        self.write_query(code, |name, _| Write::Done(name));
         let Some(query) = self.queries.get_mut(code) else { return };
         let (name, place) = ((query.dialog, query.serial), query.place);
         let awaited = query.in_flight && query.answer.is_none();
@@ -126,7 +121,7 @@ impl Endpoint {
         }
         let identity = peer.identity;
         if let Some(identity) = self.identity_mut(identity)
-            && let Some(dialog) = identity.inbox.dialog_mut(place)
+            && let Some(dialog) = identity.stores.dialog_mut(place)
         {
             dialog.open = dialog.open.saturating_sub(1);
         }

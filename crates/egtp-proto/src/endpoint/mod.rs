@@ -21,6 +21,7 @@ mod flush;
 mod frames;
 mod greet;
 mod in_hand;
+mod journal;
 mod pack;
 mod parts;
 mod peer;
@@ -32,6 +33,7 @@ mod timeouts;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 pub use self::flush::Lost;
+use self::journal::Journal;
 use self::peer::Peer;
 pub use self::submit::Submission;
 use crate::card::{LiveCard, StoreKind};
@@ -41,6 +43,7 @@ use crate::crypto::{Random, Suite};
 use crate::exchange::inbox::Inbox;
 use crate::exchange::outgoing::Outgoing;
 use crate::exchange::query::Query;
+use crate::exchange::stores::Stores;
 use crate::key::{PublicKey, SecretKey};
 use crate::limits::{Limits, PREKEY_REPLACED, UNPROVEN_FACTOR};
 use crate::output::{Event, IdentityId, PathId};
@@ -87,6 +90,7 @@ pub struct Endpoint {
     random: Random,
     prefer: Suite,
     reachable: bool,
+    exclusive: bool,
     peers: Table<Peer>,
     by_key: BTreeMap<(IdentityId, PublicKey), u32>,
     /// Peers in the order in which they are looked at when one must be forgotten.
@@ -109,13 +113,14 @@ pub struct Endpoint {
     provisional: usize,
     closing: bool,
     counters: Counters,
+    journal: Journal,
 }
 
 struct Identity {
     secret_keys: LocalKeys,
     shroud: Shroud,
     prekeys: Prekeys,
-    inbox: Inbox,
+    stores: Stores,
     contact_sequence: u64,
 }
 
@@ -195,12 +200,9 @@ impl Endpoint {
                 shroud: Shroud::new(&secret_keys.public),
                 secret_keys,
                 prekeys: Prekeys::new(&mut random, &config.limits, now.boot)?,
-                inbox: Inbox::new(
-                    StoreKind::Ram,
-                    &mut random,
-                    &config.limits,
-                    now,
-                    config.exclusive,
+                stores: Stores::new(
+                    Inbox::new(StoreKind::Ram, &mut random, &config.limits, now, config.exclusive),
+                    None,
                 ),
                 contact_sequence: 0,
             });
@@ -215,6 +217,7 @@ impl Endpoint {
             identities,
             prefer: config.prefer,
             reachable: config.reachable,
+            exclusive: config.exclusive,
             peers: Table::new(1),
             by_key: BTreeMap::new(),
             forgettable: VecDeque::new(),
@@ -233,6 +236,7 @@ impl Endpoint {
             provisional: 0,
             closing: false,
             counters: Counters::default(),
+            journal: Journal::default(),
             limits: config.limits,
             random,
         })
@@ -278,7 +282,7 @@ impl Endpoint {
             open: self.outgoing.len(),
             queries: self.peers.iter().map(|(_, peer)| peer.queries.len()).sum(),
             held: self.peers.iter().map(|(_, peer)| peer.held).sum(),
-            dialogs: self.identities.iter().map(|identity| identity.inbox.len()).sum(),
+            dialogs: self.identities.iter().map(|identity| identity.stores.dialogs()).sum(),
         }
     }
 
@@ -305,7 +309,7 @@ impl Endpoint {
         peer.connect.asked = false;
         peer.path = Some(path);
         // Replies that are awaited come to where the peer hears from us.
-        peer.owes.record = !peer.outbox.is_empty() && !peer.sessions.is_empty();
+        peer.owes.record = !peer.outboxes.is_empty() && !peer.sessions.is_empty();
         // The path may be gone again before anything is sent on it: it must know whom that concerns.
         self.remember_path(code, path);
         self.soil(code);
@@ -315,7 +319,7 @@ impl Endpoint {
     pub fn awaits(&self, path: PathId) -> bool {
         self.paths.get(&path).is_some_and(|state| {
             state.peers.iter().filter_map(|code| self.peers.get(*code)).any(|peer| {
-                peer.path == Some(path) && (!peer.outbox.is_empty() || !peer.queries.is_empty())
+                peer.path == Some(path) && (!peer.outboxes.is_empty() || !peer.queries.is_empty())
             })
         })
     }
@@ -333,14 +337,14 @@ impl Endpoint {
         let identity = self.identity(identity)?;
         Some(LiveCard {
             prekey: identity.prekeys.card(now.boot),
-            stores: vec![identity.inbox.card(now)],
+            stores: identity.stores.cards(now),
         })
     }
 
-    /// What of the live card a peer must be told when it changes: newest prekey and generation.
-    fn card_state(&self, identity: IdentityId) -> (u32, u32) {
+    /// What of the live card a peer must be told when it changes: newest prekey and generations.
+    fn card_state(&self, identity: IdentityId) -> (u32, [u32; 2]) {
         let identity = self.identity(identity);
-        identity.map_or((0, 0), |one| (one.prekeys.newest_id(), one.inbox.generation()))
+        identity.map_or((0, [0; 2]), |one| (one.prekeys.newest_id(), one.stores.generations()))
     }
 
     fn identity(&self, id: IdentityId) -> Option<&Identity> {

@@ -7,13 +7,13 @@
 use super::Endpoint;
 use super::peer::Peer;
 use super::submit::length;
-use crate::card::StoreKind;
 use crate::codes::Table;
 use crate::exchange::assembly::Assembly;
-use crate::exchange::inbox::Inbox;
+use crate::exchange::outbox::Outbox;
 use crate::exchange::outgoing::{Binding, Outgoing, State};
 use crate::exchange::query::Query;
 use crate::exchange::resend::Item;
+use crate::exchange::stores::Stores;
 use crate::limits::RECORD_FRAMES_MAX;
 use crate::message::MessageClass;
 use crate::session::live::TransmissionName;
@@ -59,7 +59,7 @@ impl Endpoint {
     /// Frames for one record; the buffer begins with `prefix` bytes of room for its header.
     pub(super) fn pack_record(&mut self, now: Now, code: u32, prefix: usize) -> Packed {
         let few = self.peers.get(code).is_none_or(|peer| {
-            peer.outbox.queued() + peer.replies.len() < 2 && peer.large.is_empty()
+            peer.outboxes.queued() + peer.replies.len() < 2 && peer.large.is_empty()
         });
         let capacity = if few { 512 } else { RECORD_FRAMES_MAX + 64 };
         let mut bytes = Vec::with_capacity(prefix + capacity);
@@ -93,7 +93,7 @@ impl Endpoint {
         }
         if phase != Phase::FirstFlight {
             packer.replies(queries);
-            packer.acks(&own.inbox, bytes_max);
+            packer.acks(&own.stores, bytes_max);
         }
         if phase != Phase::Answer {
             packer.messages(outgoing);
@@ -118,10 +118,9 @@ impl Endpoint {
         if filled.wants_answer {
             peer.silent_since.get_or_insert(now.boot);
         }
-        let present = peer.binding();
         for event in &filled.messages {
             if let Some(outgoing) = self.outgoing.get_mut(*event)
-                && let Some(binding) = outgoing.binding().or(present)
+                && let Some(binding) = peer.binding_of(outgoing)
             {
                 outgoing.transmitted(binding, name, now);
             }
@@ -176,7 +175,7 @@ impl Packer<'_> {
                     self.peer.assemblies.get(&(dialog, serial)).map(|one| &one.assembly)
                 }
                 PartOf::Reply => {
-                    let code = self.peer.outbox.code(serial);
+                    let code = self.peer.outboxes.of(dialog).and_then(|one| one.code(serial));
                     let request = code.and_then(|code| outgoing.get(code));
                     request.and_then(|one| one.reply.as_ref()).map(|(_, assembly)| assembly)
                 }
@@ -218,15 +217,15 @@ impl Packer<'_> {
         }
     }
 
-    fn acks(&mut self, inbox: &Inbox, bytes_max: usize) {
+    fn acks(&mut self, stores: &Stores, bytes_max: usize) {
         let free = bytes_max.saturating_sub(self.peer.query_bytes);
         let free = u64::try_from(free).unwrap_or(u64::MAX);
         while self.space() > ACK_MAX
             && let Some(place) = self.peer.acks.pop()
         {
-            if let Some(dialog) = inbox.dialog(place) {
+            if let Some(dialog) = stores.dialog(place) {
                 let bytes = &mut self.filled.bytes;
-                encode_ack(bytes, dialog.id(), dialog.taken(), dialog.limit(), free);
+                encode_ack(bytes, dialog.id(), dialog.acknowledged(), dialog.limit(), free);
             }
         }
         if self.peer.acks.is_empty() {
@@ -234,18 +233,33 @@ impl Packer<'_> {
         }
     }
 
+    /// Messages of every dialog; each time another one comes first.
     fn messages(&mut self, outgoing: &mut Table<Outgoing>) {
-        let present = self.peer.binding();
+        let count = self.peer.outboxes.count();
+        let first = if count > 1 { usize::from(self.jitter % 2 == 1) } else { 0 };
+        for turn in 0..count {
+            let index = (first + turn) % count;
+            self.messages_of(index, outgoing);
+        }
+    }
+
+    fn put_back(&mut self, index: usize, serial: u64, code: u32) {
+        if let Some(outbox) = self.peer.outboxes.at_mut(index) {
+            outbox.enqueue(serial, code);
+        }
+    }
+
+    fn messages_of(&mut self, index: usize, outgoing: &mut Table<Outgoing>) {
         let mut context: Option<Binding> = None;
         let reserved = if self.peer.large.is_empty() { 0 } else { self.space() / 2 };
         let mut passed_over = Vec::new();
-        while let Some(code) = self.peer.outbox.dequeue() {
+        while let Some(code) = self.peer.outboxes.at_mut(index).and_then(Outbox::dequeue) {
             let Some(one) = outgoing.get_mut(code) else { continue };
             if one.state != State::Queued {
                 continue;
             }
-            let Some(binding) = one.binding().or(present) else {
-                self.peer.outbox.enqueue(one.serial, code);
+            let Some(binding) = self.peer.binding_of(one) else {
+                self.put_back(index, one.serial, code);
                 break;
             };
             let large = one.body.len() > WHOLE_MAX;
@@ -253,12 +267,12 @@ impl Packer<'_> {
                 passed_over.push((one.serial, code));
                 continue;
             }
-            let allowed =
-                self.phase != Phase::FirstFlight || self.peer.outbox.fits_first_flight(one.serial);
-            let credit = self.peer.outbox.may_send(one.serial, length(one));
+            let Some(outbox) = self.peer.outboxes.at_mut(index) else { break };
+            let allowed = self.phase != Phase::FirstFlight || outbox.fits_first_flight(one.serial);
+            let credit = outbox.may_send(one.serial, length(one));
             let fits = large || self.fits(one.body.len() + reserved);
             if !allowed || !credit || !fits {
-                self.peer.outbox.enqueue(one.serial, code);
+                self.put_back(index, one.serial, code);
                 break;
             }
             self.begin_sending(one);
@@ -269,7 +283,7 @@ impl Packer<'_> {
             }
             if context != Some(binding) {
                 context = Some(binding);
-                self.dialog(binding);
+                self.dialog(one.dialog, binding);
             }
             self.frame(&Frame::Message(message_head(code, one), &one.body));
             self.filled.messages.push(code);
@@ -279,7 +293,7 @@ impl Packer<'_> {
             self.plan(Item::Message(code), attempts);
         }
         for (serial, code) in passed_over.into_iter().rev() {
-            self.peer.outbox.enqueue(serial, code);
+            self.put_back(index, serial, code);
         }
     }
 
@@ -303,15 +317,14 @@ impl Packer<'_> {
 
     /// Packs the next part of a message. Returns whether more is to come.
     fn message_part(&mut self, code: u32, outgoing: &mut Table<Outgoing>) -> bool {
-        let present = self.peer.binding();
         let Some(one) = outgoing.get_mut(code).filter(|one| one.state == State::Sent) else {
             return false;
         };
-        let Some(binding) = one.binding().or(present) else { return false };
+        let Some(binding) = self.peer.binding_of(one) else { return false };
         let size = (self.space() - HEAD_MAX).min(one.body.len().saturating_sub(one.offset));
         let Some(bytes) = one.body.get(one.offset..one.offset + size) else { return false };
         let head = (one.offset == 0).then(|| message_head(code, one));
-        self.dialog(binding);
+        self.dialog(one.dialog, binding);
         let part = part(one.serial, one.offset, one.body.len(), bytes);
         self.frame(&Frame::Fragment(part, head));
         if one.offset == 0 {
@@ -358,28 +371,30 @@ impl Packer<'_> {
 
     /// What is closed, unless the low-water mark of a dialog frame has said it all.
     fn closed(&mut self) {
-        if self.peer.outbox.has_news() && self.space() > ACK_MAX {
-            let (dialog, serials) = (self.peer.outbox.dialog(), self.peer.outbox.take_news());
-            self.frame(&Frame::Closed { dialog, serials });
+        for index in 0..self.peer.outboxes.count() {
+            let space = self.space();
+            let Some(outbox) = self.peer.outboxes.at_mut(index) else { break };
+            if outbox.has_news() && space > ACK_MAX {
+                let (dialog, serials) = (outbox.dialog(), outbox.take_news());
+                self.frame(&Frame::Closed { dialog, serials });
+            }
         }
     }
 
-    fn dialog(&mut self, (store, generation): Binding) {
-        let head = DialogHead {
-            kind: StoreKind::Ram,
-            dialog: self.peer.outbox.dialog(),
-            store,
-            generation,
-            low_water: self.peer.outbox.closed().base(),
-        };
-        self.peer.outbox.told_low_water();
+    fn dialog(&mut self, dialog: u64, Binding { kind, store, generation }: Binding) {
+        let Some(outbox) = self.peer.outboxes.of_mut(dialog) else { return };
+        let low_water = outbox.closed().base();
+        outbox.told_low_water();
+        let head = DialogHead { kind, dialog, store, generation, low_water };
         self.frame(&Frame::Dialog(head));
     }
 
     fn begin_sending(&mut self, one: &mut Outgoing) {
         one.state = State::Sent;
         one.attempts += 1;
-        self.peer.outbox.sent(length(one));
+        if let Some(outbox) = self.peer.outboxes.of_mut(one.dialog) {
+            outbox.sent(length(one));
+        }
     }
 
     fn plan(&mut self, item: Item, attempts: u32) {

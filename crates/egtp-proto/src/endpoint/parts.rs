@@ -27,10 +27,15 @@ impl Endpoint {
         head: Option<&MessageHead<'_>>,
     ) -> Option<()> {
         let (dialog, place, _) = context.dialog.as_ref()?;
+        let dialog = *dialog;
         let name = (dialog.dialog, part.serial);
         let identity = self.identity(arrival.identity)?;
         let verdict = match *place {
-            Ok(place) => identity.inbox.would_take(place, dialog.low_water, part.serial),
+            Ok(place) => {
+                identity.stores.get(dialog.kind).map_or(Verdict::Refuse(Refusal::Stale), |inbox| {
+                    inbox.would_take(place, dialog.low_water, part.serial)
+                })
+            }
             Err(why) => Verdict::Refuse(why),
         };
         let total = usize::try_from(part.total).ok()?;
@@ -43,7 +48,8 @@ impl Endpoint {
             // Only the first part is a transmission that can be refused by name.
             Some(Verdict::Refuse(_)) if head.is_none() => return Some(()),
             Some(verdict) => {
-                self.answer_verdict(now, arrival.peer, &[arrival.name], name, verdict);
+                let names = [arrival.name];
+                self.answer_verdict(now, arrival.peer, &names, &dialog, part.serial, verdict);
                 return Some(());
             }
         }
@@ -116,8 +122,8 @@ impl Endpoint {
             None => self
                 .peers
                 .get(code)
-                .filter(|peer| peer.outbox.dialog() == dialog)
-                .and_then(|peer| peer.outbox.code(part.serial)),
+                .and_then(|peer| peer.outboxes.of(dialog))
+                .and_then(|outbox| outbox.code(part.serial)),
         };
         let Some(request) = request else { return self.refuse_reply(code, dialog, part.serial) };
         let Some(outgoing) = self.outgoing.get_mut(request) else { return };
@@ -165,8 +171,8 @@ impl Endpoint {
     ) {
         let Some(peer) = self.peers.get(code) else { return };
         match of {
-            PartOf::Message if peer.outbox.dialog() == dialog => {
-                let event = peer.outbox.code(serial);
+            PartOf::Message => {
+                let event = peer.outboxes.of(dialog).and_then(|outbox| outbox.code(serial));
                 if let Some(one) = event.and_then(|event| self.outgoing.get_mut(event))
                     && one.state == State::Sent
                     && one.reported.is_none_or(|before| received > before)
@@ -178,7 +184,6 @@ impl Endpoint {
                     self.send_parts(code, item);
                 }
             }
-            PartOf::Message => {}
             PartOf::Reply => {
                 let query = peer.queries.get(&(dialog, serial)).copied();
                 let entry = query.and_then(|query| self.queries.get_mut(query));

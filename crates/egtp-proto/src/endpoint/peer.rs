@@ -5,13 +5,16 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::submit::length;
 use crate::card::{LiveCard, StoreKind};
 use crate::crypto::{DhKey, Random, Suite};
 use crate::exchange::assembly::Assembly;
 use crate::exchange::backoff::RoundTrip;
 use crate::exchange::outbox::Outbox;
-use crate::exchange::outgoing::Binding;
+use crate::exchange::outboxes::Outboxes;
+use crate::exchange::outgoing::{Binding, Outgoing};
 use crate::exchange::resend::{Item, Resend};
+use crate::exchange::stores::DialogCode;
 use crate::key::PublicKey;
 use crate::limits::{Limits, REPORTS_MAX};
 use crate::message::Kind;
@@ -48,15 +51,15 @@ pub(super) struct Peer {
     pub path: Option<PathId>,
     pub connect: Connect,
     pub trust: Trust,
-    pub outbox: Outbox,
+    pub outboxes: Outboxes,
     /// Answers that wait to be sent, by query code.
     pub replies: VecDeque<u32>,
     /// Large bodies that are being sent in parts, in turn.
     pub large: VecDeque<Item>,
     pub resend: Resend,
     pub trip: RoundTrip,
-    /// Dialogs of the peer (inbox codes) to be acknowledged.
-    pub acks: Vec<u32>,
+    /// Dialogs of the peer to be acknowledged.
+    pub acks: Vec<DialogCode>,
     pub ack_due: Option<Instant>,
     pub refusals: Vec<Refused>,
     /// Dialogs that are not ours (any more): everything in them is closed.
@@ -65,7 +68,7 @@ pub(super) struct Peer {
     pub challenges: Vec<[u8; 8]>,
     pub owes: Owes,
     /// What the peer was last told of our live card.
-    pub told: (u32, u32),
+    pub told: (u32, [u32; 2]),
     /// Since when something that wants an answer is out without any sign of life.
     pub silent_since: Option<Instant>,
     /// Not before this do we open another handshake because of a hint or of silence.
@@ -199,7 +202,7 @@ impl Peer {
             path: None,
             connect: Connect::default(),
             trust: Trust::Good,
-            outbox: Outbox::new(random.u64(), own, &key),
+            outboxes: Outboxes::new(Outbox::new(StoreKind::Ram, random.u64(), own, &key)),
             replies: VecDeque::new(),
             large: VecDeque::new(),
             resend: Resend::default(),
@@ -211,7 +214,7 @@ impl Peer {
             partials: Vec::new(),
             challenges: Vec::new(),
             owes: Owes::default(),
-            told: (0, 0),
+            told: (0, [0; 2]),
             silent_since: None,
             handshake_after: now,
             handshakes_failed: 0,
@@ -228,13 +231,13 @@ impl Peer {
 
     /// Whether a message or reply waits to be sent: worth opening a path and a session for.
     pub(super) fn is_pressing(&self) -> bool {
-        self.outbox.queued() > 0 || !self.replies.is_empty() || !self.large.is_empty()
+        self.outboxes.queued() > 0 || !self.replies.is_empty() || !self.large.is_empty()
     }
 
     /// Whether a path is worth opening: something is to be sent, or a reply is awaited that the peer,
     /// who may be unable to call us, can only send where it hears from us.
     pub(super) fn wants_path(&self) -> bool {
-        self.is_pressing() || !self.outbox.is_empty()
+        self.is_pressing() || !self.outboxes.is_empty()
     }
 
     /// Whether there is anything to tell the peer now.
@@ -250,7 +253,7 @@ impl Peer {
 
     /// Whether it may be forgotten without harm to anything under way.
     pub(super) fn is_idle(&self) -> bool {
-        self.outbox.is_empty()
+        self.outboxes.is_empty()
             && self.queries.is_empty()
             && self.held == 0
             && self.answering.is_none()
@@ -258,18 +261,31 @@ impl Peer {
     }
 
     /// Plans an acknowledgement of a dialog.
-    pub(super) fn owe_ack(&mut self, place: u32, due: Instant) {
+    pub(super) fn owe_ack(&mut self, place: DialogCode, due: Instant) {
         if !self.acks.contains(&place) {
             self.acks.push(place);
         }
         self.ack_due = Some(self.ack_due.map_or(due, |earlier| earlier.min(due)));
     }
 
-    /// The peer's RAM store as last heard of: what new messages are bound to.
-    pub(super) fn binding(&self) -> Option<Binding> {
+    /// What new messages that want this store are bound to: the peer's store of that kind as last heard
+    /// of, or the one that it has.
+    pub(super) fn binding(&self, wants: StoreKind) -> Option<Binding> {
         let stores = &self.card.as_ref()?.card.stores;
-        let ram = stores.iter().find(|store| store.kind == StoreKind::Ram)?;
-        Some((ram.id, ram.generation))
+        let wanted = stores.iter().find(|store| store.kind == wants);
+        wanted.or_else(|| stores.first()).map(Binding::from)
+    }
+
+    /// What a message is bound to, or will be when it is sent now.
+    pub(super) fn binding_of(&self, one: &Outgoing) -> Option<Binding> {
+        one.binding().or_else(|| self.binding(one.wants))
+    }
+
+    /// Bytes of a message are no longer under way.
+    pub(super) fn landed(&mut self, one: &Outgoing) {
+        if let Some(outbox) = self.outboxes.of_mut(one.dialog) {
+            outbox.landed(length(one));
+        }
     }
 
     /// The prekey of the card, if its stated lifetime is not over.

@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use super::frames::Arrival;
 use super::peer::{Connect, Trust};
 use super::{Endpoint, PathState, Slot, Source};
+use crate::exchange::outbox::Outbox;
 use crate::limits::{PACKET_BYTES_MAX, PACKET_BYTES_MIN, RECORD_FRAMES_MAX, SESSIONS_PER_PEER};
 use crate::output::{Assurance, Event, IdentityId, PathId};
 use crate::session::epoch::OpenError;
@@ -248,7 +249,7 @@ impl Endpoint {
         peer.trust = Trust::Good;
         peer.handshakes_failed = 0;
         peer.silent_since = None;
-        peer.outbox.confirmed();
+        peer.outboxes.iter_mut().for_each(Outbox::confirmed);
         for attempt in &mut peer.attempts {
             attempt.active = false;
         }

@@ -9,6 +9,8 @@ use bytes::Bytes;
 
 use super::peer::Trust;
 use super::{Endpoint, Timer};
+use crate::card::StoreKind;
+use crate::exchange::outbox::Outbox;
 use crate::exchange::outgoing::{Outgoing, State};
 use crate::key::PublicKey;
 use crate::message::{Kind, MessageClass, MessageId};
@@ -36,6 +38,8 @@ pub struct Submission {
     pub soft: Option<Duration>,
     /// When to give up.
     pub hard: Duration,
+    /// The store of the receiver that is to remember it, if it has that; its RAM otherwise.
+    pub wants: StoreKind,
 }
 
 impl Endpoint {
@@ -48,7 +52,8 @@ impl Endpoint {
         now: Now,
         submission: Submission,
     ) -> Result<(EventCode, MessageId), NotSent> {
-        let Submission { token, identity, to, class, kind, body, room, soft, hard } = submission;
+        let Submission { token, identity, to, class, kind, body, room, soft, hard, wants } =
+            submission;
         let own = self.identity(identity).ok_or(NotSent::NoIdentity)?.secret_keys.public;
         if own == to {
             return Err(NotSent::Oneself);
@@ -62,16 +67,20 @@ impl Endpoint {
         }
         let code = self.peer_code(now.boot, identity, to).ok_or(NotSent::Busy)?;
         let peer = self.peers.get_mut(code).ok_or(NotSent::Busy)?;
-        if peer.outbox.bytes_open.saturating_add(body.len()) > self.limits.open_bytes_per_peer {
+        if peer.outboxes.bytes_open().saturating_add(body.len()) > self.limits.open_bytes_per_peer {
             return Err(NotSent::Busy);
         }
         let hard = hard.min(self.limits.hard_timeout_max);
         let room = room.unwrap_or(usize::MAX).min(self.limits.reply_bytes_max);
-        let (serial, id) = peer.outbox.number(class, kind.as_str(), &body);
+        let random = &mut self.random;
+        let make = || Outbox::new(wants, random.u64(), &own, &to);
+        let outbox = peer.outboxes.for_store(wants, make);
+        let (serial, id) = outbox.number(class, kind.as_str(), &body);
         let bytes = body.len();
-        let outgoing = Outgoing::new(token, code, serial, id, class, kind, body, room, hard);
+        let name = (outbox.dialog(), serial);
+        let outgoing = Outgoing::new(token, code, wants, name, id, class, kind, body, room, hard);
         let event = self.outgoing.insert(outgoing);
-        peer.outbox.open(serial, event, bytes);
+        outbox.open(serial, event, bytes);
         let hard_timer = self.timers.set(now.boot.after(hard), Timer::Hard(event));
         let soft_timer = soft
             .filter(|soft| *soft < hard)
@@ -112,7 +121,7 @@ impl Endpoint {
         peer.connect.after =
             now.boot.after(super::flush::reconnect_delay(peer.connect.failures, random));
         let unsent: Vec<u32> = peer
-            .outbox
+            .outboxes
             .codes()
             .filter(|code| self.outgoing.get(*code).is_some_and(|one| one.attempts == 0))
             .collect();
@@ -153,9 +162,11 @@ impl Endpoint {
         }
         if let Some(peer) = self.peers.get_mut(outgoing.peer) {
             if outgoing.state == State::Sent {
-                peer.outbox.landed(length(&outgoing));
+                peer.landed(&outgoing);
             }
-            peer.outbox.close(outgoing.serial, outgoing.bytes());
+            if let Some(outbox) = peer.outboxes.of_mut(outgoing.dialog) {
+                outbox.close(outgoing.serial, outgoing.bytes());
+            }
         }
         self.soil(outgoing.peer);
         Some(outgoing.token)

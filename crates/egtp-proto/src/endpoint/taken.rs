@@ -7,8 +7,11 @@ use bytes::Bytes;
 
 use super::frames::{Arrival, Canonicals, Context};
 use super::{Endpoint, Timer};
+use crate::card::StoreKind;
+use crate::exchange::durable::{SavedQuery, Write};
 use crate::exchange::inbox::{Place, Verdict};
 use crate::exchange::query::{Query, Standing, kept};
+use crate::exchange::stores::DialogCode;
 use crate::limits::{ACK_DELAY, REFUSALS_MAX};
 use crate::message::{Canonical, Kind, MessageClass};
 use crate::output::{Event, MessageEvent, QueryEvent, QueryId};
@@ -42,9 +45,10 @@ impl Endpoint {
                 assurance: arrival.assurance,
                 id,
             };
-            self.hand_over(now, arrival, (dialog.dialog, head.serial, code), &head.class, message);
+            let place = DialogCode { kind: dialog.kind, code };
+            self.hand_over(now, arrival, (dialog.dialog, head.serial, place), &head.class, message);
         }
-        self.answer_verdict(now, arrival.peer, names, (dialog.dialog, head.serial), verdict);
+        self.answer_verdict(now, arrival.peer, names, dialog, head.serial, verdict);
         Some(())
     }
 
@@ -68,16 +72,18 @@ impl Endpoint {
         let Some(peer) = self.peers.get(arrival.peer) else {
             return Verdict::Refuse(Refusal::Busy);
         };
-        let over = !peer.has_share_left(bytes, &self.limits);
+        let waits_long = dialog.kind == StoreKind::Durable && self.journal.is_full();
+        let over = waits_long || !peer.has_share_left(bytes, &self.limits);
         let key = peer.key;
-        let Some(identity) = self.identities.get_mut(usize::from(arrival.identity.0)) else {
-            return Verdict::Refuse(Refusal::Busy);
+        let identity = self.identities.get_mut(usize::from(arrival.identity.0));
+        let Some(inbox) = identity.and_then(|one| one.stores.get_mut(dialog.kind)) else {
+            return Verdict::Refuse(Refusal::Stale);
         };
         if over {
             // A message that was taken before is still only acknowledged.
-            return match identity.inbox.would_take(place, dialog.low_water, serial) {
+            return match inbox.would_take(place, dialog.low_water, serial) {
                 Verdict::Take(_) if is(Bug::AckBeforeTaken) => {
-                    match identity.inbox.take(&now, &key, dialog, place, serial) {
+                    match inbox.take(&now, &key, dialog, place, serial) {
                         Verdict::Take(code) => Verdict::Known(code),
                         other => other,
                     }
@@ -86,7 +92,7 @@ impl Endpoint {
                 other => other,
             };
         }
-        identity.inbox.take(&now, &key, dialog, place, serial)
+        inbox.take(&now, &key, dialog, place, serial)
     }
 
     /// `names` are the transmissions that the message came with.
@@ -95,18 +101,23 @@ impl Endpoint {
         now: Now,
         code: u32,
         names: &[TransmissionName],
-        (dialog, serial): (u64, u64),
+        head: &DialogHead,
+        serial: u64,
         verdict: Verdict,
     ) {
+        let (dialog, kind) = (head.dialog, head.kind);
         let Some(peer) = self.peers.get_mut(code) else { return };
         match verdict {
-            Verdict::Take(place) => {
+            Verdict::Take(code) => {
                 self.counters.taken += 1;
-                peer.owe_ack(place, now.boot.after(ACK_DELAY));
+                // What is to be durable is acknowledged when it is.
+                if kind == StoreKind::Ram || is(Bug::BeforeTheDisk) {
+                    peer.owe_ack(DialogCode { kind, code }, now.boot.after(ACK_DELAY));
+                }
             }
-            Verdict::Known(place) => {
+            Verdict::Known(code) => {
                 self.counters.duplicates += 1;
-                peer.owe_ack(place, now.boot.after(ACK_DELAY));
+                peer.owe_ack(DialogCode { kind, code }, now.boot.after(ACK_DELAY));
                 // A repeated request whose reply is ready: the reply may have been lost.
                 if let Some(query) = peer.queries.get(&(dialog, serial)).copied()
                     && let Some(entry) = self.queries.get_mut(query)
@@ -134,13 +145,13 @@ impl Endpoint {
         &mut self,
         now: Now,
         arrival: Arrival,
-        (dialog, serial, place): (u64, u64, u32),
+        (dialog, serial, place): (u64, u64, DialogCode),
         class: &Class,
         message: MessageEvent,
     ) {
         let bytes = message.body.len();
         let Class::Request { code, hard_ms, room } = *class else {
-            self.hand_over_told(arrival.peer, (dialog, serial, place), message);
+            self.hand_over_told(arrival, (dialog, serial, place), message);
             return;
         };
         let patience = kept(hard_ms, self.limits.hard_timeout_max);
@@ -171,21 +182,27 @@ impl Endpoint {
             }
         }
         if let Some(identity) = self.identity_mut(arrival.identity)
-            && let Some(dialog) = identity.inbox.dialog_mut(place)
+            && let Some(dialog) = identity.stores.dialog_mut(place)
         {
             dialog.open += 1;
         }
+        self.write_query(query, |name, one| {
+            let (code, id) = (one.code, one.id);
+            Write::Query(SavedQuery { name, code, id, room, patience })
+        });
         let query = QueryId(query);
-        self.events.push_back(Event::Query(QueryEvent { query, message, room, patience }));
+        let event = Event::Query(QueryEvent { query, message, room, patience });
+        self.hand_over_taken(arrival.peer, arrival.identity, (place, serial), event);
     }
 
     /// The same for a message that wants no reply.
     fn hand_over_told(
         &mut self,
-        code: u32,
-        (dialog, serial, place): (u64, u64, u32),
+        arrival: Arrival,
+        (dialog, serial, place): (u64, u64, DialogCode),
         message: MessageEvent,
     ) {
+        let code = arrival.peer;
         let bytes = message.body.len();
         let query = self.queries.insert(Query {
             standing: Standing::Held,
@@ -205,7 +222,8 @@ impl Endpoint {
             peer.held += 1;
             peer.query_bytes += bytes;
         }
-        self.events.push_back(Event::Message { query: QueryId(query), message });
+        let event = Event::Message { query: QueryId(query), message };
+        self.hand_over_taken(code, arrival.identity, (place, serial), event);
     }
 
     /// The canonical form of a dialog's messages, made once for a payload.

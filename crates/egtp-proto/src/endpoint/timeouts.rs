@@ -65,7 +65,7 @@ impl Endpoint {
         let Some(one) = self.outgoing.get_mut(event) else { return };
         let Some(peer) = self.peers.get_mut(one.peer) else { return };
         if one.state == State::Sent {
-            peer.outbox.landed(super::submit::length(one));
+            peer.landed(one);
         }
         if matches!(one.state, State::Doubtful { .. }) {
             // The doubt is over: the whole of the time that was asked for is left.
@@ -75,8 +75,8 @@ impl Endpoint {
         // What is queued is in the queue already.
         let is_queued = one.state == State::Queued;
         one.unbind();
-        if !is_queued {
-            peer.outbox.enqueue(one.serial, event);
+        if !is_queued && let Some(outbox) = peer.outboxes.of_mut(one.dialog) {
+            outbox.enqueue(one.serial, event);
         }
         let code = one.peer;
         self.soil(code);
@@ -90,7 +90,7 @@ impl Endpoint {
             return;
         }
         if one.state == State::Sent {
-            peer.outbox.landed(super::submit::length(one));
+            peer.landed(one);
         }
         one.doubt();
         // At the hard timeout at the latest. It is unknown either way.

@@ -5,10 +5,11 @@
 //! floor, and whatever is bound at or below the floor is refused, so forgetting never lets a message
 //! be taken a second time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::age;
+use super::durable::{Saved, SavedDialog, Write};
 use crate::card::{StoreCard, StoreKind};
 use crate::codes::Table;
 use crate::crypto::Random;
@@ -39,6 +40,15 @@ pub struct Inbox {
     uses: u64,
     dialogs_max: usize,
     dialogs_per_peer: usize,
+    /// What is to be written down, in a durable store.
+    changes: Changes,
+}
+
+/// What a durable store has to write down.
+#[derive(Debug, Default)]
+struct Changes {
+    dialogs: BTreeSet<u32>,
+    forgotten: Vec<(PublicKey, u64)>,
 }
 
 /// What is remembered of one sender's dialog.
@@ -51,6 +61,8 @@ pub struct Dialog {
     /// The highest generation of anything taken in it.
     highest: u32,
     taken: Serials,
+    /// What of it is written down, in a durable store: only that is acknowledged.
+    written: Option<Serials>,
     window: u64,
     /// When the base was at which serial, to see how fast a whole window passes.
     mark: (crate::time::Instant, u64),
@@ -101,6 +113,73 @@ impl Inbox {
             uses: 0,
             dialogs_max: limits.dialogs_max,
             dialogs_per_peer: limits.dialogs_per_peer,
+            changes: Changes::default(),
+        }
+    }
+
+    /// A durable store as it was read back. Its age counts from now: that is never too much.
+    pub fn restore(
+        saved: &Saved,
+        random: &mut Random,
+        limits: &Limits,
+        now: Now,
+        exclusive: bool,
+    ) -> Self {
+        let mut inbox = Self::new(StoreKind::Durable, random, limits, now, exclusive);
+        (inbox.store, inbox.generation, inbox.floor) = (saved.store, saved.generation, saved.floor);
+        for one in &saved.dialogs {
+            inbox.uses += 1;
+            let code = inbox.dialogs.insert(Dialog {
+                peer: one.peer,
+                id: one.dialog,
+                floor: one.floor,
+                highest: one.highest,
+                mark: (now.boot, one.taken.base()),
+                taken: one.taken.clone(),
+                written: Some(one.taken.clone()),
+                window: WINDOW_START,
+                used: inbox.uses,
+                open: 0,
+            });
+            inbox.index.insert((one.peer, one.dialog), code);
+            inbox.by_use.push_back((inbox.uses, code));
+        }
+        inbox
+    }
+
+    /// The code of a dialog.
+    pub fn code(&self, peer: &PublicKey, dialog: u64) -> Option<u32> {
+        self.index.get(&(*peer, dialog)).copied()
+    }
+
+    /// What is to be written down since the last call: forgotten dialogs first, so that the floor is
+    /// never behind what is forgotten.
+    pub fn take_changes(&mut self) -> Vec<Write> {
+        let Changes { dialogs, forgotten } = std::mem::take(&mut self.changes);
+        let mut writes = Vec::with_capacity(dialogs.len() + 1);
+        if !forgotten.is_empty() {
+            writes.push(Write::Store { generation: self.generation, floor: self.floor });
+        }
+        writes.extend(forgotten.into_iter().map(|(peer, dialog)| Write::Forget { peer, dialog }));
+        writes.extend(dialogs.into_iter().filter_map(|code| {
+            let Dialog { peer, id, floor, highest, ref taken, .. } = *self.dialogs.get(code)?;
+            let taken = taken.clone();
+            Some(Write::Dialog(SavedDialog { peer, dialog: id, floor, highest, taken }))
+        }));
+        writes
+    }
+
+    /// Whether there is anything to write down.
+    pub fn has_changes(&self) -> bool {
+        !self.changes.dialogs.is_empty() || !self.changes.forgotten.is_empty()
+    }
+
+    /// This serial is written down as taken.
+    pub fn written(&mut self, code: u32, serial: u64) {
+        if let Some(dialog) = self.dialogs.get_mut(code)
+            && let Some(written) = &mut dialog.written
+        {
+            written.insert(serial);
         }
     }
 
@@ -151,7 +230,7 @@ impl Inbox {
             return Err(Refusal::Stale);
         }
         if !is(Bug::ClosedIsTaken) {
-            dialog.taken.raise(head.low_water);
+            dialog.raise(head.low_water);
         }
         Ok(Place::Known(code))
     }
@@ -180,6 +259,7 @@ impl Inbox {
         dialog.taken.insert(serial);
         dialog.highest = dialog.highest.max(head.generation);
         dialog.widen(now);
+        self.note_change(code);
         self.touch(code);
         Verdict::Take(code)
     }
@@ -208,6 +288,10 @@ impl Inbox {
             return None;
         }
         dialog.taken.merge(serials);
+        if let Some(written) = &mut dialog.written {
+            // The sender never sends these again: that need not be written down to be true.
+            written.merge(serials);
+        }
         Some(code)
     }
 
@@ -249,12 +333,14 @@ impl Inbox {
             highest: head.generation,
             mark: (now.boot, taken.base()),
             taken,
+            written: (self.kind == StoreKind::Durable).then(|| Serials::below(head.low_water)),
             window: WINDOW_START,
             used: self.uses,
             open: 0,
         });
         self.index.insert((*peer, head.dialog), code);
         self.by_use.push_back((self.uses, code));
+        self.note_change(code);
         // Entries of dialogs that their own peer displaced go once they are the larger part.
         if self.by_use.len() > self.dialogs.len().saturating_mul(2) {
             let dialogs = &self.dialogs;
@@ -295,12 +381,22 @@ impl Inbox {
     fn forget(&mut self, code: u32) {
         let Some(dialog) = self.dialogs.remove(code) else { return };
         self.index.remove(&(dialog.peer, dialog.id));
+        if self.kind == StoreKind::Durable {
+            self.changes.dialogs.remove(&code);
+            self.changes.forgotten.push((dialog.peer, dialog.id));
+        }
         if !is(Bug::EvictionWithoutFloor) {
             self.floor = self.floor.max(dialog.highest);
         }
         if self.floor >= self.generation {
             // New bindings must be above the floor, or nobody new could be heard.
             self.generation = self.generation.saturating_add(1);
+        }
+    }
+
+    fn note_change(&mut self, code: u32) {
+        if self.kind == StoreKind::Durable {
+            self.changes.dialogs.insert(code);
         }
     }
 
@@ -333,18 +429,28 @@ impl Dialog {
         self.id
     }
 
-    /// What was taken or voided.
-    pub const fn taken(&self) -> &Serials {
-        &self.taken
+    /// What was taken or voided and may be acknowledged.
+    pub const fn acknowledged(&self) -> &Serials {
+        match &self.written {
+            Some(written) => written,
+            None => &self.taken,
+        }
     }
 
     /// The first serial beyond the window.
     pub const fn limit(&self) -> u64 {
-        self.taken.base().saturating_add(self.window)
+        self.acknowledged().base().saturating_add(self.window)
+    }
+
+    fn raise(&mut self, low_water: u64) {
+        self.taken.raise(low_water);
+        if let Some(written) = &mut self.written {
+            written.raise(low_water);
+        }
     }
 
     fn has_room(&self, serial: u64) -> bool {
-        serial < self.limit()
+        serial < self.taken.base().saturating_add(self.window)
             && (serial == self.taken.base() || self.taken.ranges().len() < GAPS_MAX)
     }
 

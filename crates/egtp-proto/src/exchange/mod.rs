@@ -5,14 +5,18 @@
 //! at most once and answers for what it forgot by refusing it. The sender binds anew only what was
 //! certainly refused every time; if that cannot be known, it says so: `Unknown`, never a guess.
 //!
-//! Reading order: `outgoing` (one message of ours), `outbox` (our dialog with a peer), `inbox` (what
+//! Reading order: `outgoing` (one message of ours), `outbox` (our dialog with a peer), `outboxes`
+//! (both of them), `inbox` (what
 //! we took from whom), `query` (one request of theirs), `age` and `backoff` (two small rules).
 
 pub mod age;
 pub mod assembly;
 pub mod backoff;
+pub mod durable;
 pub mod inbox;
 pub mod outbox;
+pub mod outboxes;
 pub mod outgoing;
 pub mod query;
 pub mod resend;
+pub mod stores;

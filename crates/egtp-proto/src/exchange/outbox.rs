@@ -6,6 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
 
+use crate::card::StoreKind;
 use crate::codes::OurOwn;
 use crate::key::PublicKey;
 use crate::limits::{RANGES_MAX, WINDOW_FIRST, WINDOW_START};
@@ -16,6 +17,8 @@ use crate::wire::frame::Ack;
 /// Numbers and credit of one dialog.
 #[derive(Debug)]
 pub struct Outbox {
+    /// The store by which its messages want to be remembered.
+    wants: StoreKind,
     dialog: u64,
     requests: Canonical,
     sends: Canonical,
@@ -42,8 +45,9 @@ pub struct Outbox {
 
 impl Outbox {
     /// A dialog that nobody has seen yet.
-    pub fn new(dialog: u64, sender: &PublicKey, recipient: &PublicKey) -> Self {
+    pub fn new(wants: StoreKind, dialog: u64, sender: &PublicKey, recipient: &PublicKey) -> Self {
         Self {
+            wants,
             dialog,
             requests: Canonical::new(sender, recipient, MessageClass::Request, dialog),
             sends: Canonical::new(sender, recipient, MessageClass::Send, dialog),
@@ -59,6 +63,11 @@ impl Outbox {
             untold: Vec::new(),
             base_untold: false,
         }
+    }
+
+    /// The store by which its messages want to be remembered.
+    pub const fn wants(&self) -> StoreKind {
+        self.wants
     }
 
     /// The dialog's id.

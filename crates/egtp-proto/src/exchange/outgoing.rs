@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::age;
 use super::assembly::Assembly;
+use crate::card::{StoreCard, StoreKind};
 use crate::message::{Kind, MessageClass, MessageId};
 use crate::output::Taken;
 use crate::planted::{Bug, is};
@@ -24,7 +25,11 @@ pub struct Outgoing {
     pub token: u64,
     /// The peer, as the endpoint numbers them.
     pub peer: u32,
-    /// Its number in our dialog with the peer.
+    /// The store of the receiver that is to remember it.
+    pub wants: StoreKind,
+    /// Our dialog with the peer.
+    pub dialog: u64,
+    /// Its number in it.
     pub serial: u64,
     /// Its id.
     pub id: MessageId,
@@ -83,8 +88,22 @@ pub enum State {
     },
 }
 
-/// A (life, generation) of a receiver's store.
-pub type Binding = (u64, u32);
+/// What a message is bound to: a life and generation of one of the receiver's stores.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Binding {
+    /// Which of its stores.
+    pub kind: StoreKind,
+    /// The store's life.
+    pub store: u64,
+    /// The generation that it issued.
+    pub generation: u32,
+}
+
+impl From<&StoreCard> for Binding {
+    fn from(card: &StoreCard) -> Self {
+        Self { kind: card.kind, store: card.id, generation: card.generation }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Transmissions {
@@ -125,7 +144,8 @@ impl Outgoing {
     pub fn new(
         token: u64,
         peer: u32,
-        serial: u64,
+        wants: StoreKind,
+        (dialog, serial): (u64, u64),
         id: MessageId,
         class: MessageClass,
         kind: Kind,
@@ -136,6 +156,8 @@ impl Outgoing {
         Self {
             token,
             peer,
+            wants,
+            dialog,
             serial,
             id,
             class,
@@ -240,8 +262,8 @@ impl Outgoing {
     /// The receiver stated in a handshake that began at `asked` that its present life is `store`,
     /// `age` seconds old.
     pub fn judge(&self, store: u64, age: u16, asked: Instant, now: &Now) -> Judgement {
-        let Some((bound, _)) = self.binding() else { return Judgement::None };
-        if bound == store {
+        let Some(bound) = self.binding() else { return Judgement::None };
+        if bound.store == store {
             return Judgement::None;
         }
         if matches!(self.state, State::Taken | State::Doubtful { .. }) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::exchange::stores::DialogCode;
 use crate::message::MessageId;
 use crate::time::Instant;
 use crate::timers::TimerId;
@@ -28,8 +29,8 @@ pub struct Query {
     pub standing: Standing,
     /// The peer, as the endpoint numbers them.
     pub peer: u32,
-    /// The inbox's code of the dialog.
-    pub place: u32,
+    /// The dialog, as our store knows it.
+    pub place: DialogCode,
     /// The peer's dialog.
     pub dialog: u64,
     /// The request's serial in it.
@@ -69,6 +70,22 @@ pub struct Answer {
     pub arrived: usize,
     /// The most that the peer has reported to have since its parts were sent anew.
     pub reported: Option<usize>,
+}
+
+impl Answer {
+    /// An answer that waits to be sent.
+    pub const fn new(status: u8, body: Bytes) -> Self {
+        Self {
+            status,
+            body,
+            is_queued: true,
+            attempts: 0,
+            sent: None,
+            offset: 0,
+            arrived: 0,
+            reported: None,
+        }
+    }
 }
 
 /// How long a request may occupy us: what its sender stated, within our own bound.

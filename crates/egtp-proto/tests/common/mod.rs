@@ -12,17 +12,20 @@
     reason = "each test file uses its own part, and helpers of tests fail as loudly as tests"
 )]
 
+pub mod disk;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use disk::Disk;
 use egtp_proto::crypto::Suite;
 use egtp_proto::limits::Limits;
 use egtp_proto::time::{Instant, Now};
 use egtp_proto::wire::Lane;
 use egtp_proto::{
     Config, Endpoint, Event, IdentityId, Kind, Lost, MessageClass, NotSent, Outcome, PathId,
-    PublicKey, QueryId, RefusedWhy, SecretKey, Sink, Source, Submission,
+    PublicKey, QueryId, RefusedWhy, SecretKey, Sink, Source, StoreKind, Submission,
 };
 
 /// One machine.
@@ -40,6 +43,8 @@ pub struct Machine {
     pub waiting: VecDeque<(QueryId, Bytes)>,
     pub config: fn(&mut Config),
     pub wall_offset: Duration,
+    /// Its durable store, if it has one.
+    pub disk: Option<Disk>,
 }
 
 /// What a machine does with queries.
@@ -85,6 +90,8 @@ pub struct World {
     pub steps: u64,
     /// Which machines can be called.
     pub callable: Vec<bool>,
+    /// By which store of the receiver messages are to be remembered.
+    pub wants: StoreKind,
 }
 
 struct Outbound {
@@ -149,6 +156,7 @@ impl World {
             source: Source::Verified,
             steps: 0,
             callable: vec![true; usize::from(count)],
+            wants: StoreKind::Ram,
         };
         for seed in 1..=count {
             let now = world.clocks(Duration::ZERO);
@@ -165,6 +173,7 @@ impl World {
                 waiting: VecDeque::new(),
                 config: adjust,
                 wall_offset: Duration::ZERO,
+                disk: None,
             });
         }
         world
@@ -208,6 +217,7 @@ impl World {
             room: None,
             soft,
             hard,
+            wants: self.wants,
         };
         let now = self.at(from);
         if let Err(error) = self.machines[from].endpoint.submit(now, submission) {
@@ -276,6 +286,9 @@ impl World {
         let now = self.at(machine);
         let one = &mut self.machines[machine];
         one.endpoint = make(one.seed, generation, one.config, now).0;
+        if let Some(disk) = &one.disk {
+            one.endpoint.add_store(now, IdentityId(0), disk.saved());
+        }
         one.up = true;
         one.waiting.clear();
     }
@@ -299,6 +312,7 @@ impl World {
             let mut busy = false;
             for machine in 0..self.machines.len() {
                 if self.machines[machine].up {
+                    busy |= self.sync(machine);
                     busy |= self.serve(machine);
                     busy |= self.transmit(machine);
                 }
@@ -307,6 +321,31 @@ impl World {
                 break;
             }
         }
+    }
+
+    /// Gives a machine a disk with a new durable store.
+    pub fn give_disk(&mut self, machine: usize) {
+        let now = self.at(machine);
+        let one = &mut self.machines[machine];
+        let disk = Disk::new(7_000 + u64::from(one.seed));
+        one.endpoint.add_store(now, IdentityId(0), disk.saved());
+        one.disk = Some(disk);
+    }
+
+    /// Lets a disk that was stuck go on, or makes it stuck.
+    pub fn stick(&mut self, machine: usize, is_stuck: bool) {
+        self.machines[machine].disk.as_mut().unwrap().is_stuck = is_stuck;
+        self.settle();
+    }
+
+    fn sync(&mut self, machine: usize) -> bool {
+        let now = self.at(machine);
+        let one = &mut self.machines[machine];
+        let Some(disk) = one.disk.as_mut().filter(|disk| !disk.is_stuck) else { return false };
+        let Some(batch) = one.endpoint.take_batch() else { return false };
+        disk.commit(&batch);
+        one.endpoint.committed(now, batch.number);
+        true
     }
 
     fn serve(&mut self, machine: usize) -> bool {

@@ -129,6 +129,7 @@ impl Desk {
             room: None,
             soft: None,
             hard: secs(60),
+            wants: egtp_proto::StoreKind::Ram,
         };
         self.endpoint.submit(clocks(self.now), submission).unwrap();
         self.settle()

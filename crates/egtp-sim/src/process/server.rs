@@ -13,7 +13,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use egtp::{Kind, Node, PublicKey, Refusal, Router, respond};
+use egtp::store::SqliteStore;
+use egtp::{Builder, Kind, Node, PublicKey, Refusal, Router, StartError, respond};
 use tokio::sync::oneshot;
 
 use super::failure::{Failure, trying};
@@ -21,6 +22,9 @@ use super::report::say;
 
 /// The kind that the server counts.
 pub const KIND: &str = "count/1";
+
+/// The word behind the port that gives a server of this program a durable store.
+pub const DURABLE: &str = "durable";
 
 /// What every body ends with.
 pub const BODY_END: &str = ".";
@@ -44,6 +48,8 @@ pub struct Home {
     pub folder: PathBuf,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Whether it has a durable store in its folder, which stays as well.
+    pub durable: bool,
 }
 
 /// A running server process; killed when dropped.
@@ -102,6 +108,7 @@ impl Home {
             Program::Own => {
                 command = Command::new(trying("find this program", std::env::current_exe())?);
                 command.arg("server").arg(&self.folder).arg(port);
+                command.args(self.durable.then_some(DURABLE));
             }
             Program::Egtp(path) => {
                 command = Command::new(path);
@@ -148,14 +155,19 @@ impl Drop for Server {
     }
 }
 
-/// What the process called with `server FOLDER PORT` does, until it is killed: counts each query and
+/// What the process called with `server FOLDER PORT [durable]` does, until it is killed: counts each query and
 /// replies with its body.
 ///
 /// # Errors
 /// [`Failure`] if it cannot begin, or if the node closes.
-pub async fn serve_counter(folder: &Path, port: &str) -> Result<(), Failure> {
+pub async fn serve_counter(folder: &Path, port: &str, durable: bool) -> Result<(), Failure> {
     let router = Router::new().route(Kind::new(KIND)?, respond(counter(folder)?));
-    let node = start_node(folder, port, router).await?;
+    let node = if durable {
+        let store = SqliteStore::open(folder.join("store.db")).map_err(StartError::from)?;
+        node_in(folder, port, router)?.store(store).start().await?
+    } else {
+        start_node(folder, port, router).await?
+    };
     say(format_args!("ready {}", node.key()));
     node.closed().await;
     Err(Failure::Gone)
@@ -166,11 +178,15 @@ pub async fn serve_counter(folder: &Path, port: &str) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn start_node(folder: &Path, port: &str, router: Router) -> Result<Node, Failure> {
+    Ok(node_in(folder, port, router)?.start().await?)
+}
+
+fn node_in(folder: &Path, port: &str, router: Router) -> Result<Builder, Failure> {
     let port: u16 =
         port.parse().map_err(|_| Failure::Usage(format!("{port} is no port number")))?;
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let key = folder.join("key");
-    Ok(Node::builder().key_file(key).listen(listen).serve(router).start().await?)
+    Ok(Node::builder().key_file(key).listen(listen).serve(router))
 }
 
 type Counted = Result<bytes::Bytes, Refusal>;

@@ -23,6 +23,7 @@ impl World {
         let life = node.life;
         self.checker.check(Promise::NoPanic, begun, || format!("node {index} cannot begin"));
         self.tally.restarts += 1;
+        self.read_back(index);
         self.tell(|| format!("node {index} begins life {life}"));
         self.settle(index);
     }
@@ -80,6 +81,7 @@ impl World {
                 self.carry(index, path, packet);
             }
             if !more {
+                self.write_down(index);
                 self.look_at_sizes(index);
                 self.arm(index);
                 return;
@@ -148,9 +150,10 @@ fn are_within(node: &Node, sizes: Sizes) -> bool {
     let limits = &node.limits;
     // One more: an answer that is being made.
     let sessions = SESSIONS_PER_PEER + PROVISIONAL_PER_PEER + ATTEMPTS_PER_PEER + 1;
+    let stores = 1 + usize::from(node.disk.is_some());
     sizes.open <= limits.open_max
         && sizes.peers <= limits.peers_max
-        && sizes.dialogs <= limits.dialogs_max
+        && sizes.dialogs <= limits.dialogs_max * stores
         && sizes.sessions <= sizes.peers * sessions
         && sizes.queries + sizes.held <= sizes.peers * limits.queries_per_peer
 }

@@ -2,12 +2,14 @@
 
 use bytes::Bytes;
 use egtp_proto::{
-    Event, IdentityId, MessageClass, MessageEvent, Outcome, QueryId, RefusedWhy, Submission, Taken,
+    Event, IdentityId, MessageClass, MessageEvent, Outcome, QueryId, RefusedWhy, StoreKind,
+    Submission, Taken,
 };
 
 use super::chance::happens;
 use super::checker::{Acted, Ended, Given, LATE_MAX, Party, Promise, Sent};
 use super::clock::{MILLI, SECOND};
+use super::disk::wanted;
 use super::fault::Fault;
 use super::node::Held;
 use super::queue::Happening;
@@ -227,6 +229,7 @@ impl World {
         let hard = std::time::Duration::from_nanos(wish.hard).min(node.limits.hard_timeout_max);
         let hard_nanos = u64::try_from(hard.as_nanos()).unwrap_or(u64::MAX);
         let begun = node.clocks.boot(now);
+        let wants = wanted(&self.plan, number);
         let sent = Sent {
             from,
             life: node.life,
@@ -238,6 +241,7 @@ impl World {
             soft: wish.soft.filter(|soft| *soft < hard_nanos),
             hard: hard_nanos,
             is_honest: wish.to < self.nodes.len(),
+            durable: wants == StoreKind::Durable,
         };
         let submission = Submission {
             token: number,
@@ -249,6 +253,7 @@ impl World {
             room: wish.room,
             soft: wish.soft.map(std::time::Duration::from_nanos),
             hard,
+            wants,
         };
         self.tell(|| {
             let Wish { to, behaviour, body, hard, .. } = &wish;

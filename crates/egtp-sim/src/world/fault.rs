@@ -79,6 +79,7 @@ faults! {
     Crowd "crowd" "Several nodes send to one that remembers one or two dialogs.",
     LargeReply "large_reply" "Replies that are much larger than their requests.",
     Rebirth "rebirth" "A node dies at the worst moment and begins anew at once, after all other faults.",
+    Disk "disk" "Disks that are slow, and forget what they were writing when their node died.",
 }
 
 #[cfg(test)]

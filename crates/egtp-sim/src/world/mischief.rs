@@ -311,6 +311,7 @@ impl World {
             node.end();
             node.frozen_until = 0;
         }
+        self.interrupt_disk(index);
         for id in self.links_of(index) {
             if silently {
                 if let Some(link) = self.links.get_mut(&id) {

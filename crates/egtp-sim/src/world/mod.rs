@@ -15,6 +15,7 @@ mod checker;
 mod clock;
 mod crowd;
 mod dialing;
+mod disk;
 mod driver;
 mod ending;
 mod events;

@@ -11,6 +11,7 @@ use egtp_proto::{Config, Endpoint, EventCode, PublicKey, QueryId, SecretKey};
 
 use super::chance::{bytes, dice, happens, spread};
 use super::clock::{Clocks, HOUR, SECOND, Time};
+use super::disk::Disk;
 use super::fault::Fault;
 use super::plan::Plan;
 use super::workload::Behaviour;
@@ -50,6 +51,8 @@ pub(crate) struct Node {
     prefer: Suite,
     pub open: BTreeMap<u64, EventCode>,
     pub held: BTreeMap<QueryId, Held>,
+    /// Its durable store, if it has one: it outlives its lives.
+    pub disk: Option<Disk>,
     /// How often it was woken at one moment.
     pub spins: (Time, u32),
 }
@@ -81,6 +84,7 @@ impl Node {
             prefer: if happens(&mut of, 500) { Suite::Aes256Gcm } else { Suite::ChaCha20Poly1305 },
             open: BTreeMap::new(),
             held: BTreeMap::new(),
+            disk: Disk::of(plan, index),
             spins: (0, 0),
         };
         node.callable = plan.strength(Fault::Client) == 0 || index != CLIENT;

@@ -64,6 +64,8 @@ pub(crate) enum Happening {
     Death(Trial),
     /// Its new life is asked.
     AskReborn,
+    /// The disk of (node, life) has written a batch.
+    Written(Party, u64, u64),
     /// A node begins a new life.
     Restart(Party),
     /// A node that stopped goes on.
@@ -105,6 +107,7 @@ impl Happening {
             Self::Trial(..) => "trial",
             Self::Death(..) => "death",
             Self::AskReborn => "ask reborn",
+            Self::Written(..) => "written",
             Self::Restart(..) => "restart",
             Self::Thaw(..) => "thaw",
             Self::ClockGoesOn(..) => "clock goes on",

@@ -201,6 +201,7 @@ impl World {
             Happening::Trial(trial) => self.begin_trial(trial),
             Happening::Death(trial) => self.die_for(trial),
             Happening::AskReborn => self.ask_reborn(),
+            Happening::Written(node, life, number) => self.written(node, life, number),
             Happening::Restart(node) => self.restart(node),
             Happening::Thaw(node) => self.thaw(node),
             Happening::ClockGoesOn(node) => self.clock_goes_on(node),

@@ -32,6 +32,7 @@ use crate::path::{Closed, Hint, Path, PathEvent};
 use crate::reach::{Reach, Step};
 use crate::request::Slot;
 use crate::serve::{OpenQueries, Routes};
+use crate::store::Writer;
 
 /// How long goodbyes may take.
 const CLOSING_TIME: Duration = Duration::from_secs(3);
@@ -54,6 +55,10 @@ pub(crate) struct Driver {
     events: Vec<PathEvent>,
     closing_since: Option<Duration>,
     hints_due: Duration,
+    /// Where durable rows go, if there is a store.
+    writer: Option<Writer>,
+    /// Whether rows are on their way to it.
+    is_writing: bool,
     /// The locked key file: nobody else is this identity while it is open.
     _hold: Option<File>,
 }
@@ -78,6 +83,7 @@ impl Driver {
         (commands, routes): (Commands, Routes),
         paths: Vec<Box<dyn Path>>,
         reach: Reach,
+        writer: Option<Writer>,
         hold: Option<File>,
     ) -> Self {
         Self {
@@ -95,6 +101,8 @@ impl Driver {
             events: Vec::new(),
             closing_since: None,
             hints_due: Duration::ZERO,
+            writer,
+            is_writing: false,
             _hold: hold,
         }
     }
@@ -115,6 +123,12 @@ impl Driver {
         }
         while let Some(event) = self.endpoint.next_event() {
             self.happened(now, event);
+        }
+        if let Some(writer) = &self.writer
+            && let Some(batch) = self.endpoint.take_batch()
+        {
+            writer.write(batch);
+            self.is_writing = true;
         }
         // After the events: a search that has just begun must be able to wake us when it ends.
         busy |= self.take_lookups(now, context);
@@ -155,6 +169,10 @@ impl Driver {
                 self.queries.remove(&query);
                 self.endpoint.ignore(query);
             }
+            Command::Committed(number) => {
+                self.is_writing = false;
+                self.endpoint.committed(now, number);
+            }
             Command::Learn(contact) => self.reach.learn(*contact),
             Command::Status(answer) => {
                 let status = Status {
@@ -170,7 +188,7 @@ impl Driver {
     }
 
     fn start(&mut self, now: Now, start: Start) {
-        let Start { slot, to, class, message, identity, soft, hard, room } = start;
+        let Start { slot, to, class, message, identity, soft, hard, room, wants } = start;
         let identity = match identity {
             None => Some(IdentityId::default()),
             Some(key) => self.endpoint.identity_of(&key),
@@ -190,6 +208,7 @@ impl Driver {
                     room,
                     soft,
                     hard,
+                    wants,
                 },
             ),
             None => Err(egtp_proto::NotSent::NoIdentity),
@@ -349,14 +368,16 @@ impl Driver {
         }
     }
 
-    /// Whether the goodbyes are said: then every connection is told to close, and nothing is left.
+    /// Whether the goodbyes are said and all rows written: then every connection is told to close, and
+    /// nothing is left.
     fn has_closed(&mut self) -> bool {
         let Some(since) = self.closing_since else { return false };
         let open: Vec<PathId> = self.connections.keys().copied().collect();
         for path in &open {
             self.close_path(*path);
         }
-        open.is_empty() || self.clock.boot().saturating_sub(since) > CLOSING_TIME
+        (open.is_empty() && !self.is_writing)
+            || self.clock.boot().saturating_sub(since) > CLOSING_TIME
     }
 
     /// Tells connections whether an answer is awaited on them: often enough for the idle schedule, not

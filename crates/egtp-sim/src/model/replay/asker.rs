@@ -8,7 +8,7 @@ use egtp_proto::exchange::outbox::Outbox;
 use egtp_proto::exchange::outgoing::{Binding, Consequence, Judgement, Outgoing, State};
 use egtp_proto::time::{Instant, Now};
 use egtp_proto::wire::frame::{Ack, Refusal};
-use egtp_proto::{Kind, MessageClass, PublicKey, StoreCard, Taken};
+use egtp_proto::{Kind, MessageClass, PublicKey, StoreCard, StoreKind, Taken};
 
 use crate::model::exchange::scope::Scope;
 use crate::model::exchange::state::{Each, End, Which};
@@ -30,7 +30,7 @@ impl RealAsker {
         keys: (&PublicKey, &PublicKey),
         card: Binding,
     ) -> Option<Self> {
-        let mut outbox = Outbox::new(seed, keys.0, keys.1);
+        let mut outbox = Outbox::new(StoreKind::Ram, seed, keys.0, keys.1);
         let kind = Kind::new("walk/1").ok()?;
         let between = if scope.window == 1 && scope.messages > 1 { GAP } else { 0 };
         let mut messages = Vec::new();
@@ -43,7 +43,18 @@ impl RealAsker {
             outbox.open(serial, code, 0);
             *serials.at(which) = serial;
             let hard = std::time::Duration::from_hours(1);
-            let one = Outgoing::new(0, 0, serial, id, class, kind.clone(), Bytes::new(), 0, hard);
+            let one = Outgoing::new(
+                0,
+                0,
+                StoreKind::Ram,
+                (seed, serial),
+                id,
+                class,
+                kind.clone(),
+                Bytes::new(),
+                0,
+                hard,
+            );
             messages.push((which, one));
             if which.serial() + 1 < scope.messages {
                 for _ in 0..between {
@@ -153,7 +164,7 @@ impl RealAsker {
     }
 
     fn learn(&mut self, card: Binding) {
-        if card.0 != self.card.0 {
+        if card.store != self.card.store {
             self.outbox.restart_credit();
         }
         self.card = card;
@@ -161,7 +172,7 @@ impl RealAsker {
 
     /// Takes in what the receiver stated in a handshake that began at `asked`; there is a session.
     pub(super) fn told(&mut self, card: &StoreCard, asked: Instant, now: &Now) {
-        self.learn((card.id, card.generation));
+        self.learn(Binding::from(card));
         for (_, one) in &mut self.messages {
             match one.judge(card.id, card.age, asked, now) {
                 Judgement::Free => one.unbind(),

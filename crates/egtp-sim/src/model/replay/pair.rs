@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use egtp_proto::crypto::Random;
 use egtp_proto::exchange::inbox::{Inbox, Verdict as RealVerdict};
-use egtp_proto::exchange::outgoing::{Outgoing, State as RealState};
+use egtp_proto::exchange::outgoing::{Binding, Outgoing, State as RealState};
 use egtp_proto::limits::Limits;
 use egtp_proto::time::{Instant, Now};
 use egtp_proto::wire::Serials;
@@ -49,7 +49,7 @@ struct Sealed {
     which: Which,
     name: [u8; 8],
     head: DialogHead,
-    refused: Option<(Refusal, (u64, u32))>,
+    refused: Option<(Refusal, Binding)>,
 }
 
 type Outcome = Result<(), String>;
@@ -67,8 +67,7 @@ impl Pair {
         let here = Now { boot: Instant::new(start), wall: start };
         let inbox = Inbox::new(StoreKind::Ram, &mut random, &limits, here, true);
         let card = inbox.card(&here);
-        let asker =
-            RealAsker::new(seed, scope, (&keys.asker, &key(2)), (card.id, card.generation))?;
+        let asker = RealAsker::new(seed, scope, (&keys.asker, &key(2)), Binding::from(&card))?;
         Some(Self {
             asker,
             inbox,
@@ -167,7 +166,7 @@ impl Pair {
     fn send(&mut self, which: Which, tag: u16) -> Option<()> {
         let mut name = [0; 8];
         name.split_at_mut(2).0.copy_from_slice(&tag.to_le_bytes());
-        let (store, generation) = self.asker.send(which, name, self.here)?;
+        let Binding { store, generation, .. } = self.asker.send(which, name, self.here)?;
         let outbox = &self.asker.outbox;
         let (dialog, low_water) = (outbox.dialog(), outbox.closed().base());
         let head = DialogHead { kind: StoreKind::Ram, dialog, store, generation, low_water };
@@ -221,7 +220,7 @@ impl Pair {
         let which = sealed.which;
         let place = match verdict {
             RealVerdict::Refuse(why) => {
-                sealed.refused = Some((why, (card.id, card.generation)));
+                sealed.refused = Some((why, Binding::from(&card)));
                 return;
             }
             RealVerdict::Take(place) => {
@@ -237,7 +236,7 @@ impl Pair {
             RealVerdict::Known(place) => place,
         };
         if let Some(dialog) = self.inbox.dialog(place) {
-            let (serials, limit) = (dialog.taken().clone(), dialog.limit());
+            let (serials, limit) = (dialog.acknowledged().clone(), dialog.limit());
             self.acks.push(Ack { dialog: dialog.id(), serials, limit, bytes: u64::MAX });
         }
     }
@@ -315,7 +314,8 @@ impl Pair {
             let binding = real.and_then(Outgoing::binding);
             let bound = message.bound.and_then(|bound| {
                 let life = self.lives.get(usize::from(bound.life).checked_sub(1)?)?;
-                Some((*life, u32::from(bound.generation)))
+                let generation = u32::from(bound.generation);
+                Some(Binding { kind: StoreKind::Ram, store: *life, generation })
             });
             if binding != bound {
                 return Err(format!("{which:?} is bound to {bound:?}, in the code {binding:?}"));

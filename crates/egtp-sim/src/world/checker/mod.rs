@@ -119,7 +119,7 @@ impl Checker {
     pub(crate) fn taken(&mut self, number: u64, asker: (Party, u64)) {
         let Some(record) = self.told(number, asker) else { return };
         if record.sent.is_honest {
-            self.check(Promise::HonestOutcome, record.ran.len() == 1, || {
+            self.check(Promise::HonestOutcome, record.was_acted_on(), || {
                 format!("number {number} counts as taken and ran {:?}", record.ran)
             });
         }
@@ -182,10 +182,8 @@ impl Checker {
     fn judge_truth(&mut self, number: u64, record: &Record, ended: Ended) {
         let once = record.ran.len() == 1;
         let honest = match ended {
-            Ended::Reply(_)
-            | Ended::Accepted
-            | Ended::RefusedByHandler(_)
-            | Ended::TimedOut(Acted::Yes) => once,
+            Ended::Reply(_) | Ended::RefusedByHandler(_) => once,
+            Ended::Accepted | Ended::TimedOut(Acted::Yes) => record.was_acted_on(),
             _ if says_never_ran(ended) => record.ran.is_empty(),
             // A reply that the asker has no room for is replaced by the receiver, or refused here.
             Ended::TooLarge => record.ran.is_empty() || record.given.is_some(),

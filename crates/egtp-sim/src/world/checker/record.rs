@@ -19,6 +19,8 @@ pub(crate) struct Sent {
     pub hard: u64,
     /// Whether the receiver is honest: only then anything can be said about what it did.
     pub is_honest: bool,
+    /// Whether the receiver's disk was to remember it.
+    pub durable: bool,
 }
 
 /// It was handed to a handler.
@@ -78,6 +80,12 @@ pub(crate) struct Record {
 impl Record {
     pub(crate) const fn new(sent: Sent) -> Self {
         Self { sent, ran: Vec::new(), given: None, ended: None, soft_seen: false, silent: false }
+    }
+
+    /// Whether what is known fits a receiver that says to have taken it. It then was handed over: once, or
+    /// to nobody, if the receiver died between writing that down and doing it.
+    pub(crate) const fn was_acted_on(&self) -> bool {
+        self.ran.len() == 1 || (self.sent.durable && self.ran.is_empty())
     }
 
     /// Whether its outcome is still to come.

@@ -1,0 +1,203 @@
+//! What a durable store of ours must have written down before it counts.
+//!
+//! Rows are gathered while the batch before them is on its way to the disk, so that one wait for the disk
+//! serves all that came meanwhile. Invariant: what a peer sent to a durable store is handed over and
+//! acknowledged only once the rows that say so are durable.
+
+use super::{Endpoint, Timer};
+use crate::card::StoreKind;
+use crate::exchange::durable::{Batch, QueryName, Row, Saved, SavedAnswer, SavedQuery, Write};
+use crate::exchange::inbox::Inbox;
+use crate::exchange::query::{Answer, Query, Standing};
+use crate::exchange::stores::DialogCode;
+use crate::limits::ACK_DELAY;
+use crate::output::{Event, IdentityId, LOST};
+use crate::planted::{Bug, is};
+use crate::time::Now;
+
+/// Rows under construction, and what waits for rows to be durable.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    batches: u64,
+    rows: Vec<Row>,
+    waiting: Vec<Waiting>,
+    /// The batch that is on its way to the disk.
+    out: Option<(u64, Vec<Waiting>)>,
+}
+
+/// A message that was taken, and is not handed over yet.
+#[derive(Debug)]
+struct Waiting {
+    peer: u32,
+    identity: IdentityId,
+    place: DialogCode,
+    serial: u64,
+    event: Event,
+}
+
+impl Journal {
+    /// Whether no more is taken until the disk has caught up.
+    pub(super) const fn is_full(&self) -> bool {
+        self.rows.len() >= ROWS_MAX || self.waiting.len() >= ROWS_MAX
+    }
+}
+
+impl Endpoint {
+    /// Adds a durable store to an identity, as it was read back from the disk. To be called before
+    /// anything is received for it.
+    pub fn add_store(&mut self, now: Now, identity: IdentityId, saved: Saved) {
+        let inbox = Inbox::restore(&saved, &mut self.random, &self.limits, now, self.exclusive);
+        let Some(own) = self.identity_mut(identity) else { return };
+        own.stores.add(inbox);
+        for (query, answer) in saved.queries {
+            if self.restore_query(now, identity, &query, answer).is_none() {
+                self.write(identity, Write::Done(query.name));
+            }
+        }
+    }
+
+    /// A request that was taken in an earlier run: its sender gets the reply that there is.
+    fn restore_query(
+        &mut self,
+        now: Now,
+        identity: IdentityId,
+        saved: &SavedQuery,
+        answer: Option<SavedAnswer>,
+    ) -> Option<()> {
+        let QueryName { peer, dialog, serial } = saved.name;
+        let code = self.peer_code(now.boot, identity, peer)?;
+        let inbox = self.identity_mut(identity)?.stores.get_mut(StoreKind::Durable)?;
+        let place = DialogCode { kind: StoreKind::Durable, code: inbox.code(&peer, dialog)? };
+        inbox.dialog_mut(place.code)?.open += 1;
+        let answer = answer.unwrap_or_else(|| {
+            // It was with its handler: nobody can know what became of it.
+            let lost = SavedAnswer { status: LOST, body: bytes::Bytes::new() };
+            self.write(identity, Write::Answer { name: saved.name, answer: lost.clone() });
+            lost
+        });
+        let bytes = answer.body.len();
+        let answer = Answer::new(answer.status, answer.body);
+        let query = self.queries.insert(Query {
+            standing: Standing::Open,
+            peer: code,
+            place,
+            dialog,
+            serial,
+            code: saved.code,
+            id: saved.id,
+            room: saved.room,
+            bytes,
+            timer: None,
+            in_flight: false,
+            answer: Some(answer),
+        });
+        let timer = self.timers.set(now.boot.after(saved.patience), Timer::Query(query));
+        self.queries.get_mut(query)?.timer = Some(timer);
+        let peer = self.peers.get_mut(code)?;
+        peer.queries.insert((dialog, serial), query);
+        peer.query_bytes += bytes;
+        peer.replies.push_back(query);
+        self.soil(code);
+        Some(())
+    }
+
+    /// The rows that are to become durable next, if there are any and the batch before has. Hand them
+    /// to the disk, and say [`Endpoint::committed`] when they are safe, however long that takes.
+    pub fn take_batch(&mut self) -> Option<Batch> {
+        if self.journal.out.is_some() {
+            return None;
+        }
+        let mut rows = Vec::new();
+        for (index, identity) in self.identities.iter_mut().enumerate() {
+            let id = IdentityId(u16::try_from(index).ok()?);
+            if let Some(inbox) = identity.stores.get_mut(StoreKind::Durable)
+                && inbox.has_changes()
+            {
+                let writes = inbox.take_changes().into_iter();
+                rows.extend(writes.map(|write| Row { identity: id, write }));
+            }
+        }
+        rows.append(&mut self.journal.rows);
+        if rows.is_empty() {
+            return None;
+        }
+        self.journal.batches += 1;
+        let number = self.journal.batches;
+        self.journal.out = Some((number, std::mem::take(&mut self.journal.waiting)));
+        Some(Batch { number, rows })
+    }
+
+    /// The rows of a batch are durable: what waited for them goes on.
+    pub fn committed(&mut self, now: Now, number: u64) {
+        let Some((_, waiting)) = self.journal.out.take_if(|(out, _)| *out == number) else {
+            return;
+        };
+        for Waiting { peer, identity, place, serial, event } in waiting {
+            if let Some(identity) = self.identity_mut(identity)
+                && let Some(inbox) = identity.stores.get_mut(place.kind)
+            {
+                inbox.written(place.code, serial);
+            }
+            if let Some(peer) = self.peers.get_mut(peer) {
+                peer.owe_ack(place, now.boot.after(ACK_DELAY));
+            }
+            self.soil(peer);
+            self.release(event);
+        }
+    }
+
+    /// Hands a message over, unless its sender has given it up meanwhile.
+    fn release(&mut self, event: Event) {
+        if let Event::Query(query) = &event
+            && self.queries.get(query.query.0).is_none_or(|one| one.standing == Standing::Held)
+        {
+            self.drop_query(query.query.0);
+            return;
+        }
+        self.events.push_back(event);
+    }
+
+    /// Hands a message that was just taken to the application: at once, or when it is written down.
+    pub(super) fn hand_over_taken(
+        &mut self,
+        peer: u32,
+        identity: IdentityId,
+        (place, serial): (DialogCode, u64),
+        event: Event,
+    ) {
+        if is(Bug::BeforeTheDisk) {
+            self.events.push_back(event);
+            return;
+        }
+        match place.kind {
+            StoreKind::Ram => self.events.push_back(event),
+            StoreKind::Durable => {
+                self.journal.waiting.push(Waiting { peer, identity, place, serial, event });
+            }
+        }
+    }
+
+    /// Plans a row.
+    pub(super) fn write(&mut self, identity: IdentityId, write: Write) {
+        self.journal.rows.push(Row { identity, write });
+    }
+
+    /// Plans a row about a request in a durable store.
+    pub(super) fn write_query(
+        &mut self,
+        code: u32,
+        write: impl FnOnce(QueryName, &Query) -> Write,
+    ) {
+        let Some(query) = self.queries.get(code) else { return };
+        if query.place.kind != StoreKind::Durable {
+            return;
+        }
+        let Some(peer) = self.peers.get(query.peer) else { return };
+        let name = QueryName { peer: peer.key, dialog: query.dialog, serial: query.serial };
+        let (identity, write) = (peer.identity, write(name, query));
+        self.write(identity, write);
+    }
+}
+
+/// Rows, and messages, that wait for the disk. Above it senders are told `Busy`.
+const ROWS_MAX: usize = 65_536;

@@ -1,0 +1,90 @@
+//! Our dialogs with one peer: one for each kind of store that its messages want to be remembered by.
+//!
+//! What must outlive restarts may wait for long; in a dialog of its own it holds up nobody's window.
+//! Invariant: a dialog's id names one of them.
+
+use crate::card::StoreKind;
+use crate::exchange::outbox::Outbox;
+
+/// The dialogs.
+#[derive(Debug)]
+pub struct Outboxes {
+    ordinary: Outbox,
+    /// Made when first needed.
+    durable: Option<Outbox>,
+}
+
+impl Outboxes {
+    /// Only the ordinary one.
+    pub const fn new(ordinary: Outbox) -> Self {
+        Self { ordinary, durable: None }
+    }
+
+    /// The dialog for new messages that want this store.
+    pub fn for_store(&mut self, wants: StoreKind, make: impl FnOnce() -> Outbox) -> &mut Outbox {
+        match wants {
+            StoreKind::Ram => &mut self.ordinary,
+            StoreKind::Durable => self.durable.get_or_insert_with(make),
+        }
+    }
+
+    /// The one of this id.
+    pub fn of(&self, dialog: u64) -> Option<&Outbox> {
+        self.iter().find(|one| one.dialog() == dialog)
+    }
+
+    /// The same, to change it.
+    pub fn of_mut(&mut self, dialog: u64) -> Option<&mut Outbox> {
+        self.iter_mut().find(|one| one.dialog() == dialog)
+    }
+
+    /// The one at a place.
+    pub fn at_mut(&mut self, index: usize) -> Option<&mut Outbox> {
+        self.iter_mut().nth(index)
+    }
+
+    /// All.
+    pub fn iter(&self) -> impl Iterator<Item = &Outbox> {
+        std::iter::once(&self.ordinary).chain(&self.durable)
+    }
+
+    /// All, to change them; the ordinary one first.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Outbox> {
+        std::iter::once(&mut self.ordinary).chain(&mut self.durable)
+    }
+
+    /// How many dialogs there are.
+    pub const fn count(&self) -> usize {
+        if self.durable.is_some() { 2 } else { 1 }
+    }
+
+    /// Whether no message is open.
+    pub fn is_empty(&self) -> bool {
+        self.iter().all(Outbox::is_empty)
+    }
+
+    /// How many messages are open.
+    pub fn len(&self) -> usize {
+        self.iter().map(Outbox::len).sum()
+    }
+
+    /// How many messages wait to be sent.
+    pub fn queued(&self) -> usize {
+        self.iter().map(Outbox::queued).sum()
+    }
+
+    /// Bytes of bodies of open messages.
+    pub fn bytes_open(&self) -> usize {
+        self.iter().map(|one| one.bytes_open).sum()
+    }
+
+    /// Whether there is something to tell about closed serials.
+    pub fn has_news(&self) -> bool {
+        self.iter().any(Outbox::has_news)
+    }
+
+    /// The codes of all open messages.
+    pub fn codes(&self) -> impl Iterator<Item = u32> {
+        self.iter().flat_map(Outbox::codes)
+    }
+}

@@ -1,0 +1,410 @@
+//! Durable stores in an `SQLite` file.
+//!
+//! One transaction for a batch, in write-ahead mode and synced before it counts. The file belongs to one
+//! process at a time. Invariant: a file that is damaged, newer or somebody else's is refused and left as
+//! it is; it never turns into a new store by itself.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use egtp_proto::{MessageId, PublicKey};
+use rusqlite::{Connection, ErrorCode, Transaction, params};
+
+use super::rows::{check, decode, encode};
+use super::{QueryName, Saved, SavedAnswer, SavedDialog, SavedQuery, Store, StoreError, Write};
+
+/// The newest schema that this program knows.
+const VERSION: i64 = 1;
+/// Says that a file is ours: `EGTP` in big-endian order.
+const APPLICATION: i64 = 0x4547_5450;
+
+/// Everything is in this version's schema from the start; later ones add steps after it.
+const SCHEMA: &str = "
+CREATE TABLE store (
+    identity BLOB NOT NULL PRIMARY KEY, life INTEGER NOT NULL, generation INTEGER NOT NULL,
+    floor INTEGER NOT NULL, mark BLOB NOT NULL
+) STRICT;
+CREATE TABLE dialog (
+    identity BLOB NOT NULL, peer BLOB NOT NULL, dialog INTEGER NOT NULL, floor INTEGER NOT NULL,
+    highest INTEGER NOT NULL, taken BLOB NOT NULL, mark BLOB NOT NULL,
+    PRIMARY KEY (identity, peer, dialog)
+) STRICT;
+CREATE TABLE query (
+    identity BLOB NOT NULL, peer BLOB NOT NULL, dialog INTEGER NOT NULL, serial INTEGER NOT NULL,
+    code INTEGER NOT NULL, id BLOB NOT NULL, room INTEGER NOT NULL, patience_ms INTEGER NOT NULL,
+    mark BLOB NOT NULL, PRIMARY KEY (identity, peer, dialog, serial)
+) STRICT;
+CREATE TABLE answer (
+    identity BLOB NOT NULL, peer BLOB NOT NULL, dialog INTEGER NOT NULL, serial INTEGER NOT NULL,
+    status INTEGER NOT NULL, body BLOB NOT NULL, mark BLOB NOT NULL,
+    PRIMARY KEY (identity, peer, dialog, serial)
+) STRICT;
+";
+
+/// Durable stores in one file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    connection: Connection,
+}
+
+type Rows<T> = Result<T, Fault>;
+
+/// What goes wrong inside, before it has a path and a sentence.
+enum Fault {
+    Sql(rusqlite::Error),
+    Damaged(String),
+    Newer(i64),
+    NoRandomness,
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl SqliteStore {
+    /// Opens the file, or makes it, readable for its owner alone.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a file that was there is as it was.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let path = path.into();
+        let made = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+        made.map_err(|source| StoreError::Io { action: "open", path: path.clone(), source })?;
+        let connection = Connection::open(&path).map_err(|error| told(&path, error.into()))?;
+        let mut store = Self { path, connection };
+        store.prepare().map_err(|fault| store.told(fault))?;
+        Ok(store)
+    }
+
+    fn told(&self, fault: Fault) -> StoreError {
+        told(&self.path, fault)
+    }
+
+    fn prepare(&mut self) -> Rows<()> {
+        let connection = &mut self.connection;
+        connection.busy_timeout(Duration::ZERO)?;
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        connection.pragma_update(None, "trusted_schema", false)?;
+        connection.pragma_update(None, "cell_size_check", true)?;
+        // Takes the lock, and keeps it.
+        connection.execute_batch("BEGIN EXCLUSIVE; COMMIT;")?;
+        let number =
+            |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let (version, application) = (number("user_version")?, number("application_id")?);
+        let tables: i64 =
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        match (application, version, tables) {
+            (0, 0, 0) | (APPLICATION, VERSION, _) => {}
+            (APPLICATION, found, _) if found > VERSION => {
+                return Err(Fault::Newer(found));
+            }
+            _ => return Err(Fault::Damaged("it is not a store of this program".into())),
+        }
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        if tables == 0 {
+            let transaction = connection.transaction()?;
+            transaction.execute_batch(SCHEMA)?;
+            transaction.pragma_update(None, "user_version", VERSION)?;
+            transaction.pragma_update(None, "application_id", APPLICATION)?;
+            transaction.commit()?;
+        }
+        let sound: String =
+            connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        if sound == "ok" { Ok(()) } else { Err(Fault::Damaged(sound)) }
+    }
+
+    fn read(&mut self, identity: &PublicKey) -> Rows<Saved> {
+        let transaction = self.connection.transaction()?;
+        let key = identity.as_bytes().as_slice();
+        let found = transaction
+            .prepare("SELECT life, generation, floor, mark FROM store WHERE identity = ?1")?
+            .query_map([key], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+            .next()
+            .transpose()?;
+        let mut saved = match found {
+            None => {
+                let saved = Saved::new(random()?);
+                write_store(&transaction, key, saved.store, (saved.generation, saved.floor))?;
+                saved
+            }
+            Some((life, generation, floor, mark)) => {
+                let (life, mark): (i64, Vec<u8>) = (life, mark);
+                let (generation, floor) = (small(generation)?, small(floor)?);
+                let life = life.cast_unsigned();
+                fits("store", &store_mark(key, life, (generation, floor)), &mark)?;
+                let mut saved = Saved::new(life);
+                (saved.generation, saved.floor) = (generation, floor);
+                saved
+            }
+        };
+        saved.dialogs = read_dialogs(&transaction, key)?;
+        saved.queries = read_queries(&transaction, key)?;
+        transaction.commit()?;
+        Ok(saved)
+    }
+
+    fn write(&mut self, rows: &[(PublicKey, Write)]) -> Rows<()> {
+        let transaction = self.connection.transaction()?;
+        for (identity, write) in rows {
+            write_row(&transaction, identity.as_bytes(), write)?;
+        }
+        Ok(transaction.commit()?)
+    }
+}
+
+impl Store for SqliteStore {
+    fn load(&mut self, identity: &PublicKey) -> Result<Saved, StoreError> {
+        self.read(identity).map_err(|fault| self.told(fault))
+    }
+
+    fn commit(&mut self, rows: &[(PublicKey, Write)]) -> Result<(), StoreError> {
+        self.write(rows).map_err(|fault| self.told(fault))
+    }
+}
+
+fn write_row(transaction: &Transaction<'_>, key: &[u8], write: &Write) -> Rows<()> {
+    match write {
+        Write::Store { generation, floor } => {
+            let life: i64 = transaction
+                .prepare_cached("SELECT life FROM store WHERE identity = ?1")?
+                .query_row([key], |row| row.get(0))?;
+            write_store(transaction, key, life.cast_unsigned(), (*generation, *floor))?;
+        }
+        Write::Dialog(SavedDialog { peer, dialog, floor, highest, taken }) => {
+            let taken = encode(taken);
+            let mark = dialog_mark(key, peer, *dialog, (*floor, *highest), &taken);
+            transaction
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO dialog VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                )?
+                .execute(params![
+                    key,
+                    peer.as_bytes(),
+                    dialog.cast_signed(),
+                    floor,
+                    highest,
+                    taken,
+                    mark
+                ])?;
+        }
+        Write::Forget { peer, dialog } => {
+            transaction
+                .prepare_cached(
+                    "DELETE FROM dialog WHERE identity = ?1 AND peer = ?2 AND dialog = ?3",
+                )?
+                .execute(params![key, peer.as_bytes(), dialog.cast_signed()])?;
+        }
+        Write::Query(query) => {
+            let SavedQuery { name, code, id, room, patience } = query;
+            let QueryName { peer, dialog, serial } = name;
+            let room = i64::try_from(*room).unwrap_or(i64::MAX);
+            let patience = i64::try_from(patience.as_millis()).unwrap_or(i64::MAX);
+            let mark = query_mark(key, name, (*code, id.as_bytes()), (room, patience));
+            transaction
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO query VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                )?
+                .execute(params![
+                    key,
+                    peer.as_bytes(),
+                    dialog.cast_signed(),
+                    serial.cast_signed(),
+                    code,
+                    id.as_bytes(),
+                    room,
+                    patience,
+                    mark
+                ])?;
+        }
+        Write::Answer { name, answer } => {
+            let QueryName { peer, dialog, serial } = name;
+            let mark = answer_mark(key, name, answer.status, &answer.body);
+            transaction
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO answer VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                )?
+                .execute(params![
+                    key,
+                    peer.as_bytes(),
+                    dialog.cast_signed(),
+                    serial.cast_signed(),
+                    answer.status,
+                    &answer.body[..],
+                    mark
+                ])?;
+        }
+        Write::Done(name) => {
+            for delete in [
+                "DELETE FROM query WHERE identity = ?1 AND peer = ?2 AND dialog = ?3 AND serial = ?4",
+                "DELETE FROM answer WHERE identity = ?1 AND peer = ?2 AND dialog = ?3 AND serial = ?4",
+            ] {
+                let (dialog, serial) = (name.dialog.cast_signed(), name.serial.cast_signed());
+                transaction.prepare_cached(delete)?.execute(params![
+                    key,
+                    name.peer.as_bytes(),
+                    dialog,
+                    serial
+                ])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write_store(
+    transaction: &Transaction<'_>,
+    key: &[u8],
+    life: u64,
+    (generation, floor): (u32, u32),
+) -> Rows<()> {
+    let mark = store_mark(key, life, (generation, floor));
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO store VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![key, life.cast_signed(), generation, floor, mark])?;
+    Ok(())
+}
+
+fn read_dialogs(transaction: &Transaction<'_>, key: &[u8]) -> Rows<Vec<SavedDialog>> {
+    // Written again at each change: the order of writing is the order of use.
+    let mut statement = transaction.prepare(
+        "SELECT peer, dialog, floor, highest, taken, mark FROM dialog WHERE identity = ?1 \
+         ORDER BY rowid",
+    )?;
+    let mut rows = statement.query([key])?;
+    let mut dialogs = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (peer, dialog) = (public_key(row.get(0)?)?, row.get::<_, i64>(1)?.cast_unsigned());
+        let (floor, highest) = (small(row.get(2)?)?, small(row.get(3)?)?);
+        let (taken, mark): (Vec<u8>, Vec<u8>) = (row.get(4)?, row.get(5)?);
+        fits("dialog", &dialog_mark(key, &peer, dialog, (floor, highest), &taken), &mark)?;
+        let taken = decode(&taken).ok_or_else(|| damaged("dialog"))?;
+        dialogs.push(SavedDialog { peer, dialog, floor, highest, taken });
+    }
+    Ok(dialogs)
+}
+
+fn read_queries(
+    transaction: &Transaction<'_>,
+    key: &[u8],
+) -> Rows<Vec<(SavedQuery, Option<SavedAnswer>)>> {
+    let mut statement = transaction.prepare(
+        "SELECT peer, dialog, serial, code, query.id, room, patience_ms, query.mark, status, body, \
+         answer.mark FROM query LEFT JOIN answer USING (identity, peer, dialog, serial) \
+         WHERE identity = ?1 ORDER BY query.rowid",
+    )?;
+    let mut rows = statement.query([key])?;
+    let mut queries = Vec::new();
+    while let Some(row) = rows.next()? {
+        let peer = public_key(row.get(0)?)?;
+        let (dialog, serial): (i64, i64) = (row.get(1)?, row.get(2)?);
+        let (dialog, serial) = (dialog.cast_unsigned(), serial.cast_unsigned());
+        let name = QueryName { peer, dialog, serial };
+        let (code, id): (u32, [u8; 32]) = (small(row.get(3)?)?, row.get(4)?);
+        let (room, patience): (i64, i64) = (row.get(5)?, row.get(6)?);
+        let mark: Vec<u8> = row.get(7)?;
+        fits("query", &query_mark(key, &name, (code, &id), (room, patience)), &mark)?;
+        let answer = match row.get::<_, Option<u8>>(8)? {
+            None => None,
+            Some(status) => {
+                let (body, mark): (Vec<u8>, Vec<u8>) = (row.get(9)?, row.get(10)?);
+                fits("answer", &answer_mark(key, &name, status, &body), &mark)?;
+                Some(SavedAnswer { status, body: Bytes::from(body) })
+            }
+        };
+        let room = usize::try_from(room).map_err(|_| damaged("query"))?;
+        let patience = u64::try_from(patience).map_err(|_| damaged("query"))?;
+        let patience = Duration::from_millis(patience);
+        let id = MessageId::from_bytes(id);
+        queries.push((SavedQuery { name, code, id, room, patience }, answer));
+    }
+    Ok(queries)
+}
+
+fn store_mark(key: &[u8], life: u64, (generation, floor): (u32, u32)) -> [u8; 16] {
+    let numbers = (life.to_le_bytes(), generation.to_le_bytes(), floor.to_le_bytes());
+    check("store", &[key, &numbers.0, &numbers.1, &numbers.2])
+}
+
+fn dialog_mark(
+    key: &[u8],
+    peer: &PublicKey,
+    dialog: u64,
+    (floor, highest): (u32, u32),
+    taken: &[u8],
+) -> [u8; 16] {
+    let (dialog, floor, highest) =
+        (dialog.to_le_bytes(), floor.to_le_bytes(), highest.to_le_bytes());
+    check("dialog", &[key, peer.as_bytes(), &dialog, &floor, &highest, taken])
+}
+
+fn query_mark(
+    key: &[u8],
+    name: &QueryName,
+    (code, id): (u32, &[u8; 32]),
+    (room, patience): (i64, i64),
+) -> [u8; 16] {
+    let (dialog, serial) = (name.dialog.to_le_bytes(), name.serial.to_le_bytes());
+    let (code, room, patience) = (code.to_le_bytes(), room.to_le_bytes(), patience.to_le_bytes());
+    let peer = name.peer.as_bytes();
+    check("query", &[key, peer, &dialog, &serial, &code, id, &room, &patience])
+}
+
+fn answer_mark(key: &[u8], name: &QueryName, status: u8, body: &[u8]) -> [u8; 16] {
+    let (dialog, serial) = (name.dialog.to_le_bytes(), name.serial.to_le_bytes());
+    check("answer", &[key, name.peer.as_bytes(), &dialog, &serial, &[status], body])
+}
+
+fn fits(table: &str, expected: &[u8; 16], found: &[u8]) -> Rows<()> {
+    if expected == found { Ok(()) } else { Err(damaged(table)) }
+}
+
+fn damaged(table: &str) -> Fault {
+    Fault::Damaged(format!("a row of its table {table} is not as it was written"))
+}
+
+fn small(number: i64) -> Rows<u32> {
+    u32::try_from(number).map_err(|_| Fault::Damaged(format!("{number} is no such number")))
+}
+
+fn public_key(bytes: Vec<u8>) -> Rows<PublicKey> {
+    let key = <[u8; 32]>::try_from(bytes).ok().and_then(|bytes| PublicKey::from_bytes(bytes).ok());
+    key.ok_or_else(|| Fault::Damaged("it holds a key that is none".into()))
+}
+
+fn random() -> Rows<u64> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|_| Fault::NoRandomness)?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+fn told(path: &Path, fault: Fault) -> StoreError {
+    let path = path.to_owned();
+    let error = match fault {
+        Fault::Sql(error) => error,
+        Fault::Damaged(why) => return StoreError::Damaged { path, why },
+        Fault::Newer(found) => return StoreError::Newer { path, found, known: VERSION },
+        Fault::NoRandomness => {
+            let source = io::Error::other("the operating system gives no random bytes");
+            return StoreError::Io { action: "begin", path, source };
+        }
+    };
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::InUse { path },
+        Some(
+            ErrorCode::DiskFull
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::ReadOnly
+            | ErrorCode::CannotOpen
+            | ErrorCode::PermissionDenied,
+        ) => StoreError::Io { action: "use", path, source: io::Error::other(error) },
+        _ => StoreError::Damaged { path, why: error.to_string() },
+    }
+}

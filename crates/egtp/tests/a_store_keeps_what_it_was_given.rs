@@ -1,0 +1,138 @@
+//! A store in a file: what was committed is read back, and what cannot be right is refused untouched.
+
+mod folder;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use egtp::store::{
+    QueryName, Saved, SavedAnswer, SavedDialog, SavedQuery, SqliteStore, Store, StoreError, Write,
+};
+use egtp::{PublicKey, SecretKey};
+use egtp_proto::MessageId;
+use egtp_proto::wire::Serials;
+use folder::Folder;
+
+fn key(seed: u8) -> PublicKey {
+    SecretKey::from_seed([seed; 32]).public()
+}
+
+fn dialog(peer: u8, number: u64) -> SavedDialog {
+    let mut taken = Serials::below(number);
+    taken.insert_range(number + 3, number + 9);
+    SavedDialog { peer: key(peer), dialog: u64::MAX - number, floor: 2, highest: 9, taken }
+}
+
+fn query(peer: u8, serial: u64) -> SavedQuery {
+    SavedQuery {
+        name: QueryName { peer: key(peer), dialog: 1 << 63, serial },
+        code: u32::MAX,
+        id: MessageId::from_bytes([peer; 32]),
+        room: 2 << 20,
+        patience: Duration::from_millis(1_500),
+    }
+}
+
+/// A new directory for a test, and the file in it.
+fn place(name: &str) -> (Folder, PathBuf) {
+    let folder = Folder::made(&format!("store-{name}"));
+    let path = folder.0.join("store.db");
+    (folder, path)
+}
+
+fn filled(path: &Path) -> Saved {
+    let mut store = SqliteStore::open(path).unwrap();
+    let mut expected = store.load(&key(1)).unwrap();
+    let answer = SavedAnswer { status: 0, body: Bytes::from_static(b"paid") };
+    let writes = [
+        Write::Dialog(dialog(2, 5)),
+        Write::Dialog(dialog(3, 7)),
+        Write::Query(query(2, 5)),
+        Write::Query(query(2, 6)),
+        Write::Query(query(3, 7)),
+        Write::Answer { name: query(2, 6).name, answer: answer.clone() },
+        Write::Store { generation: 10, floor: 9 },
+        Write::Forget { peer: key(3), dialog: dialog(3, 7).dialog },
+        Write::Dialog(dialog(4, 1)),
+        Write::Dialog(SavedDialog { highest: 10, ..dialog(2, 5) }),
+        Write::Done(query(3, 7).name),
+    ];
+    store.commit(&writes.map(|write| (key(1), write))).unwrap();
+    (expected.generation, expected.floor) = (10, 9);
+    expected.dialogs = vec![dialog(4, 1), SavedDialog { highest: 10, ..dialog(2, 5) }];
+    expected.queries = vec![(query(2, 5), None), (query(2, 6), Some(answer))];
+    expected
+}
+
+/// Proves PER-4: what was written is what is read, in the order of use, each identity's own.
+#[test]
+fn what_was_committed_is_read_back() {
+    let (_folder, path) = place("read-back");
+    let expected = filled(&path);
+    let mut store = SqliteStore::open(&path).unwrap();
+    assert_eq!(store.load(&key(1)).unwrap(), expected);
+    let other = store.load(&key(9)).unwrap();
+    assert!(other.dialogs.is_empty() && other.queries.is_empty());
+    assert_ne!(other.store, expected.store, "a life of its own");
+}
+
+/// Proves PER-4: a store has one owner.
+#[test]
+fn a_store_that_is_open_elsewhere_is_refused() {
+    let (_folder, path) = place("in-use");
+    let first = SqliteStore::open(&path).unwrap();
+    assert!(matches!(SqliteStore::open(&path), Err(StoreError::InUse { .. })));
+    drop(first);
+    SqliteStore::open(&path).unwrap();
+}
+
+/// Proves PER-4: a newer store, another program's, and one that is no database are refused, and are left
+/// as they are.
+#[test]
+fn what_is_not_ours_is_refused_and_left_alone() {
+    let spoiled = |name: &str, spoil: &dyn Fn(&Path)| {
+        let (_folder, path) = place(name);
+        filled(&path);
+        spoil(&path);
+        let before = std::fs::read(&path).unwrap();
+        let refused = SqliteStore::open(&path).expect_err(name);
+        assert_eq!(std::fs::read(&path).unwrap(), before, "{name}");
+        refused
+    };
+    let pragma = |text: &'static str| {
+        move |path: &Path| {
+            rusqlite::Connection::open(path).unwrap().execute_batch(text).unwrap();
+        }
+    };
+    let newer = spoiled("newer", &pragma("PRAGMA user_version = 7"));
+    assert!(matches!(newer, StoreError::Newer { found: 7, known: 1, .. }), "{newer}");
+    let other = spoiled("other", &pragma("PRAGMA application_id = 7"));
+    assert!(matches!(other, StoreError::Damaged { .. }), "{other}");
+    let junk = spoiled("junk", &|path| std::fs::write(path, [7; 5_000]).unwrap());
+    assert!(matches!(junk, StoreError::Damaged { .. }), "{junk}");
+}
+
+/// Proves PER-4: a row whose values have changed is noticed.
+#[test]
+fn a_changed_value_is_noticed() {
+    for (index, change) in [
+        "UPDATE store SET floor = 0",
+        "UPDATE store SET life = 1",
+        "UPDATE dialog SET floor = 0",
+        "UPDATE dialog SET taken = zeroblob(8)",
+        "UPDATE query SET serial = 9 WHERE serial = 5",
+        "UPDATE query SET room = 1",
+        "UPDATE answer SET body = x'00'",
+        "UPDATE answer SET status = 1",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (_folder, path) = place(&format!("changed-{index}"));
+        filled(&path);
+        rusqlite::Connection::open(&path).unwrap().execute_batch(change).unwrap();
+        let loaded = SqliteStore::open(&path).unwrap().load(&key(1));
+        assert!(matches!(loaded, Err(StoreError::Damaged { .. })), "{change}: {loaded:?}");
+    }
+}
