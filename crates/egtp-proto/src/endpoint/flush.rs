@@ -46,7 +46,7 @@ impl Endpoint {
         if peer.outboxes.has_news() && peer.ack_due.is_none() && !peer.sessions.is_empty() {
             peer.ack_due = Some(now.boot.after(ACK_DELAY));
         }
-        let idle = !peer.has_news(now.boot);
+        let idle = !peer.has_news(now.boot) && !peer.awaits_word();
         if idle && (peer.path.is_some() || !peer.wants_path()) {
             return;
         }
@@ -93,7 +93,8 @@ impl Endpoint {
         let Some(peer) = self.peers.get(code) else { return };
         // The peer has just opened one itself: its first record will confirm it.
         let expected = peer.answering.is_some() || self.awaits_confirmation(now, code);
-        if !peer.is_pressing() || peer.is_shaking() || expected {
+        let wanted = peer.is_pressing() || peer.awaits_word();
+        if !wanted || peer.is_shaking() || expected {
             return;
         }
         if sink.room(path) < PACKET_BYTES_MAX {

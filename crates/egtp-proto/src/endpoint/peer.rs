@@ -234,6 +234,12 @@ impl Peer {
         self.outboxes.queued() > 0 || !self.replies.is_empty() || !self.large.is_empty()
     }
 
+    /// Whether messages of ours are open at a peer that may have begun a new life: only a handshake tells
+    /// what has become of them, also of those that nothing more is sent of.
+    pub(super) fn awaits_word(&self) -> bool {
+        self.trust == Trust::Gone && !self.outboxes.is_empty()
+    }
+
     /// Whether a path is worth opening: something is to be sent, or a reply is awaited that the peer,
     /// who may be unable to call us, can only send where it hears from us.
     pub(super) fn wants_path(&self) -> bool {
