@@ -7,6 +7,7 @@ use super::checker::{Ended, Party, Promise};
 use super::clock::{HOUR, MILLI, SECOND, Time};
 use super::fault::Fault;
 use super::link::LinkId;
+use super::node::crowded;
 use super::queue::Happening;
 use super::run::World;
 use super::workload::Wish;
@@ -48,7 +49,11 @@ impl World {
         let mut end = later + RECOVERY_MAX + SECOND;
         let callable = |node: Party| self.nodes.get(node).is_some_and(|node| node.callable);
         let narrow = [Fault::TinyLimits, Fault::Hostile, Fault::SlowPath];
+        // A durable store that remembers hardly anybody is rightly busy with what an earlier life of the
+        // sender has left in it.
+        let is_busy = self.plan.strength(Fault::Disk) > 0 && crowded(&self.plan).is_some();
         if self.plan.seed.is_multiple_of(RUSHES)
+            && !is_busy
             && !narrow.iter().any(|fault| self.plan.strength(*fault) > 0)
             && callable(0)
             && callable(1)
