@@ -155,7 +155,7 @@ impl Code {
             Self::Unknown => (
                 8,
                 "unknown",
-                "the peer lost its memory meanwhile: it may have acted, or not",
+                "the peer was restarted meanwhile: it may have acted, or not",
                 "ask the application what happened before you repeat it",
             ),
             Self::Closing => {

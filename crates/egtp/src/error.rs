@@ -28,9 +28,9 @@ pub enum RequestError {
     /// for `Busy`.
     #[error("refused by the peer: {}", refusal_text(*.0))]
     Refused(Refusal),
-    /// The receiver lost its memory in between; it may have acted. Ask the application before
+    /// The receiver was restarted in between, and nobody there knows what became of it; it may have acted. Ask the application before
     /// repeating.
-    #[error("outcome unknown: the peer lost its memory after {attempts} transmissions")]
+    #[error("outcome unknown: the peer was restarted in between, and may have acted")]
     Unknown {
         /// How often the request was sent.
         attempts: u32,

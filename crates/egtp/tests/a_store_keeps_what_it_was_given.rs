@@ -136,3 +136,32 @@ fn a_changed_value_is_noticed() {
         assert!(matches!(loaded, Err(StoreError::Damaged { .. })), "{change}: {loaded:?}");
     }
 }
+
+/// Proves PER-4: with a log beside it, whatever is wrong with the file itself, both are left as they are.
+#[test]
+fn a_damaged_file_with_a_log_is_left_alone_with_it() {
+    type Spoil = fn(&Path);
+    let spoils: [(&str, Spoil); 4] = [
+        ("text", |path| std::fs::write(path, "no database at all").unwrap()),
+        ("empty", |path| std::fs::write(path, "").unwrap()),
+        ("missing", |path| std::fs::remove_file(path).unwrap()),
+        ("junk", |path| std::fs::write(path, [7; 8192]).unwrap()),
+    ];
+    for (name, spoil) in spoils {
+        let (folder, path) = place(&format!("log-{name}"));
+        // Copied while it is open, as a killed process leaves it.
+        let (live, log) = (folder.0.join("live.db"), folder.0.join("store.db-wal"));
+        let mut store = SqliteStore::open(&live).unwrap();
+        store.load(&key(1)).unwrap();
+        std::fs::copy(&live, &path).unwrap();
+        std::fs::copy(folder.0.join("live.db-wal"), &log).unwrap();
+        assert!(std::fs::metadata(&log).unwrap().len() > 0);
+        spoil(&path);
+        let state = || (std::fs::read(&path).ok(), std::fs::read(&log).ok());
+        let before = state();
+        let refused = SqliteStore::open(&path);
+        assert!(matches!(refused, Err(StoreError::Damaged { .. })), "{name}: {refused:?}");
+        drop(refused);
+        assert_eq!(state(), before, "{name}");
+    }
+}

@@ -48,7 +48,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     allow_any: bool,
 
-    /// Give a request to the command again after a crash (needs a durable store)
+    /// Give a request to the command again after a crash (not in this version yet)
     #[arg(long)]
     redeliver: bool,
 
@@ -73,7 +73,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), F
     if arguments.redeliver {
         return Err(Failure::with_next(
             Code::Usage,
-            "--redeliver needs a durable store, which this version does not have yet",
+            "this version cannot give a request to the command again after a crash yet",
             "leave --redeliver out: a request cut off by a crash ends as unknown at its asker",
         ));
     }

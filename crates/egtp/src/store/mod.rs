@@ -84,10 +84,12 @@ impl StoreError {
             Self::InUse { .. } => "end the process that uses it, or use another directory",
             Self::Newer { .. } => "use that version, or one that is newer still",
             Self::Damaged { .. } => {
-                "keep a copy of it; moved away, a new store begins, and peers are told `unknown` \
-                 about what was under way"
+                "keep a copy of it and of its -wal; with both moved away a new store begins, and peers \
+                 are told `unknown` about what was under way"
             }
-            Self::Io { .. } => "look at its permissions, and the space on its disk",
+            Self::Io { .. } => {
+                "look at what it is, at its permissions, and at the space on its disk"
+            }
         }
     }
 }

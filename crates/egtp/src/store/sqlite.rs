@@ -5,13 +5,14 @@
 //! it is; it never turns into a new store by itself.
 
 use std::fs::OpenOptions;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
 use egtp_proto::{MessageId, PublicKey};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, Transaction, params};
 
 use super::rows::{check, decode, encode};
@@ -21,6 +22,10 @@ use super::{QueryName, Saved, SavedAnswer, SavedDialog, SavedQuery, Store, Store
 const VERSION: i64 = 1;
 /// Says that a file is ours: `EGTP` in big-endian order.
 const APPLICATION: i64 = 0x4547_5450;
+
+/// What every file of `SQLite` begins with.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+const MAGIC_BYTES: u64 = 16;
 
 /// Everything is in this version's schema from the start; later ones add steps after it.
 const SCHEMA: &str = "
@@ -75,6 +80,7 @@ impl SqliteStore {
     /// [`StoreError`]; a file that was there is as it was.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
+        refuse_lost_log(&path)?;
         let made = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
         made.map_err(|source| StoreError::Io { action: "open", path: path.clone(), source })?;
         let connection = Connection::open(&path).map_err(|error| told(&path, error.into()))?;
@@ -90,6 +96,8 @@ impl SqliteStore {
     fn prepare(&mut self) -> Rows<()> {
         let connection = &mut self.connection;
         connection.busy_timeout(Duration::ZERO)?;
+        // Until it is found sound, the file and its log stay as they are, also when it is closed.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
         connection.pragma_update(None, "trusted_schema", false)?;
         connection.pragma_update(None, "cell_size_check", true)?;
@@ -118,7 +126,11 @@ impl SqliteStore {
         }
         let sound: String =
             connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-        if sound == "ok" { Ok(()) } else { Err(Fault::Damaged(sound)) }
+        if sound != "ok" {
+            return Err(Fault::Damaged(sound));
+        }
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+        Ok(())
     }
 
     fn read(&mut self, identity: &PublicKey) -> Rows<Saved> {
@@ -168,6 +180,32 @@ impl Store for SqliteStore {
     fn commit(&mut self, rows: &[(PublicKey, Write)]) -> Result<(), StoreError> {
         self.write(rows).map_err(|fault| self.told(fault))
     }
+}
+
+/// `SQLite` drops the log of a file that is missing or empty, and writes the log of another into what is
+/// no database: whatever was in it would be gone without a word.
+fn refuse_lost_log(path: &Path) -> Result<(), StoreError> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let log = PathBuf::from(log);
+    let failed = |source| StoreError::Io { action: "look at", path: path.to_owned(), source };
+    if log.metadata().map_or(0, |found| found.len()) == 0 {
+        return Ok(());
+    }
+    let begins = match std::fs::File::open(path) {
+        Ok(file) => {
+            let mut begins = Vec::new();
+            file.take(MAGIC_BYTES).read_to_end(&mut begins).map_err(failed)?;
+            begins
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(failed(error)),
+    };
+    if begins == MAGIC {
+        return Ok(());
+    }
+    let why = format!("it is no database, although its log {} is there", log.display());
+    Err(StoreError::Damaged { path: path.to_owned(), why })
 }
 
 fn write_row(transaction: &Transaction<'_>, key: &[u8], write: &Write) -> Rows<()> {
