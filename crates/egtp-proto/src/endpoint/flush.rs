@@ -63,6 +63,10 @@ impl Endpoint {
             self.shake(now, code, path, sink);
         }
         let Some(peer) = self.peers.get_mut(code) else { return };
+        if peer.lacks_card() {
+            self.shake(now, code, path, sink);
+        }
+        let Some(peer) = self.peers.get_mut(code) else { return };
         match (peer.trust, session) {
             (Trust::Good, Some(session)) => self.send_records(now, code, session, path, sink),
             (Trust::Suspect { asked: None }, Some(session)) => {

@@ -234,6 +234,12 @@ impl Peer {
         self.outboxes.queued() > 0 || !self.replies.is_empty() || !self.large.is_empty()
     }
 
+    /// Whether messages wait that cannot be bound, because the peer's card is not known: it came with a flight
+    /// whose session was never confirmed. A handshake brings it.
+    pub(super) fn lacks_card(&self) -> bool {
+        self.card.is_none() && self.outboxes.queued() > 0
+    }
+
     /// Whether messages of ours are open at a peer that may have begun a new life: only a handshake tells
     /// what has become of them, also of those that nothing more is sent of.
     pub(super) fn awaits_word(&self) -> bool {
