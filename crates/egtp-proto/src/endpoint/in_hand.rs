@@ -33,7 +33,7 @@ impl Endpoint {
         let (peer, in_flight) = (entry.peer, entry.in_flight);
         let before = std::mem::replace(&mut entry.bytes, body.len());
         let after = body.len();
-        entry.answer = Some(Answer::new(status, body.clone()));
+        entry.answer = Some(Answer::new(status, body));
         if let Some(peer) = self.peers.get_mut(peer) {
             peer.query_bytes = peer.query_bytes.saturating_sub(before).saturating_add(after);
             peer.replies.push_back(query.0);
@@ -44,8 +44,11 @@ impl Endpoint {
                 }
             }
         }
-        let answer = SavedAnswer { status, body };
-        self.write_query(query.0, |name, _| Write::Answer { name, answer });
+        self.write_query(query.0, |name, one| {
+            let Answer { status, body, .. } = one.answer.as_ref()?;
+            let answer = SavedAnswer { status: *status, body: body.clone() };
+            Some(Write::Answer { name, answer })
+        });
         self.soil(peer);
     }
 
@@ -107,7 +110,7 @@ impl Endpoint {
 
     /// The peer wants nothing more about a request of its own.
     pub(super) fn detach_query(&mut self, code: u32) {
-        self.write_query(code, |name, _| Write::Done(name));
+        self.write_query(code, |name, _| Some(Write::Done(name)));
         let Some(query) = self.queries.get_mut(code) else { return };
         let (name, place) = ((query.dialog, query.serial), query.place);
         let awaited = query.in_flight && query.answer.is_none();

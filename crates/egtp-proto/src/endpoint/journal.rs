@@ -146,15 +146,15 @@ impl Endpoint {
         }
     }
 
-    /// Hands a message over, unless its sender has given it up meanwhile.
+    /// Hands a message over: it counts as taken. If its sender gave up meanwhile, its handler is told so.
     fn release(&mut self, event: Event) {
-        if let Event::Query(query) = &event
-            && self.queries.get(query.query.0).is_none_or(|one| one.standing == Standing::Held)
-        {
-            self.drop_query(query.query.0);
-            return;
-        }
+        let query = if let Event::Query(query) = &event { Some(query.query) } else { None };
         self.events.push_back(event);
+        if let Some(query) = query
+            && self.queries.get(query.0).is_some_and(|one| one.standing == Standing::Held)
+        {
+            self.events.push_back(Event::QueryClosed { query });
+        }
     }
 
     /// Hands a message that was just taken to the application: at once, or when it is written down.
@@ -186,7 +186,7 @@ impl Endpoint {
     pub(super) fn write_query(
         &mut self,
         code: u32,
-        write: impl FnOnce(QueryName, &Query) -> Write,
+        write: impl FnOnce(QueryName, &Query) -> Option<Write>,
     ) {
         let Some(query) = self.queries.get(code) else { return };
         if query.place.kind != StoreKind::Durable {
@@ -194,8 +194,10 @@ impl Endpoint {
         }
         let Some(peer) = self.peers.get(query.peer) else { return };
         let name = QueryName { peer: peer.key, dialog: query.dialog, serial: query.serial };
-        let (identity, write) = (peer.identity, write(name, query));
-        self.write(identity, write);
+        let identity = peer.identity;
+        if let Some(write) = write(name, query) {
+            self.write(identity, write);
+        }
     }
 }
 

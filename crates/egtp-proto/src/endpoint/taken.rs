@@ -188,7 +188,7 @@ impl Endpoint {
         }
         self.write_query(query, |name, one| {
             let (code, id) = (one.code, one.id);
-            Write::Query(SavedQuery { name, code, id, room, patience })
+            Some(Write::Query(SavedQuery { name, code, id, room, patience }))
         });
         let query = QueryId(query);
         let event = Event::Query(QueryEvent { query, message, room, patience });

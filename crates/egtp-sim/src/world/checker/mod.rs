@@ -221,6 +221,9 @@ impl Checker {
         for record in self.records.values_mut().filter(|one| one.sent.from == node) {
             record.silent |= record.is_open();
         }
+        for record in self.records.values_mut().filter(|one| one.sent.to == node) {
+            record.receiver_died = true;
+        }
         self.open.insert(node, 0);
     }
 

@@ -73,19 +73,29 @@ pub(crate) struct Record {
     pub given: Option<Given>,
     pub ended: Option<Ended>,
     pub soft_seen: bool,
+    /// Whether a life of the receiver has ended since it was sent.
+    pub receiver_died: bool,
     /// The asker has given up, or its life is over: nothing may be told about it any more.
     pub silent: bool,
 }
 
 impl Record {
     pub(crate) const fn new(sent: Sent) -> Self {
-        Self { sent, ran: Vec::new(), given: None, ended: None, soft_seen: false, silent: false }
+        Self {
+            sent,
+            ran: Vec::new(),
+            given: None,
+            ended: None,
+            soft_seen: false,
+            receiver_died: false,
+            silent: false,
+        }
     }
 
     /// Whether what is known fits a receiver that says to have taken it. It then was handed over: once, or
     /// to nobody, if the receiver died between writing that down and doing it.
     pub(crate) const fn was_acted_on(&self) -> bool {
-        self.ran.len() == 1 || (self.sent.durable && self.ran.is_empty())
+        self.ran.len() == 1 || (self.sent.durable && self.receiver_died && self.ran.is_empty())
     }
 
     /// Whether its outcome is still to come.
