@@ -21,19 +21,17 @@ use crate::wire::frame::{Ack, Refusal, Refused, ReplyHead};
 
 impl Endpoint {
     /// Finds the request that a reply answers: by event code, and by everything else that it names.
-    pub(super) fn find_request(&mut self, code: u32, dialog: u64, head: &ReplyHead) -> Option<u32> {
-        let known = self.peers.get(code)?.outboxes.of(dialog).is_some();
-        let fits = (known || is(Bug::ReplyByCodeOnly))
-            && self.outgoing.get(head.code).is_some_and(|one| {
-                if is(Bug::ReplyByCodeOnly) {
-                    return true;
-                }
-                one.peer == code
-                    && one.dialog == dialog
-                    && one.serial == head.serial
-                    && one.class == MessageClass::Request
-                    && one.id.reference() == head.reference
-            });
+    pub(super) fn find_request(&self, code: u32, dialog: u64, head: &ReplyHead) -> Option<u32> {
+        let fits = self.outgoing.get(head.code).is_some_and(|one| {
+            if is(Bug::ReplyByCodeOnly) {
+                return true;
+            }
+            one.peer == code
+                && one.dialog == dialog
+                && one.serial == head.serial
+                && one.class == MessageClass::Request
+                && one.id.reference() == head.reference
+        });
         fits.then_some(head.code)
     }
 
