@@ -142,6 +142,7 @@ impl Machine {
             soft: (how & 4 != 0).then(|| Duration::from_secs(1)),
             hard: Duration::from_secs(u64::from(how >> 3)),
             wants: egtp_proto::StoreKind::Ram,
+            keep: None,
         };
         if let Ok((code, _)) = self.endpoint.submit(self.now, submission) {
             assert!(!self.open.values().any(|known| *known == code), "a code names one message");

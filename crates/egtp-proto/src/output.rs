@@ -61,6 +61,11 @@ pub enum Event {
         /// What the caller called the request.
         token: u64,
     },
+    /// A message of ours that is to outlive this run is on our disk: from now on it is not forgotten.
+    Kept {
+        /// What the caller called it.
+        token: u64,
+    },
     /// The receiver has taken a request of ours and works on it.
     Taken {
         /// What the caller called it.

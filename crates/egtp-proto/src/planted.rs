@@ -54,6 +54,12 @@ pub enum Bug {
     DoubtIsFreedom,
     /// What is to be durable is handed over and acknowledged before it is.
     BeforeTheDisk,
+    /// A message that outlives a run is sent before our disk knows what it is bound to.
+    SentBeforeBound,
+    /// What an earlier run may have sent counts as never sent.
+    EarlierRunForgotten,
+    /// A message that outlives a run is over before our disk knows its outcome.
+    OutcomeNotKept,
     /// As much as there is goes to an address that nobody has proved to be his.
     Amplifies,
 }
@@ -86,7 +92,7 @@ mod switch {
     }
 
     /// Every bug with its name.
-    pub const ALL: [(Bug, &str); 24] = [
+    pub const ALL: [(Bug, &str); 27] = [
         (Bug::DuplicateCheckOff, "duplicate check off"),
         (Bug::FloorForgotten, "floor forgotten"),
         (Bug::FloorCopyForgotten, "copy of the floor forgotten"),
@@ -110,6 +116,9 @@ mod switch {
         (Bug::ClosedIsTaken, "closed message taken"),
         (Bug::DoubtIsFreedom, "doubt taken for freedom"),
         (Bug::BeforeTheDisk, "acted before the disk"),
+        (Bug::SentBeforeBound, "sent before the binding is on disk"),
+        (Bug::EarlierRunForgotten, "earlier run forgotten"),
+        (Bug::OutcomeNotKept, "over before the outcome is on disk"),
         (Bug::Amplifies, "unproven addresses flooded"),
     ];
 }

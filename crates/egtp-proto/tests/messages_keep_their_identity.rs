@@ -75,6 +75,7 @@ fn submission(world: &World, to: usize, token: u64, body: &'static [u8]) -> Subm
         soft: None,
         hard: secs(20),
         wants: egtp_proto::StoreKind::Ram,
+        keep: None,
     }
 }
 

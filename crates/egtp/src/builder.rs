@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::{Clock, SystemClock};
 use crate::command::Commands;
-use crate::driver::Driver;
+use crate::driver::{Driver, Restored};
 use crate::error::{ServeError, StartError};
 use crate::keyfile;
 use crate::lookup::Lookup;
@@ -22,7 +22,7 @@ use crate::path::{Attempts, Path, Watched};
 use crate::queue::Queue;
 use crate::reach::Reach;
 use crate::serve::{Router, Routes, Serving};
-use crate::store::{Store, Writer};
+use crate::store::{Saved, Store, Writer};
 
 /// How a node is to be. Made by [`Node::builder`].
 #[must_use = "a builder does nothing until it is started"]
@@ -245,29 +245,56 @@ impl Builder {
         };
         let now = Now { boot: Instant::new(self.clock.boot()), wall: self.clock.wall() };
         let mut endpoint = Endpoint::new(config, now).ok_or(StartError::Cryptography)?;
+        let mut restored = Restored::new();
+        let mut reach = Reach::new(self.lookups);
         let writer = match self.store {
-            Some(store) => Some(restore(store, &keys, &mut endpoint, now, commands.clone())?),
+            Some(mut store) => {
+                for (index, key) in (0..).zip(&keys) {
+                    let saved = store.load(key)?;
+                    restore(
+                        IdentityId(index),
+                        saved,
+                        &mut endpoint,
+                        now,
+                        (&mut restored, &mut reach),
+                    );
+                }
+                let writer = Writer::start(store, keys.clone(), commands.clone());
+                Some(writer.map_err(StartError::Driver)?)
+            }
             None => None,
         };
         let shared = (commands.clone(), routes.clone());
-        let reach = Reach::new(self.lookups);
-        let driver = Driver::new(endpoint, self.clock, shared, vec![network], reach, writer, hold);
+        let kept = (writer, restored);
+        let driver = Driver::new(endpoint, self.clock, shared, vec![network], reach, kept, hold);
         Ok((Node::new(keys, listening, commands, routes), driver, serving))
     }
 }
 
-/// Reads the stores of all identities back, and starts the thread that writes them.
+/// Goes on with what the durable store of an identity holds.
 fn restore(
-    mut store: Box<dyn Store>,
-    keys: &[PublicKey],
+    identity: IdentityId,
+    mut saved: Saved,
     endpoint: &mut Endpoint,
     now: Now,
-    commands: Commands,
-) -> Result<Writer, StartError> {
-    for (index, key) in (0..).zip(keys) {
-        endpoint.add_store(now, IdentityId(index), store.load(key)?);
+    (restored, reach): (&mut Restored, &mut Reach),
+) {
+    for outcome in std::mem::take(&mut saved.outcomes) {
+        restored.outcome(identity, outcome);
     }
-    Writer::start(store, keys.to_vec(), commands).map_err(StartError::Driver)
+    let mut asks = Vec::new();
+    for ask in &saved.asks {
+        reach.hint(ask.name.peer, &ask.hints);
+    }
+    let left_out = endpoint.add_store(now, identity, saved, |ask| {
+        let token = restored.ask(now, identity, ask);
+        asks.push((ask.name.peer, token, ask.id));
+        token
+    });
+    restored.find_codes(endpoint, &asks);
+    if left_out > 0 {
+        tracing::warn!(left_out, "no room for requests of an earlier run; they stay in the store");
+    }
 }
 
 /// Runs handlers as tasks of the present runtime.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use egtp_proto::{Contact, Counters, MessageClass, PublicKey, QueryId, Sizes, StoreKind};
+use egtp_proto::{
+    Contact, Counters, MessageClass, MessageId, PublicKey, QueryId, Sizes, StoreKind,
+};
 use tokio::sync::oneshot;
 
 use crate::error::Refusal;
@@ -20,8 +22,14 @@ pub(crate) type Commands = Queue<Command>;
 pub(crate) enum Command {
     /// Begin a request or send.
     Start(Box<Start>),
-    /// Forget one.
+    /// Nobody waits for one any more.
     Cancel(Arc<Slot>),
+    /// Find one that outlives runs.
+    Attach(MessageId, oneshot::Sender<Option<Arc<Slot>>>),
+    /// Name all of those.
+    ListKept(oneshot::Sender<Vec<MessageId>>),
+    /// Its outcome was taken, or nobody wants one.
+    Forget(MessageId),
     /// Give the reply to a query.
     Reply(QueryId, Result<Bytes, Refusal>),
     /// Never reply to a query.

@@ -17,9 +17,10 @@ pub enum RequestError {
     NotSent(#[source] NotSent),
     /// The hard timeout passed. `taken` tells whether the peer is known to have taken the message;
     /// unless it is `No`, repeating the request could have its effect twice.
-    #[error("no reply within {after:?} (taken by the peer: {})", taken_text(*taken))]
+    #[error("no reply {} (taken by the peer: {})", within(*after), taken_text(*taken))]
     TimedOut {
-        /// The hard timeout.
+        /// The hard timeout; of a request of an earlier run what was left of it when this run began, zero
+        /// if it ended in that run.
         after: Duration,
         /// Whether the peer has taken it.
         taken: Taken,
@@ -103,4 +104,8 @@ pub fn refusal_text(refusal: Refusal) -> String {
         Refusal::TooLarge => "the message or its reply is larger than it takes".into(),
         other => format!("reason {}", other.status()),
     }
+}
+
+fn within(after: Duration) -> String {
+    if after.is_zero() { "in time".to_owned() } else { format!("within {after:?}") }
 }

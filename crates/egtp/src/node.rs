@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use egtp_proto::{Contact, Kind, MessageClass, PublicKey, Strategy, Ticket};
+use egtp_proto::{Contact, Kind, MessageClass, MessageId, PublicKey, Strategy, Ticket};
 use tokio::sync::oneshot;
 
 use crate::builder::Builder;
 use crate::command::{Command, Commands, Status};
 use crate::error::{RequestError, ServeError};
 use crate::message::{Message, Receipt, Recipient};
-use crate::request::Request;
+use crate::request::{Pending, Request};
 use crate::serve::{Queries, Router, Routes};
 
 /// A running peer. Clones are the same node; when the last one goes, it shuts down.
@@ -68,6 +68,32 @@ impl Node {
     /// Asks a peer for one reply. Nothing happens until it is awaited or started.
     pub fn request(&self, to: impl Into<Recipient>, message: Message) -> Request {
         Request::new(self.0.commands.clone(), to.into(), message)
+    }
+
+    /// The durable requests that this node keeps on its disk: those under way, and those whose outcome
+    /// nobody has taken yet, also of earlier runs. Empty if the node has closed.
+    pub async fn kept(&self) -> Vec<MessageId> {
+        let (answer, kept) = oneshot::channel();
+        if self.0.commands.push(Command::ListKept(answer)).is_err() {
+            return Vec::new();
+        }
+        kept.await.unwrap_or_default()
+    }
+
+    /// A handle for a durable request that this node keeps, as it was begun by this or an earlier run:
+    /// awaiting it gives the outcome, once. `None` if no such request is kept.
+    pub async fn attach(&self, id: MessageId) -> Option<Pending> {
+        let (answer, slot) = oneshot::channel();
+        self.0.commands.push(Command::Attach(id, answer)).ok()?;
+        let slot = slot.await.ok()??;
+        Some(Pending::attached(self.0.commands.clone(), slot))
+    }
+
+    /// Gives up a durable request that this node keeps: nothing more of it is sent, and no outcome is
+    /// kept. It may have been taken all the same.
+    pub fn forget(&self, id: MessageId) {
+        // Without a driver it stays for the next run.
+        let _ = self.0.commands.push(Command::Forget(id));
     }
 
     /// Tells a peer something. Resolves when the receiver has taken it.

@@ -68,9 +68,16 @@ impl Request {
         self
     }
 
-    /// The receiver is to remember it on its disk, if it has one: then it is taken at most once over all
-    /// the receiver's restarts, and a reply that was lost is given again. Costs the receiver a wait for
-    /// its disk before it begins. A receiver without a disk takes it as any other.
+    /// It is to outlive restarts, as far as there are disks to remember it.
+    ///
+    /// The receiver's (see `Builder::store`): then it is taken at most once over all the receiver's
+    /// restarts, and a reply that was lost is given again. This node's: then it is asked to its end also
+    /// if this node is killed, under the same id; [`Node::attach`](crate::Node::attach) finds it again.
+    /// With both it is executed exactly once, or ends as `Unknown` where the receiver died while its
+    /// handler was at work. Each costs a wait for that disk. Without them it is as any other request.
+    ///
+    /// What this node keeps ends by its outcome or its hard timeout, which goes on while the node is
+    /// down, and not by being dropped; see [`Node::forget`](crate::Node::forget).
     pub const fn durable(mut self) -> Self {
         self.wants = StoreKind::Durable;
         self
@@ -123,6 +130,8 @@ impl IntoFuture for Request {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Progress {
+    /// A durable request is on the disk of this node: it will not be forgotten.
+    Kept,
     /// The peer has taken it and works on it.
     Taken,
     /// The soft timeout passed. A good moment to ask somebody else as well.
@@ -131,7 +140,7 @@ pub enum Progress {
     Replied(Reply),
 }
 
-/// A request under way. Dropping it forgets the request.
+/// A request under way. Dropping it forgets the request, unless the disk of this node keeps it.
 #[derive(Debug)]
 pub struct Pending {
     commands: Commands,
@@ -142,6 +151,12 @@ pub struct Pending {
 }
 
 impl Pending {
+    /// A handle for a request that was begun before, perhaps in an earlier run of the node.
+    pub(crate) fn attached(commands: Commands, slot: Arc<Slot>) -> Self {
+        let hard = slot.lock().hard;
+        Self { commands, slot, started: Instant::now(), hard, is_over: false }
+    }
+
     /// The id of the message, once the node has numbered it.
     pub fn id(&self) -> Option<MessageId> {
         self.slot.lock().id
@@ -159,7 +174,7 @@ impl Pending {
     pub async fn before_slow(&mut self) -> Result<Option<Reply>, RequestError> {
         loop {
             match self.progress().await? {
-                Progress::Taken => {}
+                Progress::Taken | Progress::Kept => {}
                 Progress::Slow => return Ok(None),
                 Progress::Replied(reply) => return Ok(Some(reply)),
             }
@@ -177,6 +192,10 @@ impl Pending {
 
     fn poll_progress(&mut self, context: &Context<'_>) -> Poll<Result<Progress, RequestError>> {
         let mut state = self.slot.lock();
+        if state.kept == Note::New {
+            state.kept = Note::Told;
+            return Poll::Ready(Ok(Progress::Kept));
+        }
         if state.taken == Note::New {
             state.taken = Note::Told;
             return Poll::Ready(Ok(Progress::Taken));
@@ -192,10 +211,16 @@ impl Pending {
     fn poll_outcome(&mut self, context: &Context<'_>) -> Poll<Result<Reply, RequestError>> {
         let mut state = self.slot.lock();
         let Some((outcome, via)) = state.outcome.clone() else {
-            state.waker = Some(context.waker().clone());
+            state.wakers.retain(|waker| !waker.will_wake(context.waker()));
+            state.wakers.push(context.waker().clone());
             return Poll::Pending;
         };
+        let kept = state.id.filter(|_| state.kept != Note::NotYet && outcome != Outcome::Closing);
         drop(state);
+        if let Some(id) = kept.filter(|_| !self.is_over) {
+            // Without a driver the store keeps it for the next run.
+            let _ = self.commands.push(Command::Forget(id));
+        }
         self.is_over = true;
         let took = self.started.elapsed();
         Poll::Ready(match outcome {
@@ -238,10 +263,13 @@ struct State {
     id: Option<MessageId>,
     /// The driver's name for it.
     token: Option<u64>,
+    hard: Duration,
+    kept: Note,
     taken: Note,
     slow: Note,
     outcome: Option<(Outcome, Option<Strategy>)>,
-    waker: Option<Waker>,
+    /// Of everybody who waits: one that outlives runs can be attached to more than once.
+    wakers: Vec<Waker>,
 }
 
 /// Something that is reported once.
@@ -258,6 +286,18 @@ impl Slot {
         let mut state = self.lock();
         state.id = Some(id);
         state.token = Some(token);
+    }
+
+    /// One of an earlier run; `hard` was left to it when this run began, zero if it had ended.
+    pub(crate) fn restored(&self, id: MessageId, hard: Duration) {
+        let mut state = self.lock();
+        state.id = Some(id);
+        state.kept = Note::Told;
+        state.hard = hard;
+    }
+
+    pub(crate) fn kept(&self) {
+        self.note(|state| state.kept = Note::New);
     }
 
     pub(crate) fn token(&self) -> Option<u64> {
@@ -282,11 +322,9 @@ impl Slot {
     fn note(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         change(&mut state);
-        let waker = state.waker.take();
+        let wakers = std::mem::take(&mut state.wakers);
         drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use egtp::store::{
-    QueryName, Saved, SavedAnswer, SavedDialog, SavedQuery, SqliteStore, Store, StoreError, Write,
+    Binding, MessageName, Saved, SavedAnswer, SavedAsk, SavedDialog, SavedOutbox, SavedOutcome,
+    SavedQuery, SqliteStore, Store, StoreError, Write,
 };
-use egtp::{PublicKey, SecretKey};
-use egtp_proto::MessageId;
+use egtp::{Kind, PublicKey, SecretKey};
 use egtp_proto::wire::Serials;
+use egtp_proto::{MessageClass, MessageId, NotSent, Outcome, RefusedWhy, StoreKind, Taken};
 use folder::Folder;
 
 fn key(seed: u8) -> PublicKey {
@@ -26,12 +27,44 @@ fn dialog(peer: u8, number: u64) -> SavedDialog {
 
 fn query(peer: u8, serial: u64) -> SavedQuery {
     SavedQuery {
-        name: QueryName { peer: key(peer), dialog: 1 << 63, serial },
+        name: MessageName { peer: key(peer), dialog: 1 << 63, serial },
         code: u32::MAX,
         id: MessageId::from_bytes([peer; 32]),
         room: 2 << 20,
         patience: Duration::from_millis(1_500),
     }
+}
+
+fn ask(peer: u8, serial: u64) -> SavedAsk {
+    SavedAsk {
+        name: MessageName { peer: key(peer), dialog: u64::MAX - 1, serial },
+        id: MessageId::from_bytes([40 + peer; 32]),
+        class: MessageClass::Request,
+        kind: Kind::new("größe/1").unwrap(),
+        body: Bytes::from(vec![peer; 9_000]),
+        room: 1 << 20,
+        expires: Duration::from_millis(1_800_000_000_123),
+        hints: vec!["tcp/127.0.0.1:7700".parse().unwrap(), "tcp/[::1]:7".parse().unwrap()],
+        binding: None,
+    }
+}
+
+fn outcomes() -> Vec<SavedOutcome> {
+    let outcomes = [
+        Outcome::Reply { body: Bytes::from_static(b"paid"), attempts: 3, path: None },
+        Outcome::Accepted { attempts: 1, path: None },
+        Outcome::Refused(RefusedWhy::NotAllowed),
+        Outcome::Refused(RefusedWhy::Busy { retry_after: Duration::from_millis(500) }),
+        Outcome::Refused(RefusedWhy::Other(200)),
+        Outcome::NotSent(NotSent::NotFound),
+        Outcome::TimedOut { taken: Taken::Yes },
+        Outcome::TimedOut { taken: Taken::No },
+        Outcome::TimedOut { taken: Taken::Unknown },
+        Outcome::Unknown { attempts: 7 },
+    ];
+    let named =
+        |(number, outcome)| SavedOutcome { id: MessageId::from_bytes([number; 32]), outcome };
+    (0..).zip(outcomes).map(named).collect()
 }
 
 /// A new directory for a test, and the file in it.
@@ -59,6 +92,30 @@ fn filled(path: &Path) -> Saved {
         Write::Done(query(3, 7).name),
     ];
     store.commit(&writes.map(|write| (key(1), write))).unwrap();
+    let binding = Binding { kind: StoreKind::Durable, store: u64::MAX, generation: 3 };
+    let outbox = |next_serial| SavedOutbox { peer: key(2), dialog: u64::MAX - 1, next_serial };
+    let over = |(serial, outcome): (u64, SavedOutcome)| {
+        let ended = ask(3, 10 + serial);
+        let name = ended.name;
+        [Write::Ask(ended), Write::Over { name, outcome: Some(outcome) }]
+    };
+    let writes = [
+        Write::Outbox(outbox(5)),
+        Write::Ask(ask(2, 5)),
+        Write::Outbox(outbox(7)),
+        Write::Ask(ask(2, 6)),
+        Write::Bind { name: ask(2, 6).name, binding: Binding { generation: 1, ..binding } },
+        Write::Bind { name: ask(2, 6).name, binding },
+        Write::Ask(ask(3, 1)),
+        Write::Over { name: ask(3, 1).name, outcome: None },
+        Write::Collected(MessageId::from_bytes([77; 32])),
+    ];
+    let writes = (0..).zip(outcomes()).flat_map(over).chain(writes);
+    let writes: Vec<_> = writes.map(|write| (key(1), write)).collect();
+    store.commit(&writes).unwrap();
+    expected.outboxes = vec![outbox(7)];
+    expected.asks = vec![ask(2, 5), SavedAsk { binding: Some(binding), ..ask(2, 6) }];
+    expected.outcomes = outcomes();
     (expected.generation, expected.floor) = (10, 9);
     expected.dialogs = vec![dialog(4, 1), SavedDialog { highest: 10, ..dialog(2, 5) }];
     expected.queries = vec![(query(2, 5), None), (query(2, 6), Some(answer))];
@@ -73,8 +130,73 @@ fn what_was_committed_is_read_back() {
     let mut store = SqliteStore::open(&path).unwrap();
     assert_eq!(store.load(&key(1)).unwrap(), expected);
     let other = store.load(&key(9)).unwrap();
-    assert!(other.dialogs.is_empty() && other.queries.is_empty());
+    assert_eq!(other, Saved::new(other.store));
     assert_ne!(other.store, expected.store, "a life of its own");
+}
+
+/// Proves LNG-2: an outcome is kept until it is taken.
+#[test]
+fn an_outcome_that_was_taken_is_gone() {
+    let (_folder, path) = place("collected");
+    filled(&path);
+    let mut store = SqliteStore::open(&path).unwrap();
+    let taken = Write::Collected(outcomes()[0].id);
+    store.commit(&[(key(1), taken)]).unwrap();
+    assert_eq!(store.load(&key(1)).unwrap().outcomes, outcomes()[1..]);
+}
+
+/// Proves LNG-2: outcomes that nobody takes do not fill the disk: so many bytes of replies are kept, the
+/// newest ones.
+#[test]
+fn outcomes_that_nobody_takes_are_dropped_in_the_end() {
+    let (_folder, path) = place("untaken");
+    let mut store = SqliteStore::open(&path).unwrap();
+    store.load(&key(1)).unwrap();
+    let body = Bytes::from(vec![7; 1 << 20]);
+    for number in 0..512_u64 {
+        let mut id = [0; 32];
+        id[..8].copy_from_slice(&number.to_le_bytes());
+        let body = if number % 5 == 0 { body.clone() } else { Bytes::new() };
+        let outcome = Outcome::Reply { body, attempts: 1, path: None };
+        let outcome = Some(SavedOutcome { id: MessageId::from_bytes(id), outcome });
+        store.commit(&[(key(1), Write::Over { name: ask(2, number).name, outcome })]).unwrap();
+    }
+    let kept = store.load(&key(1)).unwrap().outcomes;
+    let first = u64::from_le_bytes(kept[0].id.as_bytes()[..8].try_into().unwrap());
+    assert_eq!(u64::try_from(kept.len()).unwrap(), 512 - first, "the newest without a gap");
+    let bytes = |one: &SavedOutcome| match &one.outcome {
+        Outcome::Reply { body, .. } => body.len(),
+        _ => 0,
+    };
+    let total: usize = kept.iter().map(bytes).sum();
+    assert!(total <= 64 << 20 && total > 60 << 20, "{total} bytes");
+}
+
+/// Proves PRO-8: a store of the first version is understood as it was frozen, and keeps its life.
+#[test]
+fn pro_8_a_store_of_the_first_version_is_brought_up() {
+    let (_folder, path) = place("first-version");
+    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/store-1.db"), &path)
+        .unwrap();
+    let mut store = SqliteStore::open(&path).unwrap();
+    let saved = store.load(&key(1)).unwrap();
+    let (_other_folder, other) = place("second-version");
+    let received = filled(&other);
+    let expected = Saved {
+        store: 17_390_237_679_802_549_760,
+        outboxes: Vec::new(),
+        asks: Vec::new(),
+        outcomes: Vec::new(),
+        ..received
+    };
+    assert_eq!(saved, expected);
+    // It takes rows of this version, and is of this version from now on.
+    store.commit(&[(key(1), Write::Ask(ask(2, 6)))]).unwrap();
+    drop(store);
+    assert_eq!(SqliteStore::open(&path).unwrap().load(&key(1)).unwrap().asks, [ask(2, 6)]);
+    let version = "PRAGMA user_version";
+    let raw = rusqlite::Connection::open(&path).unwrap();
+    assert_eq!(raw.query_row(version, [], |row| row.get::<_, i64>(0)).unwrap(), 2);
 }
 
 /// Proves PER-4: a store has one owner.
@@ -106,7 +228,7 @@ fn what_is_not_ours_is_refused_and_left_alone() {
         }
     };
     let newer = spoiled("newer", &pragma("PRAGMA user_version = 7"));
-    assert!(matches!(newer, StoreError::Newer { found: 7, known: 1, .. }), "{newer}");
+    assert!(matches!(newer, StoreError::Newer { found: 7, known: 2, .. }), "{newer}");
     let other = spoiled("other", &pragma("PRAGMA application_id = 7"));
     assert!(matches!(other, StoreError::Damaged { .. }), "{other}");
     let junk = spoiled("junk", &|path| std::fs::write(path, [7; 5_000]).unwrap());
@@ -125,6 +247,15 @@ fn a_changed_value_is_noticed() {
         "UPDATE query SET room = 1",
         "UPDATE answer SET body = x'00'",
         "UPDATE answer SET status = 1",
+        "UPDATE outbox SET next_serial = 0",
+        "UPDATE ask SET body = zeroblob(9000) WHERE serial = 5",
+        "UPDATE ask SET expires_ms = 1 WHERE serial = 5",
+        "UPDATE ask SET class = 1 WHERE serial = 5",
+        "UPDATE ask SET hints = '' WHERE serial = 6",
+        "UPDATE binding SET generation = 1",
+        "UPDATE binding SET serial = 5",
+        "UPDATE outcome SET number = 4 WHERE outcome = 0",
+        "UPDATE outcome SET detail = 1 WHERE outcome = 4",
     ]
     .into_iter()
     .enumerate()

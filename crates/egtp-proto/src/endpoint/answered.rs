@@ -31,8 +31,20 @@ impl Endpoint {
                 && one.serial == head.serial
                 && one.class == MessageClass::Request
                 && one.id.reference() == head.reference
+                && one.state != State::Over
         });
-        fits.then_some(head.code)
+        if fits { Some(head.code) } else { self.find_earlier_request(code, dialog, head) }
+    }
+
+    /// A request of an earlier run has a new event code, which the answerer need not have heard of.
+    fn find_earlier_request(&self, code: u32, dialog: u64, head: &ReplyHead) -> Option<u32> {
+        let request = self.peers.get(code)?.outboxes.of(dialog)?.code(head.serial)?;
+        let one = self.outgoing.get(request)?;
+        let fits = one.is_from_earlier_run()
+            && one.class == MessageClass::Request
+            && one.id.reference() == head.reference
+            && one.state != State::Over;
+        fits.then_some(request)
     }
 
     pub(super) fn receive_reply(&mut self, code: u32, dialog: u64, head: &ReplyHead, body: Bytes) {
@@ -87,6 +99,9 @@ impl Endpoint {
     fn acknowledged(&mut self, now: Now, code: u32, event: u32) {
         let Some(peer) = self.peers.get_mut(code) else { return };
         let Some(outgoing) = self.outgoing.get_mut(event) else { return };
+        if outgoing.state == State::Over {
+            return;
+        }
         if outgoing.state == State::Sent {
             peer.landed(outgoing);
         }
@@ -140,6 +155,9 @@ impl Endpoint {
         let outbox = peer.outboxes.of(refused.dialog);
         let Some(event) = outbox.and_then(|one| one.code(refused.serial)) else { return };
         let Some(outgoing) = self.outgoing.get_mut(event) else { return };
+        if outgoing.state == State::Over {
+            return;
+        }
         match outgoing.after_refusal(refused.transmission, refused.why) {
             Consequence::None => {}
             Consequence::BindAnew => self.rebind(event),

@@ -38,6 +38,7 @@ fn ask(endpoint: &mut Endpoint, seed: u8) -> (u32, u64, ReplyHead) {
         soft: None,
         hard: Duration::from_secs(9),
         wants: crate::card::StoreKind::Ram,
+        keep: None,
     };
     let (code, id) = endpoint.submit(Now::default(), submission).unwrap();
     let peer = endpoint.by_key[&(IdentityId(0), to)];

@@ -6,9 +6,11 @@
 
 use super::{Endpoint, Timer};
 use crate::card::StoreKind;
-use crate::exchange::durable::{Batch, QueryName, Row, Saved, SavedAnswer, SavedQuery, Write};
+use crate::exchange::durable::{Batch, MessageName, Row, SavedAnswer, SavedAsk, SavedQuery, Write};
 use crate::exchange::inbox::Inbox;
+use crate::exchange::outgoing::Binding;
 use crate::exchange::query::{Answer, Query, Standing};
+use crate::exchange::saved::Saved;
 use crate::exchange::stores::DialogCode;
 use crate::limits::ACK_DELAY;
 use crate::output::{Event, IdentityId, LOST};
@@ -25,14 +27,17 @@ pub(super) struct Journal {
     out: Option<(u64, Vec<Waiting>)>,
 }
 
-/// A message that was taken, and is not handed over yet.
+/// What goes on once rows are durable.
 #[derive(Debug)]
-struct Waiting {
-    peer: u32,
-    identity: IdentityId,
-    place: DialogCode,
-    serial: u64,
-    event: Event,
+pub(super) enum Waiting {
+    /// A message was taken, and is not handed over yet.
+    Taken { peer: u32, identity: IdentityId, place: DialogCode, serial: u64, event: Event },
+    /// A message of ours is on the disk.
+    Kept(u32),
+    /// So is what it is bound to.
+    Bound(u32, Binding),
+    /// So is its outcome, or that there will be none.
+    Over { code: u32, peer: u32, dialog: u64, serial: u64, bytes: usize },
 }
 
 impl Journal {
@@ -45,15 +50,27 @@ impl Journal {
 impl Endpoint {
     /// Adds a durable store to an identity, as it was read back from the disk. To be called before
     /// anything is received for it.
-    pub fn add_store(&mut self, now: Now, identity: IdentityId, saved: Saved) {
+    ///
+    /// Messages of ours that an earlier run has not brought to an end go on; `token` says what the caller
+    /// calls each in events. Returns how many there is no room for: they stay on the disk as they are.
+    pub fn add_store(
+        &mut self,
+        now: Now,
+        identity: IdentityId,
+        saved: Saved,
+        token: impl FnMut(&SavedAsk) -> u64,
+    ) -> usize {
         let inbox = Inbox::restore(&saved, &mut self.random, &self.limits, now, self.exclusive);
-        let Some(own) = self.identity_mut(identity) else { return };
+        let Some(own) = self.identity_mut(identity) else { return saved.asks.len() };
         own.stores.add(inbox);
+        // First of all, so that there is room for their peers.
+        let left_out = self.restore_asks(now, identity, &saved.outboxes, saved.asks, token);
         for (query, answer) in saved.queries {
             if self.restore_query(now, identity, &query, answer).is_none() {
                 self.write(identity, Write::Done(query.name));
             }
         }
+        left_out
     }
 
     /// A request that was taken in an earlier run: its sender gets the reply that there is.
@@ -64,7 +81,7 @@ impl Endpoint {
         saved: &SavedQuery,
         answer: Option<SavedAnswer>,
     ) -> Option<()> {
-        let QueryName { peer, dialog, serial } = saved.name;
+        let MessageName { peer, dialog, serial } = saved.name;
         let code = self.peer_code(now.boot, identity, peer)?;
         let inbox = self.identity_mut(identity)?.stores.get_mut(StoreKind::Durable)?;
         let place = DialogCode { kind: StoreKind::Durable, code: inbox.code(&peer, dialog)? };
@@ -132,7 +149,11 @@ impl Endpoint {
         let Some((_, waiting)) = self.journal.out.take_if(|(out, _)| *out == number) else {
             return;
         };
-        for Waiting { peer, identity, place, serial, event } in waiting {
+        for one in waiting {
+            let Waiting::Taken { peer, identity, place, serial, event } = one else {
+                self.kept(&one);
+                continue;
+            };
             if let Some(identity) = self.identity_mut(identity)
                 && let Some(inbox) = identity.stores.get_mut(place.kind)
             {
@@ -144,6 +165,11 @@ impl Endpoint {
             self.soil(peer);
             self.release(event);
         }
+    }
+
+    /// Goes on when the rows planned so far are durable.
+    pub(super) fn wait_for_disk(&mut self, waiting: Waiting) {
+        self.journal.waiting.push(waiting);
     }
 
     /// Hands a message over: it counts as taken. If its sender gave up meanwhile, its handler is told so.
@@ -172,7 +198,8 @@ impl Endpoint {
         match place.kind {
             StoreKind::Ram => self.events.push_back(event),
             StoreKind::Durable => {
-                self.journal.waiting.push(Waiting { peer, identity, place, serial, event });
+                let taken = Waiting::Taken { peer, identity, place, serial, event };
+                self.wait_for_disk(taken);
             }
         }
     }
@@ -186,14 +213,14 @@ impl Endpoint {
     pub(super) fn write_query(
         &mut self,
         code: u32,
-        write: impl FnOnce(QueryName, &Query) -> Option<Write>,
+        write: impl FnOnce(MessageName, &Query) -> Option<Write>,
     ) {
         let Some(query) = self.queries.get(code) else { return };
         if query.place.kind != StoreKind::Durable {
             return;
         }
         let Some(peer) = self.peers.get(query.peer) else { return };
-        let name = QueryName { peer: peer.key, dialog: query.dialog, serial: query.serial };
+        let name = MessageName { peer: peer.key, dialog: query.dialog, serial: query.serial };
         let identity = peer.identity;
         if let Some(write) = write(name, query) {
             self.write(identity, write);

@@ -10,7 +10,8 @@
 //!
 //! Nothing is lost if a step is late. Files: `submit` (messages of ours), `receive` (packets),
 //! `attempt` and `greet` (handshakes, from either side), `frames`, `taken` and `answered` (what records
-//! say), `flush` and `pack` (what records are made of), `timeouts`.
+//! say), `flush` and `pack` (what records are made of), `journal` and `kept` (what must be on disk first),
+//! `timeouts`.
 
 mod answered;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod frames;
 mod greet;
 mod in_hand;
 mod journal;
+mod kept;
 mod pack;
 mod parts;
 mod peer;

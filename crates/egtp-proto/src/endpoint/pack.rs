@@ -35,6 +35,8 @@ pub(super) struct Packed {
     pub bytes: Vec<u8>,
     /// Messages of ours that are transmitted with it.
     pub messages: Vec<u32>,
+    /// Messages of ours that would be, if our own disk knew what they are bound to.
+    pub unrecorded: Vec<u32>,
     /// Whether the peer has a reason to answer.
     pub wants_answer: bool,
 }
@@ -103,6 +105,9 @@ impl Endpoint {
             packer.closed();
         }
         counters.transmissions += u64::try_from(filled.messages.len()).unwrap_or(0);
+        for event in std::mem::take(&mut filled.unrecorded) {
+            self.record_binding(event);
+        }
         filled
     }
 
@@ -236,7 +241,8 @@ impl Packer<'_> {
     /// Messages of every dialog; each time another one comes first.
     fn messages(&mut self, outgoing: &mut Table<Outgoing>) {
         let count = self.peer.outboxes.count();
-        let first = if count > 1 { usize::from(self.jitter % 2 == 1) } else { 0 };
+        let turn = u64::try_from(count).map_or(0, |count| self.jitter % count.max(1));
+        let first = usize::try_from(turn).unwrap_or(0);
         for turn in 0..count {
             let index = (first + turn) % count;
             self.messages_of(index, outgoing);
@@ -262,6 +268,10 @@ impl Packer<'_> {
                 self.put_back(index, one.serial, code);
                 break;
             };
+            if one.is_unrecorded(binding) {
+                self.filled.unrecorded.push(code);
+                continue;
+            }
             let large = one.body.len() > WHOLE_MAX;
             if large && self.phase == Phase::FirstFlight {
                 passed_over.push((one.serial, code));

@@ -127,6 +127,9 @@ impl Endpoint {
         };
         let Some(request) = request else { return self.refuse_reply(code, dialog, part.serial) };
         let Some(outgoing) = self.outgoing.get_mut(request) else { return };
+        if outgoing.state == State::Over {
+            return;
+        }
         let total = usize::try_from(part.total).unwrap_or(usize::MAX);
         if total > outgoing.room {
             return self.end(request, Outcome::Refused(RefusedWhy::TooLarge));

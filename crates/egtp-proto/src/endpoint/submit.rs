@@ -15,6 +15,7 @@ use crate::exchange::outgoing::{Outgoing, State};
 use crate::key::PublicKey;
 use crate::message::{Kind, MessageClass, MessageId};
 use crate::output::{Event, EventCode, IdentityId, NotSent, Outcome};
+use crate::strategy::Strategy;
 use crate::time::Now;
 
 /// A message to be sent.
@@ -40,6 +41,9 @@ pub struct Submission {
     pub hard: Duration,
     /// The store of the receiver that is to remember it, if it has that; its RAM otherwise.
     pub wants: StoreKind,
+    /// Whether it is to outlive this run, if its identity has a durable store: then it is written down
+    /// before it is sent, with these places where the peer may be reached.
+    pub keep: Option<Vec<Strategy>>,
 }
 
 impl Endpoint {
@@ -52,8 +56,10 @@ impl Endpoint {
         now: Now,
         submission: Submission,
     ) -> Result<(EventCode, MessageId), NotSent> {
-        let Submission { token, identity, to, class, kind, body, room, soft, hard, wants } =
+        let Submission { token, identity, to, class, kind, body, room, soft, hard, wants, keep } =
             submission;
+        let keep = keep.filter(|_| self.can_keep(identity));
+        let wants = if keep.is_some() { StoreKind::Durable } else { wants };
         let own = self.identity(identity).ok_or(NotSent::NoIdentity)?.secret_keys.public;
         if own == to {
             return Err(NotSent::Oneself);
@@ -62,7 +68,8 @@ impl Endpoint {
         if body.len() > limit {
             return Err(NotSent::TooLarge { bytes: body.len(), limit });
         }
-        if self.closing || self.outgoing.len() >= self.limits.open_max {
+        let waits_long = keep.is_some() && self.journal.is_full();
+        if self.closing || waits_long || self.outgoing.len() >= self.limits.open_max {
             return Err(NotSent::Busy);
         }
         let code = self.peer_code(now.boot, identity, to).ok_or(NotSent::Busy)?;
@@ -74,7 +81,9 @@ impl Endpoint {
         let room = room.unwrap_or(usize::MAX).min(self.limits.reply_bytes_max);
         let random = &mut self.random;
         let make = || Outbox::new(wants, random.u64(), &own, &to);
-        let outbox = peer.outboxes.for_store(wants, make);
+        let outboxes = &mut peer.outboxes;
+        let outbox =
+            if keep.is_some() { outboxes.for_kept(make) } else { outboxes.for_store(wants, make) };
         let (serial, id) = outbox.number(class, kind.as_str(), &body);
         let bytes = body.len();
         let name = (outbox.dialog(), serial);
@@ -89,6 +98,9 @@ impl Endpoint {
             outgoing.hard_due = now.boot.after(hard);
             outgoing.hard_timer = Some(hard_timer);
             outgoing.soft_timer = soft_timer;
+        }
+        if let Some(hints) = keep {
+            self.keep(now, event, hints);
         }
         self.counters.submitted += 1;
         self.soil(code);
@@ -105,11 +117,13 @@ impl Endpoint {
 
     /// The application wants nothing more of a message: it is forgotten without an outcome event.
     pub fn cancel(&mut self, code: EventCode) {
-        self.finish(code.0);
+        if !self.drop_kept(code.0) {
+            self.finish(code.0);
+        }
     }
 
     /// No path to `to` can be had now. Messages of which nothing ever left end as not sent; the
-    /// others go on being tried.
+    /// others go on being tried, and so do those that outlive a run.
     pub fn connect_failed(&mut self, now: Now, identity: IdentityId, to: &PublicKey, why: NotSent) {
         let Some(&code) = self.by_key.get(&(identity, *to)) else { return };
         let Some(peer) = self.peers.get_mut(code) else { return };
@@ -123,7 +137,10 @@ impl Endpoint {
         let unsent: Vec<u32> = peer
             .outboxes
             .codes()
-            .filter(|code| self.outgoing.get(*code).is_some_and(|one| one.attempts == 0))
+            .filter(|code| {
+                let is_unsent = |one: &Outgoing| one.attempts == 0 && one.kept.is_none();
+                self.outgoing.get(*code).is_some_and(is_unsent)
+            })
             .collect();
         for event in unsent {
             self.end(event, Outcome::NotSent(why));
@@ -131,12 +148,20 @@ impl Endpoint {
         self.soil(code);
     }
 
-    /// Ends everything of ours and says goodbye; call [`Endpoint::transmit`] once more afterwards.
+    /// Ends everything of ours and says goodbye; call [`Endpoint::transmit`] once more afterwards. What
+    /// outlives this run is over for this run alone.
     pub fn close(&mut self) {
         self.closing = true;
         let open: Vec<u32> = self.outgoing.iter().map(|(code, _)| code).collect();
         for code in open {
-            self.end(code, Outcome::Closing);
+            match self.outgoing.get(code) {
+                Some(one) if one.kept.is_some() => {
+                    let (token, outcome) = (one.token, Outcome::Closing);
+                    self.forget_message(code);
+                    self.events.push_back(Event::Outcome { token, outcome });
+                }
+                _ => self.end(code, Outcome::Closing),
+            }
         }
         let peers: Vec<u32> = self.peers.iter().map(|(code, _)| code).collect();
         for code in peers {
@@ -149,6 +174,9 @@ impl Endpoint {
 
     /// Ends a message with its outcome.
     pub(super) fn end(&mut self, code: u32, outcome: Outcome) {
+        if self.keep_outcome(code, Some(&outcome)) {
+            return;
+        }
         if let Some(token) = self.finish(code) {
             self.events.push_back(Event::Outcome { token, outcome });
         }
@@ -156,20 +184,32 @@ impl Endpoint {
 
     /// Frees everything of a message and closes its serial.
     pub(super) fn finish(&mut self, code: u32) -> Option<u64> {
-        let outgoing = self.outgoing.remove(code)?;
-        for timer in [outgoing.soft_timer, outgoing.hard_timer].into_iter().flatten() {
+        let one = self.forget_message(code)?;
+        self.close_serial(one.peer, (one.dialog, one.serial), one.bytes());
+        Some(one.token)
+    }
+
+    /// Frees everything of a message. Its serial stays open: the peer is told nothing.
+    pub(super) fn forget_message(&mut self, code: u32) -> Option<Outgoing> {
+        let one = self.outgoing.remove(code)?;
+        for timer in [one.soft_timer, one.hard_timer].into_iter().flatten() {
             self.timers.cancel(timer);
         }
-        if let Some(peer) = self.peers.get_mut(outgoing.peer) {
-            if outgoing.state == State::Sent {
-                peer.landed(&outgoing);
-            }
-            if let Some(outbox) = peer.outboxes.of_mut(outgoing.dialog) {
-                outbox.close(outgoing.serial, outgoing.bytes());
-            }
+        if one.state == State::Sent
+            && let Some(peer) = self.peers.get_mut(one.peer)
+        {
+            peer.landed(&one);
         }
-        self.soil(outgoing.peer);
-        Some(outgoing.token)
+        Some(one)
+    }
+
+    /// Nothing more will be sent under a serial, and the peer is to be told.
+    pub(super) fn close_serial(&mut self, code: u32, (dialog, serial): (u64, u64), bytes: usize) {
+        let peer = self.peers.get_mut(code);
+        if let Some(outbox) = peer.and_then(|peer| peer.outboxes.of_mut(dialog)) {
+            outbox.close(serial, bytes);
+        }
+        self.soil(code);
     }
 
     /// What a hard timeout means for a message.

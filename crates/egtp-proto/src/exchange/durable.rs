@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::exchange::outgoing::Binding;
 use crate::key::PublicKey;
-use crate::message::MessageId;
-use crate::output::IdentityId;
+use crate::message::{Kind, MessageClass, MessageId};
+use crate::output::{IdentityId, Outcome};
+use crate::strategy::Strategy;
 use crate::wire::Serials;
 
 /// Rows that belong together.
@@ -55,20 +57,41 @@ pub enum Write {
     /// It has its reply.
     Answer {
         /// The request.
-        name: QueryName,
+        name: MessageName,
         /// The reply.
         answer: SavedAnswer,
     },
     /// The request's sender wants nothing more about it, or its time is over.
-    Done(QueryName),
+    Done(MessageName),
+    /// Serials of our dialog with a peer that have been given out. The row of a dialog that replaces
+    /// another takes its place.
+    Outbox(SavedOutbox),
+    /// A message of ours that is to outlive this run.
+    Ask(SavedAsk),
+    /// It is about to be sent under this binding: from now on a transmission may have left.
+    Bind {
+        /// The message.
+        name: MessageName,
+        /// What it is bound to.
+        binding: Binding,
+    },
+    /// It is over: its row goes, and its outcome takes the place.
+    Over {
+        /// The message.
+        name: MessageName,
+        /// The outcome; `None` if the application wanted nothing more of it.
+        outcome: Option<SavedOutcome>,
+    },
+    /// The application has taken the outcome of the message with this id.
+    Collected(MessageId),
 }
 
-/// Names a request of a peer.
+/// Names a message, of a peer's or of ours.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct QueryName {
-    /// Who asked.
+pub struct MessageName {
+    /// The peer that sent it, or to which it goes.
     pub peer: PublicKey,
-    /// In which of its dialogs.
+    /// In which dialog of its sender.
     pub dialog: u64,
     /// Under which serial.
     pub serial: u64,
@@ -93,7 +116,7 @@ pub struct SavedDialog {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SavedQuery {
     /// Its name.
-    pub name: QueryName,
+    pub name: MessageName,
     /// The requester's event code, which the reply repeats.
     pub code: u32,
     /// Its id.
@@ -113,25 +136,45 @@ pub struct SavedAnswer {
     pub body: Bytes,
 }
 
-/// A durable store as it was read back.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Saved {
-    /// Its life: a random number, drawn when it was made.
-    pub store: u64,
-    /// The generation that it issues; 1 in a new one.
-    pub generation: u32,
-    /// Its floor; 0 in a new one.
-    pub floor: u32,
-    /// Its dialogs, the least recently used first.
-    pub dialogs: Vec<SavedDialog>,
-    /// Requests that are not done, with their replies. One without a reply was with its handler when
-    /// the process ended: what became of it cannot be known, and its sender is told so.
-    pub queries: Vec<(SavedQuery, Option<SavedAnswer>)>,
+/// Our dialog with a peer, for messages that outlive a run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SavedOutbox {
+    /// The peer.
+    pub peer: PublicKey,
+    /// The dialog's id.
+    pub dialog: u64,
+    /// The serial that the next message gets.
+    pub next_serial: u64,
 }
 
-impl Saved {
-    /// A new store. `store` must be random.
-    pub const fn new(store: u64) -> Self {
-        Self { store, generation: 1, floor: 0, dialogs: Vec::new(), queries: Vec::new() }
-    }
+/// A message of ours that has no outcome yet.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SavedAsk {
+    /// Its name.
+    pub name: MessageName,
+    /// Its id.
+    pub id: MessageId,
+    /// Request or send.
+    pub class: MessageClass,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its body.
+    pub body: Bytes,
+    /// Bytes of the largest reply that is welcome.
+    pub room: usize,
+    /// When its hard timeout comes: time since the Unix epoch, as the machine believes it.
+    pub expires: Duration,
+    /// Where the peer may be reached.
+    pub hints: Vec<Strategy>,
+    /// What it was bound to; `None` if it was certainly never sent.
+    pub binding: Option<Binding>,
+}
+
+/// How a message of ours has ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SavedOutcome {
+    /// The message.
+    pub id: MessageId,
+    /// How.
+    pub outcome: Outcome,
 }

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::age;
-use super::durable::{Saved, SavedDialog, Write};
+use super::durable::{SavedDialog, Write};
+use super::saved::Saved;
 use crate::card::{StoreCard, StoreKind};
 use crate::codes::Table;
 use crate::crypto::Random;

@@ -19,4 +19,5 @@ pub mod outboxes;
 pub mod outgoing;
 pub mod query;
 pub mod resend;
+pub mod saved;
 pub mod stores;

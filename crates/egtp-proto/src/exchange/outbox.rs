@@ -65,6 +65,26 @@ impl Outbox {
         }
     }
 
+    /// A dialog of an earlier run: all serials below `next_serial` are closed but these, which are
+    /// sorted.
+    #[must_use]
+    pub fn resumed(self, next_serial: u64, open: impl IntoIterator<Item = u64>) -> Self {
+        let mut closed = Serials::default();
+        let mut from = 0;
+        for serial in open.into_iter().chain([next_serial]) {
+            closed.insert_range(from, serial);
+            from = serial.saturating_add(1);
+        }
+        let limit = closed.base().saturating_add(WINDOW_FIRST);
+        let acknowledged = closed.clone();
+        Self { next_serial, closed, acknowledged, limit, base_untold: true, ..self }
+    }
+
+    /// The serial that the next message gets.
+    pub const fn next_serial(&self) -> u64 {
+        self.next_serial
+    }
+
     /// The store by which its messages want to be remembered.
     pub const fn wants(&self) -> StoreKind {
         self.wants

@@ -1,7 +1,9 @@
-//! Our dialogs with one peer: one for each kind of store that its messages want to be remembered by.
+//! Our dialogs with one peer: one for each kind of store that its messages want to be remembered by, and
+//! one for those that our own disk remembers too.
 //!
 //! What must outlive restarts may wait for long; in a dialog of its own it holds up nobody's window.
-//! Invariant: a dialog's id names one of them.
+//! Invariant: a dialog's id names one of them; in the one that outlives our runs is nothing that our disk
+//! does not know of, or a later run would give its serial to something else.
 
 use crate::card::StoreKind;
 use crate::exchange::outbox::Outbox;
@@ -10,14 +12,15 @@ use crate::exchange::outbox::Outbox;
 #[derive(Debug)]
 pub struct Outboxes {
     ordinary: Outbox,
-    /// Made when first needed.
+    /// Made when first needed, as the next.
     durable: Option<Outbox>,
+    kept: Option<Outbox>,
 }
 
 impl Outboxes {
     /// Only the ordinary one.
     pub const fn new(ordinary: Outbox) -> Self {
-        Self { ordinary, durable: None }
+        Self { ordinary, durable: None, kept: None }
     }
 
     /// The dialog for new messages that want this store.
@@ -26,6 +29,16 @@ impl Outboxes {
             StoreKind::Ram => &mut self.ordinary,
             StoreKind::Durable => self.durable.get_or_insert_with(make),
         }
+    }
+
+    /// The dialog for new messages that outlive our runs.
+    pub fn for_kept(&mut self, make: impl FnOnce() -> Outbox) -> &mut Outbox {
+        self.kept.get_or_insert_with(make)
+    }
+
+    /// Goes on with the dialog of an earlier run.
+    pub fn resume(&mut self, kept: Outbox) {
+        self.kept = Some(kept);
     }
 
     /// The one of this id.
@@ -45,17 +58,17 @@ impl Outboxes {
 
     /// All.
     pub fn iter(&self) -> impl Iterator<Item = &Outbox> {
-        std::iter::once(&self.ordinary).chain(&self.durable)
+        std::iter::once(&self.ordinary).chain(&self.durable).chain(&self.kept)
     }
 
     /// All, to change them; the ordinary one first.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Outbox> {
-        std::iter::once(&mut self.ordinary).chain(&mut self.durable)
+        std::iter::once(&mut self.ordinary).chain(&mut self.durable).chain(&mut self.kept)
     }
 
     /// How many dialogs there are.
-    pub const fn count(&self) -> usize {
-        if self.durable.is_some() { 2 } else { 1 }
+    pub fn count(&self) -> usize {
+        self.iter().count()
     }
 
     /// Whether no message is open.

@@ -11,7 +11,7 @@ use super::age;
 use super::assembly::Assembly;
 use crate::card::{StoreCard, StoreKind};
 use crate::message::{Kind, MessageClass, MessageId};
-use crate::output::Taken;
+use crate::output::{Outcome, Taken};
 use crate::planted::{Bug, is};
 use crate::session::live::TransmissionName;
 use crate::time::{Instant, Now};
@@ -66,6 +66,17 @@ pub struct Outgoing {
     pub reported: Option<usize>,
     /// A large reply that has begun to arrive.
     pub reply: Option<(u8, Assembly)>,
+    /// What our own disk knows of it, if it is to outlive this run.
+    pub kept: Option<Kept>,
+}
+
+/// What our own disk knows of a message.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Kept {
+    /// What it is bound to there: only under this binding may it be sent.
+    pub binding: Option<Binding>,
+    /// Its outcome while that is on its way to the disk; `None` if the application wants none.
+    pub outcome: Option<Outcome>,
 }
 
 /// Where a message of ours stands.
@@ -73,6 +84,8 @@ pub struct Outgoing {
 pub enum State {
     /// It waits to be sent (again).
     Queued,
+    /// It will be sent once our own disk knows what it is bound to.
+    Recorded,
     /// It was sent, and an answer is awaited.
     Sent,
     /// The receiver has no room for it at the moment: nothing of it is under way, and it is sent again
@@ -86,6 +99,9 @@ pub enum State {
         /// Whether the receiver had taken it.
         taken: bool,
     },
+    /// It has its outcome, which our own disk does not know yet: nothing is sent any more, and nothing
+    /// changes it.
+    Over,
 }
 
 /// What a message is bound to: a life and generation of one of the receiver's stores.
@@ -110,6 +126,9 @@ struct Transmissions {
     binding: Option<Binding>,
     since: Option<Now>,
     names: Vec<TransmissionName>,
+    /// Whether an earlier run of ours may have sent it: nobody can say when, or how often, so that it
+    /// is never certain that all of it was refused.
+    earlier_run: bool,
 }
 
 /// What a refusal or a statement about a life means for a message.
@@ -176,7 +195,25 @@ impl Outgoing {
             arrived: 0,
             reported: None,
             reply: None,
+            kept: None,
         }
+    }
+
+    /// It was bound to this in an earlier run, which may have sent it.
+    pub const fn sent_by_earlier_run(&mut self, binding: Binding) {
+        self.transmissions.binding = Some(binding);
+        self.transmissions.earlier_run = true;
+    }
+
+    /// Whether an earlier run may have sent it.
+    pub const fn is_from_earlier_run(&self) -> bool {
+        self.transmissions.earlier_run
+    }
+
+    /// Whether our own disk must know of this binding before it is sent.
+    pub fn is_unrecorded(&self, binding: Binding) -> bool {
+        let is_unknown = |kept: &Kept| kept.binding != Some(binding);
+        self.kept.as_ref().is_some_and(is_unknown) && !is(Bug::SentBeforeBound)
     }
 
     /// What it is bound to, once it was sent.
@@ -202,7 +239,8 @@ impl Outgoing {
 
     /// Whether any transmission was not certainly refused.
     pub fn may_have_arrived(&self) -> bool {
-        !self.transmissions.names.is_empty() && !is(Bug::TimeoutSaysNo)
+        let sent = self.transmissions.earlier_run || !self.transmissions.names.is_empty();
+        sent && !is(Bug::TimeoutSaysNo)
     }
 
     /// The receiver refused the transmission of this name: `Free` if it was the last one, `Doubtful`
@@ -213,11 +251,8 @@ impl Outgoing {
             return Judgement::None;
         };
         names.remove(index);
-        if names.is_empty() || is(Bug::OneRefusalFrees) {
-            Judgement::Free
-        } else {
-            Judgement::Doubtful
-        }
+        let none_left = names.is_empty() && !self.transmissions.earlier_run;
+        if none_left || is(Bug::OneRefusalFrees) { Judgement::Free } else { Judgement::Doubtful }
     }
 
     /// The receiver refused the transmission of this name, and said why.
@@ -233,17 +268,17 @@ impl Outgoing {
 
     /// The receiver says that it has taken it.
     pub const fn acknowledged(&mut self) {
-        if let State::Doubtful { taken } = &mut self.state {
-            *taken = true;
-        } else {
-            self.state = State::Taken;
+        match &mut self.state {
+            State::Doubtful { taken } => *taken = true,
+            State::Over => {}
+            state => *state = State::Taken,
         }
     }
 
     /// Nothing more is sent of it: it is not certain that what was sent was refused.
     pub const fn doubt(&mut self) {
         let taken = match self.state {
-            State::Queued | State::Sent | State::Refused => false,
+            State::Queued | State::Recorded | State::Sent | State::Refused | State::Over => false,
             State::Taken => true,
             State::Doubtful { taken } => taken,
         };
@@ -263,11 +298,14 @@ impl Outgoing {
     /// `age` seconds old.
     pub fn judge(&self, store: u64, age: u16, asked: Instant, now: &Now) -> Judgement {
         let Some(bound) = self.binding() else { return Judgement::None };
-        if bound.store == store {
+        if bound.store == store || self.state == State::Over {
             return Judgement::None;
         }
         if matches!(self.state, State::Taken | State::Doubtful { .. }) {
             return if is(Bug::DoubtIsFreedom) { Judgement::Free } else { Judgement::Doubtful };
+        }
+        if self.transmissions.earlier_run {
+            return Judgement::Doubtful;
         }
         if self.transmissions.names.is_empty() {
             return Judgement::Free;

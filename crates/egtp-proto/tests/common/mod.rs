@@ -20,6 +20,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use disk::Disk;
 use egtp_proto::crypto::Suite;
+use egtp_proto::exchange::durable::SavedAsk;
 use egtp_proto::limits::Limits;
 use egtp_proto::time::{Instant, Now};
 use egtp_proto::wire::Lane;
@@ -92,6 +93,8 @@ pub struct World {
     pub callable: Vec<bool>,
     /// By which store of the receiver messages are to be remembered.
     pub wants: StoreKind,
+    /// Whether messages are to outlive the run of their sender, if it has a disk.
+    pub keeps: bool,
 }
 
 struct Outbound {
@@ -135,6 +138,16 @@ fn make(seed: u8, generation: u8, adjust: fn(&mut Config), now: Now) -> (Endpoin
     (Endpoint::new(config, now).unwrap(), key)
 }
 
+/// What a life begins with. Messages of an earlier one are called after the serial that they have.
+fn restore(endpoint: &mut Endpoint, now: Now, disk: &Disk) {
+    let token = |ask: &SavedAsk| EARLIER + ask.name.serial;
+    let left_out = endpoint.add_store(now, IdentityId(0), disk.saved.clone(), token);
+    assert_eq!(left_out, 0, "there is room for all of them");
+}
+
+/// The token of the message of an earlier life with serial 0.
+pub const EARLIER: u64 = 1_000_000;
+
 impl World {
     /// `count` machines with keys of their own.
     pub fn new(count: u8) -> Self {
@@ -157,6 +170,7 @@ impl World {
             steps: 0,
             callable: vec![true; usize::from(count)],
             wants: StoreKind::Ram,
+            keeps: false,
         };
         for seed in 1..=count {
             let now = world.clocks(Duration::ZERO);
@@ -218,6 +232,7 @@ impl World {
             soft,
             hard,
             wants: self.wants,
+            keep: self.keeps.then(Vec::new),
         };
         let now = self.at(from);
         if let Err(error) = self.machines[from].endpoint.submit(now, submission) {
@@ -287,7 +302,7 @@ impl World {
         let one = &mut self.machines[machine];
         one.endpoint = make(one.seed, generation, one.config, now).0;
         if let Some(disk) = &one.disk {
-            one.endpoint.add_store(now, IdentityId(0), disk.saved());
+            restore(&mut one.endpoint, now, disk);
         }
         one.up = true;
         one.waiting.clear();
@@ -328,7 +343,7 @@ impl World {
         let now = self.at(machine);
         let one = &mut self.machines[machine];
         let disk = Disk::new(7_000 + u64::from(one.seed));
-        one.endpoint.add_store(now, IdentityId(0), disk.saved());
+        restore(&mut one.endpoint, now, &disk);
         one.disk = Some(disk);
     }
 

@@ -130,6 +130,7 @@ impl Desk {
             soft: None,
             hard: secs(60),
             wants: egtp_proto::StoreKind::Ram,
+            keep: None,
         };
         self.endpoint.submit(clocks(self.now), submission).unwrap();
         self.settle()

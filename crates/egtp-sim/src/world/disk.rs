@@ -4,31 +4,25 @@
 //! Knows rows and nothing of what they mean. Invariant: the rows of a batch are there together or not at
 //! all.
 
-use std::collections::BTreeMap;
-
-use egtp_proto::exchange::durable::{
-    Batch, QueryName, Saved, SavedAnswer, SavedDialog, SavedQuery, Write,
-};
-use egtp_proto::{IdentityId, PublicKey, StoreKind};
+use egtp_proto::exchange::durable::{Batch, SavedAsk};
+use egtp_proto::exchange::saved::Saved;
+use egtp_proto::{IdentityId, StoreKind};
 
 use super::chance::{dice, happens, spread};
-use super::checker::Party;
-use super::clock::{MILLI, SECOND};
+use super::checker::{Ended, Party, Promise, Restored};
+use super::clock::{MILLI, SECOND, Time};
+use super::events::name_outcome;
 use super::fault::Fault;
 use super::plan::Plan;
 use super::queue::Happening;
 use super::run::World;
+use super::workload::{Wish, number_of};
 
 /// See the head of this file.
 #[derive(Debug)]
 pub(crate) struct Disk {
-    store: u64,
-    generation: u32,
-    floor: u32,
-    /// Each with the number of the write that was its last.
-    dialogs: BTreeMap<(PublicKey, u64), (u64, SavedDialog)>,
-    queries: BTreeMap<QueryName, (SavedQuery, Option<SavedAnswer>)>,
-    writes: u64,
+    /// What is read back when a life begins.
+    saved: Saved,
     /// What is being written.
     writing: Option<Batch>,
 }
@@ -38,56 +32,13 @@ impl Disk {
     pub(crate) fn of(plan: &Plan, index: u64) -> Option<Self> {
         let mut of = dice(plan.seed, "disk", index);
         let has_one = plan.strength(Fault::Disk) > 0 && happens(&mut of, 700);
-        has_one.then(|| Self {
-            store: of.among(0..=u64::MAX - 1),
-            generation: 1,
-            floor: 0,
-            dialogs: BTreeMap::new(),
-            queries: BTreeMap::new(),
-            writes: 0,
-            writing: None,
-        })
-    }
-
-    /// What is read back when a life begins.
-    pub(crate) fn saved(&self) -> Saved {
-        let mut saved = Saved::new(self.store);
-        (saved.generation, saved.floor) = (self.generation, self.floor);
-        let mut dialogs: Vec<_> = self.dialogs.values().collect();
-        dialogs.sort_by_key(|(written, _)| *written);
-        saved.dialogs = dialogs.into_iter().map(|(_, dialog)| dialog.clone()).collect();
-        saved.queries = self.queries.values().cloned().collect();
-        saved
+        has_one.then(|| Self { saved: Saved::new(of.among(0..=u64::MAX - 1)), writing: None })
     }
 
     /// What was being written is there.
     fn finish(&mut self) {
         let Some(batch) = self.writing.take() else { return };
-        for row in batch.rows {
-            self.writes += 1;
-            match row.write {
-                Write::Store { generation, floor } => {
-                    (self.generation, self.floor) = (generation, floor);
-                }
-                Write::Dialog(one) => {
-                    self.dialogs.insert((one.peer, one.dialog), (self.writes, one));
-                }
-                Write::Forget { peer, dialog } => {
-                    self.dialogs.remove(&(peer, dialog));
-                }
-                Write::Query(query) => {
-                    self.queries.insert(query.name, (query, None));
-                }
-                Write::Answer { name, answer } => {
-                    if let Some((_, kept)) = self.queries.get_mut(&name) {
-                        *kept = Some(answer);
-                    }
-                }
-                Write::Done(name) => {
-                    self.queries.remove(&name);
-                }
-            }
-        }
+        batch.rows.into_iter().for_each(|row| self.saved.apply(row.write));
     }
 }
 
@@ -98,15 +49,64 @@ pub(crate) fn wanted(plan: &Plan, number: u64) -> StoreKind {
     if durable { StoreKind::Durable } else { StoreKind::Ram }
 }
 
+/// Whether a message is to outlive the life of its asker.
+pub(crate) fn outlives(plan: &Plan, wish: &Wish) -> bool {
+    wanted(plan, wish.number) == StoreKind::Durable
+        && happens(&mut dice(plan.seed, "outlives", wish.number), 600)
+}
+
+/// The number of a message on a disk.
+fn number(ask: &SavedAsk) -> u64 {
+    number_of(ask.kind.as_str(), &ask.body).unwrap_or(u64::MAX)
+}
+
 impl World {
-    /// A node that begins a life reads its store back.
+    /// A node that begins a life reads its store back, and goes on with what outlived the one before.
     pub(crate) fn read_back(&mut self, index: Party) {
-        let Some(saved) =
-            self.nodes.get(index).and_then(|node| node.disk.as_ref()).map(Disk::saved)
-        else {
-            return;
-        };
-        self.with(index, |endpoint, now| endpoint.add_store(now, IdentityId(0), saved));
+        let Some(disk) = self.nodes.get(index).and_then(|node| node.disk.as_ref()) else { return };
+        let saved = disk.saved.clone();
+        let restored = self.with(index, |endpoint, now| {
+            let left_out = endpoint.add_store(now, IdentityId(0), saved.clone(), number);
+            (left_out, now)
+        });
+        let Some((left_out, now)) = restored else { return };
+        self.checker.check(Promise::NothingKeptIsLost, left_out == 0, || {
+            format!("node {index} has no room for {left_out} messages on its disk")
+        });
+        let Some(node) = self.nodes.get_mut(index) else { return };
+        let (life, boot, max) =
+            (node.life, node.clocks.boot(self.now), node.limits.hard_timeout_max);
+        let mut open = Vec::new();
+        for ask in &saved.asks {
+            let Some(endpoint) = node.endpoint.as_ref() else { return };
+            if let Some(code) = endpoint.find(&ask.name.peer, &ask.id) {
+                node.open.insert(number(ask), code);
+            }
+            let left = ask.expires.saturating_sub(now.wall).min(max);
+            let hard = u64::try_from(left.as_nanos()).unwrap_or(u64::MAX);
+            open.push(Restored { number: number(ask), begun: boot, hard });
+        }
+        let number_of =
+            |id| self.outlived.iter().find(|(_, one)| *one == id).map(|(number, _)| *number);
+        let ended = saved
+            .outcomes
+            .iter()
+            .filter_map(|one| Some((number_of(&one.id)?, name_outcome(&one.outcome).0)));
+        let ended: Vec<(u64, Ended)> = ended.collect();
+        for one in &open {
+            self.queue.push(self.now, Happening::Due(one.number));
+        }
+        self.tell(|| format!("node {index} goes on with {} messages", open.len()));
+        let told = self.checker.reborn((index, life), &open, &ended);
+        for (number, ended) in told {
+            self.probe_ended(number, ended);
+        }
+    }
+
+    /// The application of a node has the outcome of a message.
+    pub(crate) fn collect(&mut self, index: Party, number: u64) {
+        let Some(id) = self.outlived.get(&number).copied() else { return };
+        self.with(index, |endpoint, _| endpoint.collected(IdentityId(0), id));
     }
 
     /// Gives a node's next rows to its disk.
@@ -121,7 +121,7 @@ impl World {
         let calm = self.calm;
         let of = self.dice_of(Fault::Disk);
         let takes = match of.among(0..=19) {
-            0..=3 if !calm => spread(of, 1, 30) * SECOND,
+            0..=3 if !calm => spread(of, 1, WRITE_MAX / SECOND) * SECOND,
             _ => spread(of, 1, 30) * MILLI,
         };
         let number = batch.number;
@@ -166,3 +166,6 @@ impl World {
         self.fired(Fault::Disk);
     }
 }
+
+/// The longest that a disk takes for a batch.
+pub(crate) const WRITE_MAX: Time = 30 * SECOND;

@@ -7,9 +7,9 @@ use egtp_proto::{
 };
 
 use super::chance::happens;
-use super::checker::{Acted, Ended, Given, LATE_MAX, Party, Promise, Sent};
+use super::checker::{Acted, Ended, Given, Party, Promise, Sent};
 use super::clock::{MILLI, SECOND};
-use super::disk::wanted;
+use super::disk::{outlives, wanted};
 use super::fault::Fault;
 use super::node::Held;
 use super::queue::Happening;
@@ -28,6 +28,7 @@ impl World {
                 self.checker.soft(token, asker, boot);
             }
             Event::Taken { token } => self.checker.taken(token, asker),
+            Event::Kept { token } => self.checker.kept(token, asker),
             Event::Query(query) => {
                 self.given_to_handler(index, query.query, &query.message, Some(query.room));
             }
@@ -76,6 +77,7 @@ impl World {
         }
         let (asker, boot) = (self.life_of(index), self.boot_of(index));
         self.checker.ended(number, asker, boot, ended);
+        self.collect(index, number);
         self.probe_ended(number, ended);
         self.rush_ended(number, ended);
         self.trial_ended(number, ended);
@@ -230,6 +232,7 @@ impl World {
         let hard_nanos = u64::try_from(hard.as_nanos()).unwrap_or(u64::MAX);
         let begun = node.clocks.boot(now);
         let wants = wanted(&self.plan, number);
+        let outlives = node.disk.is_some() && outlives(&self.plan, &wish);
         let sent = Sent {
             from,
             life: node.life,
@@ -242,6 +245,7 @@ impl World {
             hard: hard_nanos,
             is_honest: wish.to < self.nodes.len(),
             durable: wants == StoreKind::Durable,
+            outlives,
         };
         let submission = Submission {
             token: number,
@@ -254,6 +258,7 @@ impl World {
             soft: wish.soft.map(std::time::Duration::from_nanos),
             hard,
             wants,
+            keep: outlives.then(Vec::new),
         };
         self.tell(|| {
             let Wish { to, behaviour, body, hard, .. } = &wish;
@@ -270,7 +275,10 @@ impl World {
         }
         self.wishes.insert(number, wish);
         match self.with(from, |endpoint, now| endpoint.submit(now, submission)) {
-            Some(Ok((code, _))) => {
+            Some(Ok((code, id))) => {
+                if outlives {
+                    self.outlived.insert(number, id);
+                }
                 if let Some(node) = self.nodes.get_mut(from) {
                     node.open.insert(number, code);
                 }
@@ -306,11 +314,12 @@ impl World {
         };
         let from = record.sent.from;
         let due = record.sent.begun.saturating_add(record.sent.hard);
+        let late = record.late_max();
         if self.put_off(from, Happening::Due(number)) {
             return;
         }
         let Some(node) = self.nodes.get(from) else { return };
-        let by = due.max(node.awake_since).saturating_add(LATE_MAX + MILLI);
+        let by = due.max(node.awake_since).saturating_add(late + MILLI);
         if node.clocks.boot(self.now) >= by {
             self.checker.overdue(number);
             return;
@@ -321,7 +330,7 @@ impl World {
 }
 
 /// An outcome in the checker's words, and its name in reports.
-fn name_outcome(outcome: &Outcome) -> (Ended, &'static str) {
+pub(crate) fn name_outcome(outcome: &Outcome) -> (Ended, &'static str) {
     match outcome {
         Outcome::Reply { body, .. } => (Ended::Reply(*blake3::hash(body).as_bytes()), "reply"),
         Outcome::Accepted { .. } => (Ended::Accepted, "accepted"),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use egtp_proto::PublicKey;
+use egtp_proto::{MessageId, PublicKey};
 
 use super::chance::dice;
 use super::checker::{Checker, Party, Promise, Violation, Wire};
@@ -95,6 +95,8 @@ pub(crate) struct World {
     pub probing: BTreeMap<u64, (Party, Party)>,
     /// Requests that must all be answered: see [`World::rush`].
     pub rushing: BTreeSet<u64>,
+    /// The ids of messages that are to outlive the lives of their askers.
+    pub outlived: BTreeMap<u64, MessageId>,
     /// The pair of the present trial.
     pub rebirth: Option<Rebirth>,
     pub over: bool,
@@ -140,6 +142,7 @@ impl World {
             probes: BTreeMap::new(),
             probing: BTreeMap::new(),
             rushing: BTreeSet::new(),
+            outlived: BTreeMap::new(),
             rebirth: None,
             over: false,
             looks_at_junk: 0,

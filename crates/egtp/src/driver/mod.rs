@@ -6,6 +6,8 @@
 //! one packet carries all that was waiting.
 
 mod dispatch;
+mod kept;
+mod requests;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -19,15 +21,15 @@ use bytes::Bytes;
 use egtp_proto::codes::Table;
 use egtp_proto::time::{Instant, Now};
 use egtp_proto::wire::Lane;
-use egtp_proto::{
-    Endpoint, Event, EventCode, IdentityId, Lost, Outcome, PathId, Sink, Source, Strategy,
-    Submission,
-};
+use egtp_proto::{Endpoint, Event, Lost, Outcome, PathId, Sink, Source, Strategy};
 use tokio::time::Sleep;
 use tracing::{debug, info};
 
+use self::kept::KeptRequests;
+pub(crate) use self::requests::Restored;
+use self::requests::Running;
 use crate::clock::Clock;
-use crate::command::{Command, Commands, Start, Status};
+use crate::command::{Command, Commands, Status};
 use crate::path::{Closed, Hint, Path, PathEvent};
 use crate::reach::{Reach, Step};
 use crate::request::Slot;
@@ -49,6 +51,7 @@ pub(crate) struct Driver {
     reach: Reach,
     connections: HashMap<PathId, Connection>,
     running: Table<Running>,
+    kept: KeptRequests,
     queries: OpenQueries,
     sleep: Pin<Box<Sleep>>,
     taken: Vec<Command>,
@@ -69,13 +72,6 @@ struct Connection {
     strategy: Strategy,
 }
 
-/// A request of ours under way.
-#[derive(Debug)]
-struct Running {
-    slot: Arc<Slot>,
-    code: Option<EventCode>,
-}
-
 impl Driver {
     pub(crate) fn new(
         endpoint: Endpoint,
@@ -83,9 +79,10 @@ impl Driver {
         (commands, routes): (Commands, Routes),
         paths: Vec<Box<dyn Path>>,
         reach: Reach,
-        writer: Option<Writer>,
+        (writer, restored): (Option<Writer>, Restored),
         hold: Option<File>,
     ) -> Self {
+        let Restored { running, kept } = restored;
         Self {
             endpoint,
             clock,
@@ -94,7 +91,8 @@ impl Driver {
             paths,
             reach,
             connections: HashMap::new(),
-            running: Table::new(1),
+            running,
+            kept,
             queries: OpenQueries::new(),
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             taken: Vec::new(),
@@ -153,14 +151,15 @@ impl Driver {
     fn obey(&mut self, now: Now, command: Command) {
         match command {
             Command::Start(start) => self.start(now, *start),
-            Command::Cancel(slot) => {
-                let token = slot.token().and_then(|token| u32::try_from(token).ok());
-                if let Some(code) =
-                    token.and_then(|token| self.running.remove(token)).and_then(|one| one.code)
-                {
-                    self.endpoint.cancel(code);
-                }
+            Command::Cancel(slot) => self.let_go(&slot),
+            Command::Attach(id, answer) => {
+                // Who asked may have gone.
+                let _ = answer.send(self.kept.slot(&id));
             }
+            Command::ListKept(answer) => {
+                let _ = answer.send(self.kept.ids());
+            }
+            Command::Forget(id) => self.forget(id),
             Command::Reply(query, reply) => {
                 self.queries.remove(&query);
                 self.endpoint.reply(now, query, reply);
@@ -184,46 +183,6 @@ impl Driver {
                 let _ = answer.send(status);
             }
             Command::Close => self.begin_closing(),
-        }
-    }
-
-    fn start(&mut self, now: Now, start: Start) {
-        let Start { slot, to, class, message, identity, soft, hard, room, wants } = start;
-        let identity = match identity {
-            None => Some(IdentityId::default()),
-            Some(key) => self.endpoint.identity_of(&key),
-        };
-        self.reach.hint(to.key, &to.hints);
-        let token = self.running.insert(Running { slot: Arc::clone(&slot), code: None });
-        let submitted = match identity {
-            Some(identity) => self.endpoint.submit(
-                now,
-                Submission {
-                    token: token.into(),
-                    identity,
-                    to: to.key,
-                    class,
-                    kind: message.kind,
-                    body: message.body,
-                    room,
-                    soft,
-                    hard,
-                    wants,
-                },
-            ),
-            None => Err(egtp_proto::NotSent::NoIdentity),
-        };
-        match submitted {
-            Ok((code, id)) => {
-                slot.numbered(id, token.into());
-                if let Some(running) = self.running.get_mut(token) {
-                    running.code = Some(code);
-                }
-            }
-            Err(why) => {
-                self.running.remove(token);
-                slot.finish(Outcome::NotSent(why), None);
-            }
         }
     }
 
@@ -325,6 +284,7 @@ impl Driver {
             Event::Outcome { token, outcome } => self.finish(token, outcome),
             Event::Soft { token } => self.with_slot(token, Slot::slow),
             Event::Taken { token } => self.with_slot(token, Slot::taken),
+            Event::Kept { token } => self.with_slot(token, Slot::kept),
             Event::Query(query) => self.dispatch(now, query),
             Event::QueryClosed { query } => {
                 if let Some(withdrawn) = self.queries.remove(&query) {
@@ -334,24 +294,6 @@ impl Driver {
             Event::Message { query, message } => self.tell(query, message),
             Event::Session { peer, .. } => info!(peer = %peer.short(), "session confirmed"),
             _ => {}
-        }
-    }
-
-    fn finish(&mut self, token: u64, outcome: Outcome) {
-        let running = u32::try_from(token).ok().and_then(|token| self.running.remove(token));
-        let Some(running) = running else { return };
-        let path = match &outcome {
-            Outcome::Reply { path, .. } | Outcome::Accepted { path, .. } => *path,
-            _ => None,
-        };
-        let connection = path.and_then(|path| self.connections.get(&path));
-        running.slot.finish(outcome, connection.map(|one| one.strategy.clone()));
-    }
-
-    fn with_slot(&self, token: u64, note: impl Fn(&Slot)) {
-        let token = u32::try_from(token).ok();
-        if let Some(running) = token.and_then(|token| self.running.get(token)) {
-            note(&running.slot);
         }
     }
 

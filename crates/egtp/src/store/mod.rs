@@ -4,7 +4,10 @@
 //! them so. It knows nothing of sessions, messages or time. Invariant: after [`Store::commit`] has
 //! returned, no crash and no loss of power takes the rows away.
 
+mod asked;
+mod fault;
 mod rows;
+mod schema;
 mod sqlite;
 mod writer;
 
@@ -14,8 +17,10 @@ use std::path::PathBuf;
 
 use egtp_proto::PublicKey;
 pub use egtp_proto::exchange::durable::{
-    QueryName, Saved, SavedAnswer, SavedDialog, SavedQuery, Write,
+    MessageName, SavedAnswer, SavedAsk, SavedDialog, SavedOutbox, SavedOutcome, SavedQuery, Write,
 };
+pub use egtp_proto::exchange::outgoing::Binding;
+pub use egtp_proto::exchange::saved::Saved;
 
 pub use self::sqlite::SqliteStore;
 pub(crate) use self::writer::Writer;

@@ -13,65 +13,29 @@ use std::time::Duration;
 use bytes::Bytes;
 use egtp_proto::{MessageId, PublicKey};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 
+use super::asked::{self, read_asks, read_outboxes, read_outcomes};
+use super::fault::{Fault, Rows, damaged, fits, public_key, small, told};
 use super::rows::{check, decode, encode};
-use super::{QueryName, Saved, SavedAnswer, SavedDialog, SavedQuery, Store, StoreError, Write};
-
-/// The newest schema that this program knows.
-const VERSION: i64 = 1;
-/// Says that a file is ours: `EGTP` in big-endian order.
-const APPLICATION: i64 = 0x4547_5450;
+use super::schema::{bring_up, version};
+use super::{MessageName, Saved, SavedAnswer, SavedDialog, SavedQuery, Store, StoreError, Write};
 
 /// What every file of `SQLite` begins with.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 const MAGIC_BYTES: u64 = 16;
-
-/// Everything is in this version's schema from the start; later ones add steps after it.
-const SCHEMA: &str = "
-CREATE TABLE store (
-    identity BLOB NOT NULL PRIMARY KEY, life INTEGER NOT NULL, generation INTEGER NOT NULL,
-    floor INTEGER NOT NULL, mark BLOB NOT NULL
-) STRICT;
-CREATE TABLE dialog (
-    identity BLOB NOT NULL, peer BLOB NOT NULL, dialog INTEGER NOT NULL, floor INTEGER NOT NULL,
-    highest INTEGER NOT NULL, taken BLOB NOT NULL, mark BLOB NOT NULL,
-    PRIMARY KEY (identity, peer, dialog)
-) STRICT;
-CREATE TABLE query (
-    identity BLOB NOT NULL, peer BLOB NOT NULL, dialog INTEGER NOT NULL, serial INTEGER NOT NULL,
-    code INTEGER NOT NULL, id BLOB NOT NULL, room INTEGER NOT NULL, patience_ms INTEGER NOT NULL,
-    mark BLOB NOT NULL, PRIMARY KEY (identity, peer, dialog, serial)
-) STRICT;
-CREATE TABLE answer (
-    identity BLOB NOT NULL, peer BLOB NOT NULL, dialog INTEGER NOT NULL, serial INTEGER NOT NULL,
-    status INTEGER NOT NULL, body BLOB NOT NULL, mark BLOB NOT NULL,
-    PRIMARY KEY (identity, peer, dialog, serial)
-) STRICT;
-";
 
 /// Durable stores in one file.
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
     connection: Connection,
+    /// Messages that have ended since outcomes were last counted.
+    ended: usize,
 }
 
-type Rows<T> = Result<T, Fault>;
-
-/// What goes wrong inside, before it has a path and a sentence.
-enum Fault {
-    Sql(rusqlite::Error),
-    Damaged(String),
-    Newer(i64),
-    NoRandomness,
-}
-
-impl From<rusqlite::Error> for Fault {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sql(error)
-    }
-}
+/// Messages that end before outcomes are counted again.
+const ENDED_BETWEEN_LOOKS: usize = 256;
 
 impl SqliteStore {
     /// Opens the file, or makes it, readable for its owner alone.
@@ -84,7 +48,7 @@ impl SqliteStore {
         let made = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
         made.map_err(|source| StoreError::Io { action: "open", path: path.clone(), source })?;
         let connection = Connection::open(&path).map_err(|error| told(&path, error.into()))?;
-        let mut store = Self { path, connection };
+        let mut store = Self { path, connection, ended: 0 };
         store.prepare().map_err(|fault| store.told(fault))?;
         Ok(store)
     }
@@ -103,32 +67,15 @@ impl SqliteStore {
         connection.pragma_update(None, "cell_size_check", true)?;
         // Takes the lock, and keeps it.
         connection.execute_batch("BEGIN EXCLUSIVE; COMMIT;")?;
-        let number =
-            |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        let (version, application) = (number("user_version")?, number("application_id")?);
-        let tables: i64 =
-            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        match (application, version, tables) {
-            (0, 0, 0) | (APPLICATION, VERSION, _) => {}
-            (APPLICATION, found, _) if found > VERSION => {
-                return Err(Fault::Newer(found));
-            }
-            _ => return Err(Fault::Damaged("it is not a store of this program".into())),
-        }
+        let version = version(connection)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
-        if tables == 0 {
-            let transaction = connection.transaction()?;
-            transaction.execute_batch(SCHEMA)?;
-            transaction.pragma_update(None, "user_version", VERSION)?;
-            transaction.pragma_update(None, "application_id", APPLICATION)?;
-            transaction.commit()?;
-        }
         let sound: String =
             connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
         if sound != "ok" {
             return Err(Fault::Damaged(sound));
         }
+        bring_up(connection, version)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         Ok(())
     }
@@ -159,6 +106,9 @@ impl SqliteStore {
         };
         saved.dialogs = read_dialogs(&transaction, key)?;
         saved.queries = read_queries(&transaction, key)?;
+        saved.outboxes = read_outboxes(&transaction, key)?;
+        saved.asks = read_asks(&transaction, key)?;
+        saved.outcomes = read_outcomes(&transaction, key)?;
         transaction.commit()?;
         Ok(saved)
     }
@@ -167,6 +117,12 @@ impl SqliteStore {
         let transaction = self.connection.transaction()?;
         for (identity, write) in rows {
             write_row(&transaction, identity.as_bytes(), write)?;
+        }
+        let is_over = |(_, write): &&(PublicKey, Write)| matches!(write, Write::Over { .. });
+        self.ended += rows.iter().filter(is_over).count();
+        if self.ended >= ENDED_BETWEEN_LOOKS {
+            self.ended = 0;
+            asked::drop_oldest_outcomes(&transaction)?;
         }
         Ok(transaction.commit()?)
     }
@@ -242,7 +198,7 @@ fn write_row(transaction: &Transaction<'_>, key: &[u8], write: &Write) -> Rows<(
         }
         Write::Query(query) => {
             let SavedQuery { name, code, id, room, patience } = query;
-            let QueryName { peer, dialog, serial } = name;
+            let MessageName { peer, dialog, serial } = name;
             let room = i64::try_from(*room).unwrap_or(i64::MAX);
             let patience = i64::try_from(patience.as_millis()).unwrap_or(i64::MAX);
             let mark = query_mark(key, name, (*code, id.as_bytes()), (room, patience));
@@ -263,7 +219,7 @@ fn write_row(transaction: &Transaction<'_>, key: &[u8], write: &Write) -> Rows<(
                 ])?;
         }
         Write::Answer { name, answer } => {
-            let QueryName { peer, dialog, serial } = name;
+            let MessageName { peer, dialog, serial } = name;
             let mark = answer_mark(key, name, answer.status, &answer.body);
             transaction
                 .prepare_cached(
@@ -293,6 +249,13 @@ fn write_row(transaction: &Transaction<'_>, key: &[u8], write: &Write) -> Rows<(
                 ])?;
             }
         }
+        Write::Outbox(outbox) => asked::write_outbox(transaction, key, outbox)?,
+        Write::Ask(ask) => asked::write_ask(transaction, key, ask)?,
+        Write::Bind { name, binding } => asked::write_binding(transaction, key, name, binding)?,
+        Write::Over { name, outcome } => {
+            asked::write_end(transaction, key, name, outcome.as_ref())?;
+        }
+        Write::Collected(id) => asked::forget_outcome(transaction, key, id)?,
     }
     Ok(())
 }
@@ -344,7 +307,7 @@ fn read_queries(
         let peer = public_key(row.get(0)?)?;
         let (dialog, serial): (i64, i64) = (row.get(1)?, row.get(2)?);
         let (dialog, serial) = (dialog.cast_unsigned(), serial.cast_unsigned());
-        let name = QueryName { peer, dialog, serial };
+        let name = MessageName { peer, dialog, serial };
         let (code, id): (u32, [u8; 32]) = (small(row.get(3)?)?, row.get(4)?);
         let (room, patience): (i64, i64) = (row.get(5)?, row.get(6)?);
         let mark: Vec<u8> = row.get(7)?;
@@ -385,7 +348,7 @@ fn dialog_mark(
 
 fn query_mark(
     key: &[u8],
-    name: &QueryName,
+    name: &MessageName,
     (code, id): (u32, &[u8; 32]),
     (room, patience): (i64, i64),
 ) -> [u8; 16] {
@@ -395,54 +358,13 @@ fn query_mark(
     check("query", &[key, peer, &dialog, &serial, &code, id, &room, &patience])
 }
 
-fn answer_mark(key: &[u8], name: &QueryName, status: u8, body: &[u8]) -> [u8; 16] {
+fn answer_mark(key: &[u8], name: &MessageName, status: u8, body: &[u8]) -> [u8; 16] {
     let (dialog, serial) = (name.dialog.to_le_bytes(), name.serial.to_le_bytes());
     check("answer", &[key, name.peer.as_bytes(), &dialog, &serial, &[status], body])
-}
-
-fn fits(table: &str, expected: &[u8; 16], found: &[u8]) -> Rows<()> {
-    if expected == found { Ok(()) } else { Err(damaged(table)) }
-}
-
-fn damaged(table: &str) -> Fault {
-    Fault::Damaged(format!("a row of its table {table} is not as it was written"))
-}
-
-fn small(number: i64) -> Rows<u32> {
-    u32::try_from(number).map_err(|_| Fault::Damaged(format!("{number} is no such number")))
-}
-
-fn public_key(bytes: Vec<u8>) -> Rows<PublicKey> {
-    let key = <[u8; 32]>::try_from(bytes).ok().and_then(|bytes| PublicKey::from_bytes(bytes).ok());
-    key.ok_or_else(|| Fault::Damaged("it holds a key that is none".into()))
 }
 
 fn random() -> Rows<u64> {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).map_err(|_| Fault::NoRandomness)?;
     Ok(u64::from_le_bytes(bytes))
-}
-
-fn told(path: &Path, fault: Fault) -> StoreError {
-    let path = path.to_owned();
-    let error = match fault {
-        Fault::Sql(error) => error,
-        Fault::Damaged(why) => return StoreError::Damaged { path, why },
-        Fault::Newer(found) => return StoreError::Newer { path, found, known: VERSION },
-        Fault::NoRandomness => {
-            let source = io::Error::other("the operating system gives no random bytes");
-            return StoreError::Io { action: "begin", path, source };
-        }
-    };
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::InUse { path },
-        Some(
-            ErrorCode::DiskFull
-            | ErrorCode::SystemIoFailure
-            | ErrorCode::ReadOnly
-            | ErrorCode::CannotOpen
-            | ErrorCode::PermissionDenied,
-        ) => StoreError::Io { action: "use", path, source: io::Error::other(error) },
-        _ => StoreError::Damaged { path, why: error.to_string() },
-    }
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use self::promise::{Promise, Violation};
-pub(crate) use self::record::{Acted, Ended, Given, Party, Ran, Record, Sent};
+pub(crate) use self::record::{Acted, Ended, Given, Party, Ran, Record, Restored, Sent};
 pub(crate) use self::wire::Wire;
 use super::clock::{MILLI, Time};
 
@@ -147,6 +147,11 @@ impl Checker {
         ended: Ended,
     ) {
         let Some(record) = self.told(number, asker) else { return };
+        if ended == Ended::Closing && record.sent.outlives {
+            // It is over for this life alone.
+            self.close(number, |record| record.asleep = true);
+            return;
+        }
         self.close(number, |record| record.ended = Some(ended));
         self.judge_time(number, &record, (boot, awake), ended);
         if record.sent.is_honest {
@@ -162,7 +167,8 @@ impl Checker {
         ended: Ended,
     ) {
         let due = record.sent.begun.saturating_add(record.sent.hard);
-        self.check(Promise::HardInTime, boot <= due.max(awake).saturating_add(LATE_MAX), || {
+        let late = record.late_max();
+        self.check(Promise::HardInTime, boot <= due.max(awake).saturating_add(late), || {
             format!("number {number} was due at {due} and ended at {boot} as {ended:?}")
         });
         if matches!(ended, Ended::TimedOut(_)) {
@@ -216,10 +222,73 @@ impl Checker {
         self.close(number, |record| record.silent = true);
     }
 
-    /// A life has ended: whatever it had open stays without an outcome, for ever.
+    /// The asker was told that a message is on its disk.
+    pub(crate) fn kept(&mut self, number: u64, asker: (Party, u64)) {
+        let Some(record) = self.told(number, asker) else { return };
+        self.check(Promise::NothingKeptIsLost, record.sent.outlives, || {
+            format!("number {number} counts as kept, and was not to be")
+        });
+        if let Some(record) = self.records.get_mut(&number) {
+            record.kept = true;
+        }
+    }
+
+    /// A life begins with what its disk has: messages that are open, and outcomes that nobody was told.
+    /// Returns the latter as far as they are news.
+    pub(crate) fn reborn(
+        &mut self,
+        (node, life): (Party, u64),
+        open: &[Restored],
+        ended: &[(u64, Ended)],
+    ) -> Vec<(u64, Ended)> {
+        let asleep = |one: &&mut Record| one.sent.from == node && one.asleep;
+        let mut lost: Vec<u64> = Vec::new();
+        let mut news = Vec::new();
+        for one in open {
+            let Some(record) = self.records.get_mut(&one.number) else { continue };
+            // What was given up may go on if the disk did not hear of it.
+            (record.asleep, record.silent, record.soft_seen) = (false, false, true);
+            record.kept = true;
+            let sent = &mut record.sent;
+            (sent.life, sent.begun, sent.hard, sent.soft) = (life, one.begun, one.hard, None);
+            if record.is_open() {
+                *self.open.entry(node).or_default() += 1;
+            }
+        }
+        for (number, record) in &mut self.records {
+            if !asleep(&record) {
+                continue;
+            }
+            record.asleep = false;
+            if let Some(found) = ended.iter().find(|(one, _)| one == number) {
+                record.ended = Some(found.1);
+                news.push(*found);
+                continue;
+            }
+            record.silent = true;
+            if record.kept {
+                lost.push(*number);
+            }
+        }
+        self.check(Promise::NothingKeptIsLost, lost.is_empty(), || {
+            format!("node {node} had the numbers {lost:?} on its disk, and has forgotten them")
+        });
+        for (number, ended) in &news {
+            if let Some(record) = self.records.get(number).filter(|one| one.sent.is_honest).cloned()
+            {
+                self.judge_truth(*number, &record, *ended);
+            }
+        }
+        news
+    }
+
+    /// A life has ended: whatever it had open stays without an outcome for ever, unless its disk goes on
+    /// with it.
     pub(crate) fn died(&mut self, node: Party) {
         for record in self.records.values_mut().filter(|one| one.sent.from == node) {
-            record.silent |= record.is_open();
+            let open = record.is_open();
+            record.asleep |= open && record.sent.outlives;
+            record.silent |= open && !record.sent.outlives;
         }
         for record in self.records.values_mut().filter(|one| one.sent.to == node) {
             record.receiver_died = true;

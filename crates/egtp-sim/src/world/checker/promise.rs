@@ -32,6 +32,8 @@ pub enum Promise {
     HintsDeleteNothing,
     /// However many requests wait in both directions at once, all of them are answered.
     NoStandstill,
+    /// What its asker's disk knows is asked to its end, over all lives of the asker.
+    NothingKeptIsLost,
     /// What begins after a broken path was noticed is not left in doubt by a restart before that.
     NoNeedlessDoubt,
     /// When the faults end, every pair exchanges requests again.
@@ -60,6 +62,7 @@ impl Promise {
         Self::NoFlood,
         Self::HintsDeleteNothing,
         Self::NoStandstill,
+        Self::NothingKeptIsLost,
         Self::NoNeedlessDoubt,
         Self::Recovers,
         Self::NothingLeft,

@@ -1,10 +1,14 @@
 //! What the checker writes down about one message of an honest node.
 
+use super::LATE_MAX;
+use crate::world::disk::WRITE_MAX;
+
 /// A party of the world: the honest nodes first.
 pub(crate) type Party = usize;
 
 /// What was sent.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a different fact about the message")]
 pub(crate) struct Sent {
     pub from: Party,
     /// The life of the sender.
@@ -21,6 +25,8 @@ pub(crate) struct Sent {
     pub is_honest: bool,
     /// Whether the receiver's disk was to remember it.
     pub durable: bool,
+    /// Whether the sender's disk was to remember it.
+    pub outlives: bool,
 }
 
 /// It was handed to a handler.
@@ -65,8 +71,17 @@ pub(crate) enum Acted {
     Unknown,
 }
 
+/// A message that goes on in a new life of its asker: when by its boot clock, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Restored {
+    pub number: u64,
+    pub begun: u64,
+    pub hard: u64,
+}
+
 /// Everything about one message.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a different fact about the message")]
 pub(crate) struct Record {
     pub sent: Sent,
     pub ran: Vec<Ran>,
@@ -77,6 +92,10 @@ pub(crate) struct Record {
     pub receiver_died: bool,
     /// The asker has given up, or its life is over: nothing may be told about it any more.
     pub silent: bool,
+    /// Whether the asker was told that it is on its disk.
+    pub kept: bool,
+    /// The life of its asker is over, and it may go on in the next.
+    pub asleep: bool,
 }
 
 impl Record {
@@ -89,6 +108,8 @@ impl Record {
             soft_seen: false,
             receiver_died: false,
             silent: false,
+            kept: false,
+            asleep: false,
         }
     }
 
@@ -98,8 +119,14 @@ impl Record {
         self.ran.len() == 1 || (self.sent.durable && self.receiver_died && self.ran.is_empty())
     }
 
+    /// How late its outcome may be: what outlives a life is told when its disk knows, which may have begun
+    /// to write something else just before.
+    pub(crate) const fn late_max(&self) -> u64 {
+        if self.sent.outlives { LATE_MAX + 2 * WRITE_MAX } else { LATE_MAX }
+    }
+
     /// Whether its outcome is still to come.
     pub(crate) const fn is_open(&self) -> bool {
-        self.ended.is_none() && !self.silent
+        self.ended.is_none() && !self.silent && !self.asleep
     }
 }

@@ -1,0 +1,86 @@
+//! A durable store as rows amount to it: what is read back after a crash.
+//!
+//! Invariant: [`Saved::apply`] does to it what a store does to its tables.
+
+use super::durable::{
+    SavedAnswer, SavedAsk, SavedDialog, SavedOutbox, SavedOutcome, SavedQuery, Write,
+};
+use crate::key::PublicKey;
+
+/// A durable store as it was read back.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Saved {
+    /// Its life: a random number, drawn when it was made.
+    pub store: u64,
+    /// The generation that it issues; 1 in a new one.
+    pub generation: u32,
+    /// Its floor; 0 in a new one.
+    pub floor: u32,
+    /// Its dialogs, the least recently used first.
+    pub dialogs: Vec<SavedDialog>,
+    /// Requests that are not done, with their replies. One without a reply was with its handler when
+    /// the process ended: what became of it cannot be known, and its sender is told so.
+    pub queries: Vec<(SavedQuery, Option<SavedAnswer>)>,
+    /// Our dialogs. One without open messages need not be kept.
+    pub outboxes: Vec<SavedOutbox>,
+    /// Messages of ours that have no outcome, those of one dialog in the order of their serials.
+    pub asks: Vec<SavedAsk>,
+    /// Outcomes that the application has not taken, the oldest first.
+    pub outcomes: Vec<SavedOutcome>,
+}
+
+impl Saved {
+    /// A new store. `store` must be random.
+    pub const fn new(store: u64) -> Self {
+        Self {
+            store,
+            generation: 1,
+            floor: 0,
+            dialogs: Vec::new(),
+            queries: Vec::new(),
+            outboxes: Vec::new(),
+            asks: Vec::new(),
+            outcomes: Vec::new(),
+        }
+    }
+
+    /// Takes in a row.
+    pub fn apply(&mut self, write: Write) {
+        match write {
+            Write::Store { generation, floor } => {
+                (self.generation, self.floor) = (generation, floor);
+            }
+            Write::Dialog(one) => {
+                self.forget(&one.peer, one.dialog);
+                self.dialogs.push(one);
+            }
+            Write::Forget { peer, dialog } => self.forget(&peer, dialog),
+            Write::Query(query) => self.queries.push((query, None)),
+            Write::Answer { name, answer } => {
+                if let Some((_, kept)) = self.queries.iter_mut().find(|(one, _)| one.name == name) {
+                    *kept = Some(answer);
+                }
+            }
+            Write::Done(name) => self.queries.retain(|(query, _)| query.name != name),
+            Write::Outbox(outbox) => {
+                self.outboxes.retain(|one| one.peer != outbox.peer);
+                self.outboxes.push(outbox);
+            }
+            Write::Ask(ask) => self.asks.push(ask),
+            Write::Bind { name, binding } => {
+                if let Some(ask) = self.asks.iter_mut().find(|one| one.name == name) {
+                    ask.binding = Some(binding);
+                }
+            }
+            Write::Over { name, outcome } => {
+                self.asks.retain(|one| one.name != name);
+                self.outcomes.extend(outcome);
+            }
+            Write::Collected(id) => self.outcomes.retain(|one| one.id != id),
+        }
+    }
+
+    fn forget(&mut self, peer: &PublicKey, dialog: u64) {
+        self.dialogs.retain(|one| (&one.peer, one.dialog) != (peer, dialog));
+    }
+}

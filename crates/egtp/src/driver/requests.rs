@@ -1,0 +1,169 @@
+//! Requests of ours: from the program's wish to the endpoint, and from its events back to who waits.
+//!
+//! Invariant: each request has one slot, which hears of everything that happens to it, also in a later run
+//! of the node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use egtp_proto::codes::Table;
+use egtp_proto::exchange::durable::{SavedAsk, SavedOutcome};
+use egtp_proto::time::Now;
+use egtp_proto::{
+    Endpoint, EventCode, IdentityId, MessageId, Outcome, PublicKey, StoreKind, Submission,
+};
+
+use super::Driver;
+use super::kept::KeptRequests;
+use crate::command::Start;
+use crate::request::Slot;
+
+/// A request of ours under way.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) slot: Arc<Slot>,
+    code: Option<EventCode>,
+    /// The id of one that outlives this run.
+    kept: Option<MessageId>,
+}
+
+/// What a node begins with: requests of earlier runs.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    pub(super) running: Table<Running>,
+    pub(super) kept: KeptRequests,
+}
+
+impl Restored {
+    pub(crate) fn new() -> Self {
+        Self { running: Table::new(1), kept: KeptRequests::default() }
+    }
+
+    /// A request that goes on. Returns what to call it.
+    pub(crate) fn ask(&mut self, now: Now, identity: IdentityId, ask: &SavedAsk) -> u64 {
+        let slot = Arc::new(Slot::default());
+        let running = Running { slot: Arc::clone(&slot), code: None, kept: Some(ask.id) };
+        let token = self.running.insert(running).into();
+        slot.numbered(ask.id, token);
+        slot.restored(ask.id, ask.expires.saturating_sub(now.wall));
+        self.kept.insert(identity, ask.id, slot);
+        token
+    }
+
+    /// An outcome that nobody has taken.
+    pub(crate) fn outcome(&mut self, identity: IdentityId, saved: SavedOutcome) {
+        let slot = Arc::new(Slot::default());
+        slot.restored(saved.id, Duration::ZERO);
+        slot.finish(saved.outcome, None);
+        self.kept.insert(identity, saved.id, slot);
+        self.kept.ended(saved.id);
+    }
+
+    /// The endpoint's names for the requests that go on.
+    pub(crate) fn find_codes(&mut self, endpoint: &Endpoint, asks: &[(PublicKey, u64, MessageId)]) {
+        for (peer, token, id) in asks {
+            let running = u32::try_from(*token).ok().and_then(|token| self.running.get_mut(token));
+            if let Some(running) = running {
+                running.code = endpoint.find(peer, id);
+            }
+        }
+    }
+}
+
+impl Driver {
+    /// The application has let go of a request. What outlives this run outlives that too.
+    pub(super) fn let_go(&mut self, slot: &Slot) {
+        let token = slot.token().and_then(|token| u32::try_from(token).ok());
+        let running = token.and_then(|token| self.running.get(token));
+        if running.is_some_and(|one| one.kept.is_none()) {
+            self.cancel(token);
+        }
+    }
+
+    /// The application has the outcome of a request that was kept, or wants none.
+    pub(super) fn forget(&mut self, id: MessageId) {
+        let token = self.kept.slot(&id).and_then(|slot| slot.token());
+        self.cancel(token.and_then(|token| u32::try_from(token).ok()));
+        if let Some(identity) = self.kept.remove(&id) {
+            self.endpoint.collected(identity, id);
+        }
+    }
+
+    fn cancel(&mut self, token: Option<u32>) {
+        let running = token.and_then(|token| self.running.remove(token));
+        if let Some(code) = running.and_then(|one| one.code) {
+            self.endpoint.cancel(code);
+        }
+    }
+
+    pub(super) fn start(&mut self, now: Now, start: Start) {
+        let Start { slot, to, class, message, identity, soft, hard, room, wants } = start;
+        let outlives = wants == StoreKind::Durable && self.writer.is_some();
+        let identity = match identity {
+            None => Some(IdentityId::default()),
+            Some(key) => self.endpoint.identity_of(&key),
+        };
+        self.reach.hint(to.key, &to.hints);
+        let running = Running { slot: Arc::clone(&slot), code: None, kept: None };
+        let token = self.running.insert(running);
+        let submitted = match identity {
+            Some(identity) => self.endpoint.submit(
+                now,
+                Submission {
+                    token: token.into(),
+                    identity,
+                    to: to.key,
+                    class,
+                    kind: message.kind,
+                    body: message.body,
+                    room,
+                    soft,
+                    hard,
+                    wants,
+                    keep: outlives.then_some(to.hints),
+                },
+            ),
+            None => Err(egtp_proto::NotSent::NoIdentity),
+        };
+        match submitted {
+            Ok((code, id)) => {
+                slot.numbered(id, token.into());
+                if let Some(running) = self.running.get_mut(token) {
+                    running.code = Some(code);
+                    running.kept = outlives.then_some(id);
+                }
+                if outlives && let Some(identity) = identity {
+                    self.kept.insert(identity, id, slot);
+                }
+            }
+            Err(why) => {
+                self.running.remove(token);
+                slot.finish(Outcome::NotSent(why), None);
+            }
+        }
+    }
+
+    pub(super) fn finish(&mut self, token: u64, outcome: Outcome) {
+        let running = u32::try_from(token).ok().and_then(|token| self.running.remove(token));
+        let Some(running) = running else { return };
+        let path = match &outcome {
+            Outcome::Reply { path, .. } | Outcome::Accepted { path, .. } => *path,
+            _ => None,
+        };
+        let connection = path.and_then(|path| self.connections.get(&path));
+        let is_over = outcome != Outcome::Closing;
+        running.slot.finish(outcome, connection.map(|one| one.strategy.clone()));
+        if let Some((identity, oldest)) =
+            running.kept.filter(|_| is_over).and_then(|id| self.kept.ended(id))
+        {
+            self.endpoint.collected(identity, oldest);
+        }
+    }
+
+    pub(super) fn with_slot(&self, token: u64, note: impl Fn(&Slot)) {
+        let token = u32::try_from(token).ok();
+        if let Some(running) = token.and_then(|token| self.running.get(token)) {
+            note(&running.slot);
+        }
+    }
+}

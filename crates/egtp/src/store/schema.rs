@@ -1,0 +1,94 @@
+//! The tables of a store file, version by version.
+//!
+//! Invariant: a version that has been used is never changed here; a later one adds a step, and a file of
+//! any earlier version takes the steps that it lacks, all or none.
+
+use rusqlite::Connection;
+
+use super::fault::{Fault, Rows};
+
+/// Says that a file is ours: `EGTP` in big-endian order.
+const APPLICATION: i64 = 0x4547_5450;
+
+/// What brings a file from each version to the next; a new one is of version 0.
+const STEPS: [&str; 2] = [RECEIVED, ASKED];
+/// The newest version that this program knows: one for each step.
+pub(super) const VERSION: i64 = 2;
+
+/// What was taken from others, and what they were answered.
+const RECEIVED: &str = "
+CREATE TABLE store (
+    identity BLOB NOT NULL PRIMARY KEY, life INTEGER NOT NULL, generation INTEGER NOT NULL,
+    floor INTEGER NOT NULL, mark BLOB NOT NULL
+) STRICT;
+CREATE TABLE dialog (
+    identity BLOB NOT NULL, peer BLOB NOT NULL, dialog INTEGER NOT NULL, floor INTEGER NOT NULL,
+    highest INTEGER NOT NULL, taken BLOB NOT NULL, mark BLOB NOT NULL,
+    PRIMARY KEY (identity, peer, dialog)
+) STRICT;
+CREATE TABLE query (
+    identity BLOB NOT NULL, peer BLOB NOT NULL, dialog INTEGER NOT NULL, serial INTEGER NOT NULL,
+    code INTEGER NOT NULL, id BLOB NOT NULL, room INTEGER NOT NULL, patience_ms INTEGER NOT NULL,
+    mark BLOB NOT NULL, PRIMARY KEY (identity, peer, dialog, serial)
+) STRICT;
+CREATE TABLE answer (
+    identity BLOB NOT NULL, peer BLOB NOT NULL, dialog INTEGER NOT NULL, serial INTEGER NOT NULL,
+    status INTEGER NOT NULL, body BLOB NOT NULL, mark BLOB NOT NULL,
+    PRIMARY KEY (identity, peer, dialog, serial)
+) STRICT;
+";
+
+/// What others are asked, and how that ended.
+const ASKED: &str = "
+CREATE TABLE outbox (
+    identity BLOB NOT NULL, peer BLOB NOT NULL, dialog INTEGER NOT NULL,
+    next_serial INTEGER NOT NULL, mark BLOB NOT NULL, PRIMARY KEY (identity, peer)
+) STRICT;
+CREATE TABLE ask (
+    identity BLOB NOT NULL, peer BLOB NOT NULL, dialog INTEGER NOT NULL, serial INTEGER NOT NULL,
+    id BLOB NOT NULL, class INTEGER NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL,
+    room INTEGER NOT NULL, expires_ms INTEGER NOT NULL, hints TEXT NOT NULL, mark BLOB NOT NULL,
+    PRIMARY KEY (identity, peer, dialog, serial)
+) STRICT;
+CREATE TABLE binding (
+    identity BLOB NOT NULL, peer BLOB NOT NULL, dialog INTEGER NOT NULL, serial INTEGER NOT NULL,
+    kind INTEGER NOT NULL, store INTEGER NOT NULL, generation INTEGER NOT NULL, mark BLOB NOT NULL,
+    PRIMARY KEY (identity, peer, dialog, serial)
+) STRICT;
+CREATE TABLE outcome (
+    identity BLOB NOT NULL, id BLOB NOT NULL, outcome INTEGER NOT NULL, detail INTEGER NOT NULL,
+    number INTEGER NOT NULL, body BLOB NOT NULL, mark BLOB NOT NULL, PRIMARY KEY (identity, id)
+) STRICT;
+";
+
+/// The version of a file that is ours or empty.
+///
+/// # Errors
+/// [`Fault`] if it is newer, or neither.
+pub(super) fn version(connection: &Connection) -> Rows<i64> {
+    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let (version, application) = (number("user_version")?, number("application_id")?);
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (application, version, tables) {
+        (0, 0, 0) => Ok(0),
+        (APPLICATION, 1..=VERSION, _) => Ok(version),
+        (APPLICATION, found, _) if found > VERSION => Err(Fault::Newer(found)),
+        _ => Err(Fault::Damaged("it is not a store of this program".into())),
+    }
+}
+
+/// Takes the steps from this version to the newest.
+pub(super) fn bring_up(connection: &mut Connection, version: i64) -> Rows<()> {
+    let taken = usize::try_from(version).unwrap_or(STEPS.len());
+    if taken >= STEPS.len() {
+        return Ok(());
+    }
+    let transaction = connection.transaction()?;
+    for step in STEPS.iter().skip(taken) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    Ok(transaction.commit()?)
+}
