@@ -60,6 +60,10 @@ pub enum Bug {
     EarlierRunForgotten,
     /// A message that outlives a run is over before our disk knows its outcome.
     OutcomeNotKept,
+    /// The disk says that rows are durable, and loses the newest of them with the power: `synchronous` is
+    /// off. Its site is the disk of the simulator.
+    #[cfg_attr(not(planted), expect(dead_code, reason = "its site is outside of this crate"))]
+    SyncOff,
     /// As much as there is goes to an address that nobody has proved to be his.
     Amplifies,
 }
@@ -92,7 +96,7 @@ mod switch {
     }
 
     /// Every bug with its name.
-    pub const ALL: [(Bug, &str); 27] = [
+    pub const ALL: [(Bug, &str); 28] = [
         (Bug::DuplicateCheckOff, "duplicate check off"),
         (Bug::FloorForgotten, "floor forgotten"),
         (Bug::FloorCopyForgotten, "copy of the floor forgotten"),
@@ -119,6 +123,7 @@ mod switch {
         (Bug::SentBeforeBound, "sent before the binding is on disk"),
         (Bug::EarlierRunForgotten, "earlier run forgotten"),
         (Bug::OutcomeNotKept, "over before the outcome is on disk"),
+        (Bug::SyncOff, "disk that does not sync"),
         (Bug::Amplifies, "unproven addresses flooded"),
     ];
 }

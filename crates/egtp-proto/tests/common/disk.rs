@@ -13,11 +13,13 @@ pub struct Disk {
     pub is_stuck: bool,
     /// Commits done.
     pub commits: u64,
+    /// At which commit its machine dies, and whether that is on the disk by then.
+    pub dies_at: Option<(u64, bool)>,
 }
 
 impl Disk {
     pub fn new(store: u64) -> Self {
-        Self { saved: Saved::new(store), is_stuck: false, commits: 0 }
+        Self { saved: Saved::new(store), is_stuck: false, commits: 0, dies_at: None }
     }
 
     pub fn commit(&mut self, batch: &Batch) {

@@ -358,6 +358,13 @@ impl World {
         let one = &mut self.machines[machine];
         let Some(disk) = one.disk.as_mut().filter(|disk| !disk.is_stuck) else { return false };
         let Some(batch) = one.endpoint.take_batch() else { return false };
+        if let Some((_, is_there)) = disk.dies_at.take_if(|(at, _)| *at == disk.commits) {
+            if is_there {
+                disk.commit(&batch);
+            }
+            self.kill(machine);
+            return true;
+        }
         disk.commit(&batch);
         one.endpoint.committed(now, batch.number);
         true

@@ -25,6 +25,8 @@ pub(crate) struct Disk {
     saved: Saved,
     /// What is being written.
     writing: Option<Batch>,
+    /// What there was before the last write, on a disk that does not sync.
+    unsynced: Option<Saved>,
 }
 
 impl Disk {
@@ -32,14 +34,32 @@ impl Disk {
     pub(crate) fn of(plan: &Plan, index: u64) -> Option<Self> {
         let mut of = dice(plan.seed, "disk", index);
         let has_one = plan.strength(Fault::Disk) > 0 && happens(&mut of, 700);
-        has_one.then(|| Self { saved: Saved::new(of.among(0..=u64::MAX - 1)), writing: None })
+        has_one.then(|| Self {
+            saved: Saved::new(of.among(0..=u64::MAX - 1)),
+            writing: None,
+            unsynced: None,
+        })
     }
 
     /// What was being written is there.
     fn finish(&mut self) {
         let Some(batch) = self.writing.take() else { return };
+        if does_not_sync() {
+            self.unsynced = Some(self.saved.clone());
+        }
         batch.rows.into_iter().for_each(|row| self.saved.apply(row.write));
     }
+}
+
+/// A planted bug: see [`egtp_proto::planted::Bug::SyncOff`].
+#[cfg(planted)]
+fn does_not_sync() -> bool {
+    egtp_proto::planted::is(egtp_proto::planted::Bug::SyncOff)
+}
+
+#[cfg(not(planted))]
+const fn does_not_sync() -> bool {
+    false
 }
 
 /// Which store a message wants to be remembered by.
@@ -156,6 +176,9 @@ impl World {
         let Some(disk) = self.nodes.get_mut(index).and_then(|node| node.disk.as_mut()) else {
             return;
         };
+        if let Some(before) = disk.unsynced.take() {
+            disk.saved = before;
+        }
         if disk.writing.is_none() {
             return;
         }
