@@ -77,7 +77,9 @@ impl Request {
     /// handler was at work. Each costs a wait for that disk. Without them it is as any other request.
     ///
     /// What this node keeps ends by its outcome or its hard timeout, which goes on while the node is
-    /// down, and not by being dropped; see [`Node::forget`](crate::Node::forget).
+    /// down, and not by being dropped; see [`Node::forget`](crate::Node::forget). The outcome stays on the
+    /// disk until a handle that has given it is dropped: who must not lose it keeps the handle
+    /// (`(&mut pending).await`) until it has made use of it.
     pub const fn durable(mut self) -> Self {
         self.wants = StoreKind::Durable;
         self
@@ -107,6 +109,7 @@ impl Request {
             started: Instant::now(),
             hard: self.hard,
             is_over: false,
+            taken: None,
         };
         match pending.commands.push_below(WAITING_MAX, Command::Start(Box::new(start))) {
             Ok(()) => {}
@@ -148,13 +151,15 @@ pub struct Pending {
     started: Instant,
     hard: Duration,
     is_over: bool,
+    /// The id of one that the disk keeps, once this handle has given its outcome.
+    taken: Option<MessageId>,
 }
 
 impl Pending {
     /// A handle for a request that was begun before, perhaps in an earlier run of the node.
     pub(crate) fn attached(commands: Commands, slot: Arc<Slot>) -> Self {
         let hard = slot.lock().hard;
-        Self { commands, slot, started: Instant::now(), hard, is_over: false }
+        Self { commands, slot, started: Instant::now(), hard, is_over: false, taken: None }
     }
 
     /// The id of the message, once the node has numbered it.
@@ -217,10 +222,7 @@ impl Pending {
         };
         let kept = state.id.filter(|_| state.kept != Note::NotYet && outcome != Outcome::Closing);
         drop(state);
-        if let Some(id) = kept.filter(|_| !self.is_over) {
-            // Without a driver the store keeps it for the next run.
-            let _ = self.commands.push(Command::Forget(id));
-        }
+        self.taken = kept;
         self.is_over = true;
         let took = self.started.elapsed();
         Poll::Ready(match outcome {
@@ -247,6 +249,10 @@ impl Future for Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
+        if let Some(id) = self.taken {
+            // Without a driver the store keeps it for the next run.
+            let _ = self.commands.push(Command::Forget(id));
+        }
         if !self.is_over && self.slot.lock().outcome.is_none() {
             // Without a driver there is nothing to forget.
             let _ = self.commands.push(Command::Cancel(Arc::clone(&self.slot)));
