@@ -6,6 +6,7 @@
 //! one packet carries all that was waiting.
 
 mod dispatch;
+mod report;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -20,18 +21,20 @@ use egtp_proto::codes::Table;
 use egtp_proto::time::{Instant, Now};
 use egtp_proto::wire::Lane;
 use egtp_proto::{
-    Endpoint, Event, EventCode, IdentityId, Lost, Outcome, PathId, Sink, Source, Strategy,
-    Submission,
+    Endpoint, Event, EventCode, IdentityId, Lost, MessageId, Outcome, PathId, Sink, Source,
+    Strategy, Submission,
 };
 use tokio::time::Sleep;
 use tracing::{debug, info};
 
 use crate::clock::Clock;
-use crate::command::{Command, Commands, Start, Status};
+use crate::command::{Command, Commands, Start};
+use crate::events::{Feed, Happening};
 use crate::path::{Closed, Hint, Path, PathEvent};
 use crate::reach::{Reach, Step};
 use crate::request::Slot;
 use crate::serve::{OpenQueries, Routes};
+use crate::status::{OpenPath, OpenedBy};
 use crate::store::Writer;
 
 /// How long goodbyes may take.
@@ -47,9 +50,10 @@ pub(crate) struct Driver {
     routes: Routes,
     paths: Vec<Box<dyn Path>>,
     reach: Reach,
-    connections: HashMap<PathId, Connection>,
+    connections: HashMap<PathId, OpenPath>,
     running: Table<Running>,
     queries: OpenQueries,
+    feed: Feed,
     sleep: Pin<Box<Sleep>>,
     taken: Vec<Command>,
     events: Vec<PathEvent>,
@@ -63,17 +67,12 @@ pub(crate) struct Driver {
     _hold: Option<File>,
 }
 
-/// A connection as the driver knows it.
-#[derive(Debug)]
-struct Connection {
-    strategy: Strategy,
-}
-
 /// A request of ours under way.
 #[derive(Debug)]
 struct Running {
     slot: Arc<Slot>,
     code: Option<EventCode>,
+    id: Option<MessageId>,
 }
 
 impl Driver {
@@ -96,6 +95,7 @@ impl Driver {
             connections: HashMap::new(),
             running: Table::new(1),
             queries: OpenQueries::new(),
+            feed: Feed::new(),
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             taken: Vec::new(),
             events: Vec::new(),
@@ -155,14 +155,18 @@ impl Driver {
             Command::Start(start) => self.start(now, *start),
             Command::Cancel(slot) => {
                 let token = slot.token().and_then(|token| u32::try_from(token).ok());
-                if let Some(code) =
-                    token.and_then(|token| self.running.remove(token)).and_then(|one| one.code)
-                {
-                    self.endpoint.cancel(code);
+                let running = token.and_then(|token| self.running.remove(token));
+                if let Some(running) = running {
+                    self.ended(now, &running, &Outcome::Closing, None);
+                    if let Some(code) = running.code {
+                        self.endpoint.cancel(code);
+                    }
                 }
             }
             Command::Reply(query, reply) => {
-                self.queries.remove(&query);
+                if let Some(open) = self.queries.remove(&query) {
+                    self.replied(now, open.id, reply.as_ref().err().copied());
+                }
                 self.endpoint.reply(now, query, reply);
             }
             Command::Ignore(query) => {
@@ -175,13 +179,11 @@ impl Driver {
             }
             Command::Learn(contact) => self.reach.learn(*contact),
             Command::Status(answer) => {
-                let status = Status {
-                    sizes: self.endpoint.sizes(),
-                    counters: *self.endpoint.counters(),
-                    connections: self.connections.len(),
-                };
                 // Who asked may have gone.
-                let _ = answer.send(status);
+                let _ = answer.send(self.status());
+            }
+            Command::Events(answer) => {
+                let _ = answer.send(self.feed.watch());
             }
             Command::Close => self.begin_closing(),
         }
@@ -194,7 +196,8 @@ impl Driver {
             Some(key) => self.endpoint.identity_of(&key),
         };
         self.reach.hint(to.key, &to.hints);
-        let token = self.running.insert(Running { slot: Arc::clone(&slot), code: None });
+        let kind = message.kind.clone();
+        let token = self.running.insert(Running { slot: Arc::clone(&slot), code: None, id: None });
         let submitted = match identity {
             Some(identity) => self.endpoint.submit(
                 now,
@@ -217,8 +220,9 @@ impl Driver {
             Ok((code, id)) => {
                 slot.numbered(id, token.into());
                 if let Some(running) = self.running.get_mut(token) {
-                    running.code = Some(code);
+                    (running.code, running.id) = (Some(code), Some(id));
                 }
+                self.feed.tell(now.wall, Happening::Asked { id, to: to.key, kind });
             }
             Err(why) => {
                 self.running.remove(token);
@@ -248,7 +252,7 @@ impl Driver {
             PathEvent::Opened { dial, path, strategy } => match self.reach.opened(dial) {
                 Some((identity, peer)) => {
                     debug!(peer = %peer.short(), %strategy, "connected");
-                    self.connections.insert(path, Connection { strategy });
+                    self.connections.insert(path, OpenPath::new(strategy, OpenedBy::Us));
                     let (source, lane) = (Source::Verified, Lane::Direct);
                     self.endpoint.path_up(path, identity, Some(peer), source, lane);
                 }
@@ -264,7 +268,7 @@ impl Driver {
                 let Some(identity) = self.endpoint.identity_of(&identity) else {
                     return self.close_path(path);
                 };
-                self.connections.insert(path, Connection { strategy: from });
+                self.connections.insert(path, OpenPath::new(from, OpenedBy::Them));
                 let (source, lane) = (Source::Verified, Lane::Direct);
                 self.endpoint.path_up(path, identity, None, source, lane);
             }
@@ -317,27 +321,31 @@ impl Driver {
                 let steps = self.reach.search(identity, peer, reaches);
                 self.take_steps(now, steps);
             }
-            Event::Authenticated { path, .. } => {
+            Event::Authenticated { path, peer } => {
+                if let Some(open) = self.connections.get_mut(&path) {
+                    open.peer = Some(peer);
+                }
                 if let Some(one) = owner(&mut self.paths, path) {
                     one.accept_peer(path);
                 }
             }
-            Event::Outcome { token, outcome } => self.finish(token, outcome),
+            Event::Outcome { token, outcome } => self.finish(now, token, outcome),
             Event::Soft { token } => self.with_slot(token, Slot::slow),
-            Event::Taken { token } => self.with_slot(token, Slot::taken),
+            Event::Taken { token } => self.received(now, token),
             Event::Query(query) => self.dispatch(now, query),
             Event::QueryClosed { query } => {
-                if let Some(withdrawn) = self.queries.remove(&query) {
-                    withdrawn.set();
+                if let Some(open) = self.queries.remove(&query) {
+                    self.feed.tell(now.wall, Happening::Withdrawn { id: open.id });
+                    open.withdrawn.set();
                 }
             }
-            Event::Message { query, message } => self.tell(query, message),
-            Event::Session { peer, .. } => info!(peer = %peer.short(), "session confirmed"),
+            Event::Message { query, message } => self.tell(now, query, message),
+            Event::Session { peer, .. } => self.has_session(now, peer),
             _ => {}
         }
     }
 
-    fn finish(&mut self, token: u64, outcome: Outcome) {
+    fn finish(&mut self, now: Now, token: u64, outcome: Outcome) {
         let running = u32::try_from(token).ok().and_then(|token| self.running.remove(token));
         let Some(running) = running else { return };
         let path = match &outcome {
@@ -345,7 +353,9 @@ impl Driver {
             _ => None,
         };
         let connection = path.and_then(|path| self.connections.get(&path));
-        running.slot.finish(outcome, connection.map(|one| one.strategy.clone()));
+        let path = connection.map(|one| one.strategy.clone());
+        self.ended(now, &running, &outcome, path.clone());
+        running.slot.finish(outcome, path);
     }
 
     fn with_slot(&self, token: u64, note: impl Fn(&Slot)) {
@@ -443,8 +453,8 @@ impl Drop for Driver {
         for (_, running) in self.running.iter() {
             running.slot.finish(Outcome::Closing, None);
         }
-        for withdrawn in self.queries.values() {
-            withdrawn.set();
+        for open in self.queries.values() {
+            open.withdrawn.set();
         }
         self.routes.close();
     }
