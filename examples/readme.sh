@@ -9,8 +9,8 @@
 set -euo pipefail
 
 place=$(mktemp -d)
-up=""
-trap '[ -z "$up" ] || kill "$up" 2>/dev/null || true; rm -rf "$place"' EXIT
+up="" other="" attached=""
+trap 'kill $up $other $attached 2>/dev/null || true; rm -rf "$place"' EXIT
 export HOME=$place                  # where data is kept unless a directory is named
 unset XDG_DATA_HOME EGTP_DATA
 cd "$place"
@@ -60,6 +60,28 @@ printf 'a letter\n' >letter.txt
 kill -TERM "$up"
 wait "$up"
 up=""
+
+echo "- one owner, and everybody else goes through it"
+egtp --ephemeral serve whose/1 --exec 'echo $EGTP_PEER' --allow-any --json >whose.json &
+other=$!
+TICKET=$(started whose.json)
+egtp --data ./alice up --json >alice.json &
+up=$!
+ALICE=$(started alice.json)
+key=$(egtp --data ./alice id --json | sed 's/.*"public_key":"\([^"]*\)".*/\1/')
+[ "$(egtp --data ./alice request "$TICKET" whose/1)" = "$key" ]
+egtp --data ./alice serve upper/1 --exec 'tr a-z A-Z' --allow-any --json >attached.json &
+attached=$!
+[ "$(started attached.json)" = "$ALICE" ]
+[ "$(egtp request "$ALICE" upper/1 'hello world')" = 'HELLO WORLD' ]
+egtp --data ./alice status
+egtp --data ./alice events ls
+kill -TERM "$attached"
+wait "$attached"
+attached=""
+kill -TERM "$up" "$other"
+wait "$up" "$other"
+up="" other=""
 
 echo "- the demonstration"
 egtp demo

@@ -6,13 +6,14 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use egtp::{Query, Refusal};
+use egtp::Refusal;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
 use crate::json::{Object, milliseconds};
 use crate::output::Output;
+use crate::query::Query;
 
 /// The command, and how long it may take.
 #[derive(Debug)]
@@ -40,11 +41,10 @@ impl Exec {
     /// Runs the command once, and answers.
     pub(crate) async fn answer(&self, query: Query) {
         let started = Instant::now();
-        let withdrawn = query.withdrawn();
         // What is not chosen is dropped, and its process group with it.
         let ended = tokio::select! {
             biased;
-            () = withdrawn => Ended::Withdrawn,
+            () = query.withdrawn() => Ended::Withdrawn,
             () = self.out_of_time() => Ended::TimedOut,
             ended = self.run(&query) => ended,
         };
@@ -62,21 +62,21 @@ impl Exec {
             .with("outcome", name)
             .with("took_ms", milliseconds(started.elapsed()));
         match ended {
-            Ended::Replied(reply) => query.reply(reply),
+            Ended::Replied(reply) => query.reply(reply).await,
             Ended::TooLarge => {
                 tracing::warn!("the command printed more than the asker takes; refused");
-                query.refuse(Refusal::TooLarge);
+                query.refuse(Refusal::TooLarge).await;
             }
             Ended::Failed(why) => {
                 tracing::warn!(%why, "the command failed; the request is refused");
-                query.refuse(Refusal::Failed);
+                query.refuse(Refusal::Failed).await;
             }
             Ended::TimedOut => {
                 tracing::warn!("the command took longer than --timeout; the request is refused");
-                query.refuse(Refusal::Failed);
+                query.refuse(Refusal::Failed).await;
             }
             // Nobody waits for an answer any more.
-            Ended::Withdrawn => query.ignore(),
+            Ended::Withdrawn => query.ignore().await,
         }
         // Whoever read the events has gone; the requests go on.
         let _ = self.output.event(&object);
@@ -100,9 +100,9 @@ impl Exec {
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(&self.command).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        command.env("EGTP_PEER", query.from().to_string());
-        command.env("EGTP_KIND", query.kind().as_str());
-        command.env("EGTP_ID", query.id().to_string());
+        command.env("EGTP_PEER", query.from());
+        command.env("EGTP_KIND", query.kind());
+        command.env("EGTP_ID", query.id());
         // Nothing is delivered twice by a node that keeps nothing.
         command.env("EGTP_REDELIVERED", "0");
         let child = command.spawn()?;

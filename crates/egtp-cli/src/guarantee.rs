@@ -10,4 +10,4 @@ pub(crate) const IN_MEMORY: &str = "a request is acted on at most once in the li
 /// The promise of a node with a data directory.
 pub(crate) const ON_DISK: &str = "a request is acted on at most once in the life of the receiving \
      process, and over all its restarts if it was asked with --durable; what this node itself has \
-     asked and is open when it stops ends as closing";
+     asked and is open when it stops ends as closing, and goes on at its next start if it is durable";

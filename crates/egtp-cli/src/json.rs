@@ -57,8 +57,13 @@ impl Object {
 
     /// Adds an object.
     pub(crate) fn object(self, name: &'static str, value: Self) -> Self {
-        let fields = value.0.into_iter().map(|(name, value)| (name.to_owned(), value));
-        self.with(name, Value::Object(fields.collect()))
+        self.with(name, value.into_value())
+    }
+
+    /// The same as a value inside something else.
+    pub(crate) fn into_value(self) -> Value {
+        let fields = self.0.into_iter().map(|(name, value)| (name.to_owned(), value));
+        Value::Object(fields.collect())
     }
 }
 

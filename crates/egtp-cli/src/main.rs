@@ -3,19 +3,23 @@
 //! Reads the command line, hands it to one command, and turns its end into an exit code. Knows
 //! nothing of what commands do. Invariant: whatever fails says so on stderr, with the next step.
 
+mod access;
 mod asker;
 mod body;
 mod code;
 mod commands;
 mod contacts;
 mod context;
+mod control;
 mod counts;
 mod demo;
 mod directory;
 mod durations;
+mod ended;
 mod exec;
 mod failure;
 mod guarantee;
+mod guest;
 mod here;
 mod invocation;
 mod json;
@@ -25,10 +29,13 @@ mod outcome;
 mod output;
 mod peer;
 mod petnames;
+mod query;
+mod ready;
 mod signals;
 mod standing;
 mod summary;
 mod text_file;
+mod times;
 mod why;
 
 use std::process::ExitCode;

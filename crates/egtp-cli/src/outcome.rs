@@ -1,29 +1,13 @@
-//! How a request ended, in the words of the JSON fields and in those for people.
+//! How a request ended without a reply, in the words of the JSON fields and in those for people.
 //!
-//! Knows nothing of how it was asked. Invariant: every outcome has one of eight names, and an exit
-//! code.
+//! Knows nothing of how it was asked. Invariant: every outcome has a name and an exit code.
 
 use std::fmt;
-use std::time::Duration;
 
 use egtp::error::taken_text;
-use egtp::{MessageId, NotSent, Refusal, Reply, RequestError, Taken};
+use egtp::{NotSent, Refusal, RequestError, Taken};
 
-use crate::failure::{Code, Failure};
-use crate::json::{Object, milliseconds};
-
-/// A request that is over.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    /// Its id, unless nothing was sent.
-    pub(crate) id: Option<MessageId>,
-    /// How it ended.
-    pub(crate) result: Result<Reply, NoReply>,
-    /// How long it took.
-    pub(crate) took: Duration,
-    /// How often its soft timeout has passed: once or never.
-    pub(crate) soft_timeouts: u32,
-}
+use crate::failure::Code;
 
 /// How a request ends without a reply.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -34,54 +18,18 @@ pub(crate) enum NoReply {
     Interrupted(Taken),
 }
 
-impl Ended {
-    /// The failure that it is, if it is one.
-    pub(crate) fn code(&self) -> Option<Code> {
-        self.result.as_ref().err().map(NoReply::code)
-    }
-
-    /// Its name, as JSON and summaries have it.
-    pub(crate) fn name(&self) -> &'static str {
-        match &self.result {
-            Ok(_) => "reply",
-            Err(NoReply::Interrupted(_) | NoReply::Outcome(RequestError::Closing)) => "closing",
-            Err(NoReply::Outcome(error)) => match error {
-                RequestError::NotSent(_) => "not_sent",
-                RequestError::TimedOut { .. } => "timed_out",
-                RequestError::Refused(_) => "refused",
-                _ => "unknown",
-            },
-        }
-    }
-
-    /// Everything about it, and the failure that it is, if it is one.
-    pub(crate) fn object(&self, failure: Option<&Failure>) -> Object {
-        let reply = self.result.as_ref().ok();
-        let no_reply = self.result.as_ref().err();
-        let attempts = match (reply, no_reply) {
-            (Some(reply), _) => Some(reply.attempts),
-            (_, Some(NoReply::Outcome(RequestError::Unknown { attempts }))) => Some(*attempts),
-            (_, Some(NoReply::Outcome(RequestError::NotSent(_)))) => Some(0),
-            _ => None,
-        };
-        let object = Object::new()
-            .maybe("id", self.id)
-            .with("outcome", self.name())
-            .base64("reply_base64", reply.map(|reply| &*reply.body))
-            .maybe("reason", no_reply.and_then(NoReply::reason))
-            .with("taken", no_reply.and_then(NoReply::taken).map(taken_text))
-            .with("took_ms", milliseconds(self.took))
-            .maybe("path", reply.and_then(|reply| reply.via.as_ref()))
-            .with("attempts", attempts)
-            .with("soft_timeouts", self.soft_timeouts);
-        match failure {
-            Some(failure) => object.object("error", failure.object()),
-            None => object,
-        }
-    }
-}
-
 impl NoReply {
+    /// Its name, as JSON and summaries have it.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Interrupted(_) | Self::Outcome(RequestError::Closing) => "closing",
+            Self::Outcome(RequestError::NotSent(_)) => "not_sent",
+            Self::Outcome(RequestError::TimedOut { .. }) => "timed_out",
+            Self::Outcome(RequestError::Refused(_)) => "refused",
+            Self::Outcome(_) => "unknown",
+        }
+    }
+
     /// Its place in the table of exit codes.
     pub(crate) const fn code(&self) -> Code {
         let error = match self {
@@ -128,7 +76,7 @@ impl NoReply {
     }
 
     /// One word for why, where there is a choice of reasons.
-    fn reason(&self) -> Option<String> {
+    pub(crate) fn reason(&self) -> Option<String> {
         let word = match self {
             Self::Outcome(RequestError::Refused(refusal)) => match refusal {
                 Refusal::Failed => "failed",
@@ -181,6 +129,8 @@ pub(crate) const REASONS: [(Code, &str, &str); 12] = [
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

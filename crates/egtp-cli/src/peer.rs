@@ -4,6 +4,7 @@
 //! a peer id alone is only followed to keys that the owner of the directory knows.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::str::FromStr;
 
 use egtp::lookup::{FileLookup, Lookup};
@@ -44,6 +45,16 @@ impl FromStr for Peer {
                 "{error}; a peer is a ticket, a key (egtp1...), a peer id (40 digits) or @name{hint}"
             )
         })
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ticket(ticket) => ticket.fmt(f),
+            Self::Id(id) => id.fmt(f),
+            Self::Name(name) => name.fmt(f),
+        }
     }
 }
 

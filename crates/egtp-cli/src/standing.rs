@@ -7,17 +7,21 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
+use egtp::path::Attempts;
 use egtp::store::SqliteStore;
 use egtp::{Builder, HostPort, Kind, Node, Router, Strategy, Ticket};
 
+use crate::asker::OwnNode;
 use crate::context::Context;
+use crate::control::{Control, Host};
 use crate::directory::{Directory, Identity, Ownership};
 use crate::failure::{Code, Failure};
 use crate::guarantee::{IN_MEMORY, ON_DISK};
 use crate::json::Object;
 use crate::output::Output;
+use crate::ready::Ready;
 use crate::signals::Signals;
-use crate::{here, invocation, peer};
+use crate::{here, peer};
 
 /// Where a node listens.
 #[derive(Args, Debug)]
@@ -28,6 +32,24 @@ pub(crate) struct Listening {
     /// start and kept.
     #[arg(long = "listen", value_name = "ADDRESS", value_parser = parse_address)]
     addresses: Vec<SocketAddr>,
+}
+
+impl Listening {
+    /// Whether nothing was said about it.
+    pub(crate) const fn is_unsaid(&self) -> bool {
+        self.addresses.is_empty()
+    }
+}
+
+/// What a node that stays is to do.
+#[derive(Debug)]
+pub(crate) struct Duty {
+    /// What answers.
+    pub(crate) routers: Vec<Router>,
+    /// The kinds that they answer, the one of interest first.
+    pub(crate) kinds: Vec<Kind>,
+    /// What others can do with it.
+    pub(crate) risk: Risk,
 }
 
 /// What somebody who reaches the node can do with it, unless only this machine reaches it.
@@ -43,15 +65,16 @@ pub(crate) enum Risk {
 #[derive(Debug)]
 pub(crate) struct Standing {
     node: Node,
-    ticket: Ticket,
+    ready: Ready,
     signals: Signals,
     output: Output,
     risk: Risk,
-    ownership: Option<Ownership>,
+    kept: Option<(Control, Ownership)>,
 }
 
 impl Standing {
-    /// Starts a node, with an identity that is kept unless told otherwise.
+    /// Starts a node, with an identity that is kept unless told otherwise. `owned` if its directory
+    /// belongs to this process already.
     ///
     /// # Errors
     /// When the directory or an address cannot be had.
@@ -59,17 +82,24 @@ impl Standing {
         context: &Context,
         command: &str,
         listening: &Listening,
-        (routers, risk): (Vec<Router>, Risk),
+        duty: Duty,
+        owned: Option<Ownership>,
     ) -> Result<Self, Failure> {
         // First of all, so that no signal finds us unprepared.
         let signals = Signals::catch()?;
         let output = context.output;
+        let Duty { routers, kinds, risk } = duty;
+        let attempts = Attempts::default();
         let mut builder = routers.into_iter().fold(Node::builder(), Builder::serve);
+        builder = builder.attempts(attempts.clone());
         let directory = context.directory_if_kept()?;
         let (mut ownership, mut kept_port) = (None, None);
         if let Some(directory) = &directory {
-            let (owned, key) = settle_in(directory, command, output)?;
-            ownership = Some(owned);
+            ownership = Some(match owned {
+                Some(ownership) => ownership,
+                None => directory.own(command)?,
+            });
+            let key = settle_in(directory, output)?;
             kept_port = directory.port()?;
             let store = SqliteStore::open(directory.store())?;
             builder = builder.key(key).only_instance().lookup(peer::lookup_in(directory));
@@ -85,23 +115,36 @@ impl Standing {
         let strategies = here::advertised(node.listening());
         if let Some(directory) = &directory {
             directory.keep_listening(&strategies)?;
-            if kept_port.is_none() && listening.addresses.is_empty() {
+            if kept_port.is_none() && listening.is_unsaid() {
                 let port = node.listening().iter().find_map(Strategy::host_port);
                 port.map_or(Ok(()), |at| directory.keep_port(at.port))?;
             }
         }
         let strategies = strategies.into_iter().take(Ticket::STRATEGIES_MAX).collect();
-        let ticket = Ticket { key: node.key(), strategies };
-        Ok(Self { node, ticket, signals, output, risk, ownership })
+        let guarantee = if directory.is_some() { ON_DISK } else { IN_MEMORY };
+        let ready = Ready {
+            key: node.key(),
+            ticket: Ticket { key: node.key(), strategies },
+            listening: node.listening().to_vec(),
+            kinds,
+            guarantee: guarantee.to_owned(),
+        };
+        let mut kept = None;
+        if let Some((directory, ownership)) = directory.zip(ownership) {
+            let own = OwnNode::new(node.clone(), attempts, context.names());
+            let host = Host::staying(own, command, ready.clone());
+            kept = Some((Control::listen(&directory, host)?, ownership));
+        }
+        Ok(Self { node, ready, signals, output, risk, kept })
     }
 
-    /// Serves these routers, says that the node is ready, and stays until a signal asks it to go.
+    /// Says that the node is ready, and stays until a signal asks it to go.
     ///
     /// # Errors
     /// When the node ends without being asked to.
-    pub(crate) async fn stay(mut self, kinds: &[&Kind]) -> Result<(), Failure> {
+    pub(crate) async fn stay(mut self) -> Result<(), Failure> {
         self.warn();
-        self.announce(kinds)?;
+        self.ready.announce(self.output)?;
         tokio::select! {
             () = self.node.closed() => return Err(ended_early()),
             () = self.signals.next() => {}
@@ -110,9 +153,17 @@ impl Standing {
         // Whoever read the events may have gone; the node still says goodbye to its peers.
         let _ = self.output.event(&Object::new().with("event", "closing"));
         self.output.say("Stopping.");
+        if let Some((control, _)) = &mut self.kept {
+            control.take_no_more().await;
+            control.say_closing();
+        }
         // What is not said goodbye to by then learns it the hard way.
         if tokio::time::timeout(CLOSING_TIME, self.node.close()).await.is_err() {
             tracing::warn!("some peers could not be told goodbye in time");
+        }
+        if let Some((control, ownership)) = self.kept {
+            control.finish().await;
+            drop(ownership);
         }
         Ok(())
     }
@@ -138,62 +189,16 @@ impl Standing {
             ),
         });
     }
-
-    fn announce(&self, kinds: &[&Kind]) -> Result<(), Failure> {
-        let key = self.node.key();
-        let object = Object::new()
-            .with("event", "ready")
-            .text("public_key", key)
-            .text("node_id", key.node_id())
-            .text("ticket", &self.ticket)
-            .list("listen", self.node.listening())
-            .list("kinds", kinds)
-            .with("guarantee", self.guarantee());
-        self.output.data(&object, self.greeting(kinds))
-    }
-
-    /// What the node promises: it has a store where it has a directory.
-    const fn guarantee(&self) -> &'static str {
-        if self.ownership.is_some() { ON_DISK } else { IN_MEMORY }
-    }
-
-    fn greeting(&self, kinds: &[&Kind]) -> String {
-        let (key, egtp, ticket) = (self.node.key(), invocation::egtp(), &self.ticket);
-        let example = kinds.first().map_or("echo/1", |kind| kind.as_str());
-        let listening: Vec<String> =
-            self.node.listening().iter().map(ToString::to_string).collect();
-        let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
-        format!(
-            "Ready. This node answers {kinds}.\n\n\
-             node id     {id}\n\
-             public key  {key}\n\
-             listening   {listening}\n\
-             guarantee   {guarantee}\n\n\
-             On the other side, in another terminal or on another machine, run\n\n  \
-             {egtp} ping '{ticket}'\n  \
-             {egtp} request '{ticket}' {example} hello\n\n\
-             Ctrl-C stops it.",
-            guarantee = self.guarantee(),
-            kinds = kinds.join(" and "),
-            id = key.node_id(),
-            listening = listening.join(" "),
-        )
-    }
 }
 
-/// Owns the directory and takes its key, or makes one.
-fn settle_in(
-    directory: &Directory,
-    command: &str,
-    output: Output,
-) -> Result<(Ownership, egtp::SecretKey), Failure> {
-    let owned = directory.own(command)?;
+/// Takes the key of a directory that this process owns, or makes one.
+fn settle_in(directory: &Directory, output: Output) -> Result<egtp::SecretKey, Failure> {
     let (key, identity) = directory.key_or_new()?;
     if identity == Identity::Made {
         let path = directory.path().display();
         output.say(format_args!("A new identity was made in {path}; keep a copy of {path}/key."));
     }
-    Ok((owned, key))
+    Ok(key)
 }
 
 fn is_loopback(at: &Strategy) -> bool {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use crate::outcome::Ended;
+use crate::ended::Ended;
 
 /// Counts and times of requests that have ended.
 #[derive(Debug)]
@@ -26,8 +26,8 @@ impl Summary {
 
     /// Takes one in.
     pub(crate) fn count(&mut self, ended: &Ended) {
-        *self.by_name.entry(ended.name()).or_default() += 1;
-        if ended.result.is_ok() {
+        *self.by_name.entry(ended.outcome).or_default() += 1;
+        if ended.reply.is_some() {
             self.took.push(ended.took);
         }
         let exit = ended.code().map_or(0, crate::failure::Code::exit);

@@ -190,6 +190,8 @@ fn every_command_shows_three_examples_and_the_version_names_commit_and_protocol(
         "peers",
         "contact",
         "status",
+        "events",
+        "trace",
         "demo",
         "completions",
         "errors",

@@ -147,3 +147,17 @@ fn wrong_wall_clocks_do_not_stop_communication() {
     let third = world.request(0, 1, b"third");
     assert!(world.run_until(secs(10), |world| world.reply_of(0, third).is_some()));
 }
+
+/// Proves EVT-9: a handshake that has lost its path waits for another one, and not in a loop.
+#[test]
+fn a_handshake_without_a_path_wakes_nobody_up() {
+    let mut world = World::new(2);
+    world.delay = millis(300);
+    let token = world.request(0, 1, b"lost");
+    world.run(millis(100));
+    world.kill(1);
+    let before = world.steps;
+    world.run(secs(7));
+    let steps = world.steps - before;
+    assert!(steps < 200, "{steps} wake-ups in seven seconds; {:?}", world.outcome(0, token));
+}

@@ -139,8 +139,8 @@ fn judge(asking: &Path, home: &Home, rounds: u64) -> Result<Checks, Failure> {
         unknown.len(),
         told.again,
     ));
-    let replies = u64::try_from(replied.len()).unwrap_or(0);
-    checks.at_least("replies", &replies, &rounds);
+    let answered = u64::try_from(replied.len()).unwrap_or(0);
+    checks.at_least("replies", &answered, &rounds);
     Ok(checks)
 }
 

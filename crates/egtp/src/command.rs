@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use egtp_proto::{
-    Contact, Counters, MessageClass, MessageId, PublicKey, QueryId, Sizes, StoreKind,
-};
+use egtp_proto::{Contact, MessageClass, MessageId, PublicKey, QueryId, StoreKind};
 use tokio::sync::oneshot;
 
 use crate::error::Refusal;
+use crate::events::Events;
 use crate::message::{Message, Recipient};
 use crate::queue::Queue;
 use crate::request::Slot;
+use crate::status::Status;
 
 /// The queue to the driver.
 pub(crate) type Commands = Queue<Command>;
@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Committed(u64),
     /// Report what is going on.
     Status(oneshot::Sender<Status>),
+    /// Show what has happened, and what happens from now on.
+    Events(oneshot::Sender<Events>),
     /// Say goodbye and end.
     Close,
 }
@@ -56,16 +58,4 @@ pub(crate) struct Start {
     pub hard: Duration,
     pub room: Option<usize>,
     pub wants: StoreKind,
-}
-
-/// What a node holds and has counted.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Status {
-    /// Sizes of the tables.
-    pub sizes: Sizes,
-    /// Counts since the start.
-    pub counters: Counters,
-    /// Open connections.
-    pub connections: usize,
 }

@@ -37,6 +37,7 @@ pub mod clock;
 mod command;
 mod driver;
 pub mod error;
+pub mod events;
 pub mod keyfile;
 pub mod lookup;
 mod message;
@@ -46,11 +47,11 @@ mod queue;
 mod reach;
 mod request;
 mod serve;
+mod status;
 pub mod store;
 pub mod testing;
 
 pub use builder::Builder;
-pub use command::Status;
 pub use egtp_proto::limits::Limits;
 pub use egtp_proto::{
     Assurance, Contact, ContactDraft, Host, HostPort, Kind, KindError, MessageId, NodeId,
@@ -61,3 +62,4 @@ pub use message::{IntoReply, Message, Receipt, Recipient, Reply};
 pub use node::Node;
 pub use request::{Pending, Progress, Request};
 pub use serve::{Allowed, Handler, Queries, Query, Router, respond};
+pub use status::{OpenPath, OpenedBy, Status};

@@ -6,11 +6,13 @@ use egtp_proto::{Contact, Kind, MessageClass, MessageId, PublicKey, Strategy, Ti
 use tokio::sync::oneshot;
 
 use crate::builder::Builder;
-use crate::command::{Command, Commands, Status};
+use crate::command::{Command, Commands};
 use crate::error::{RequestError, ServeError};
+use crate::events::Events;
 use crate::message::{Message, Receipt, Recipient};
 use crate::request::{Pending, Request};
 use crate::serve::{Queries, Router, Routes};
+use crate::status::Status;
 
 /// A running peer. Clones are the same node; when the last one goes, it shuts down.
 #[derive(Clone, Debug)]
@@ -145,6 +147,13 @@ impl Node {
         let (answer, status) = oneshot::channel();
         self.0.commands.push(Command::Status(answer)).ok()?;
         status.await.ok()
+    }
+
+    /// What has happened last, and what happens from now on. `None` if it has closed.
+    pub async fn events(&self) -> Option<Events> {
+        let (answer, events) = oneshot::channel();
+        self.0.commands.push(Command::Events(answer)).ok()?;
+        events.await.ok()
     }
 
     /// Tells peers goodbye and stops: everything open ends as `Closing`. Returns when it has stopped,

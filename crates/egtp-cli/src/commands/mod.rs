@@ -5,6 +5,7 @@
 mod completions;
 mod contact;
 mod errors;
+mod events;
 mod id;
 mod init;
 mod peers;
@@ -12,6 +13,7 @@ mod ping;
 mod request;
 mod serve;
 mod status;
+mod trace;
 mod up;
 
 use std::process::ExitCode;
@@ -34,6 +36,8 @@ pub(crate) enum Verb {
     Peers(peers::Arguments),
     Contact(contact::Arguments),
     Status(status::Arguments),
+    Events(events::Arguments),
+    Trace(trace::Arguments),
     Demo(demo::Arguments),
     Completions(completions::Arguments),
     Errors(errors::Arguments),
@@ -60,6 +64,8 @@ impl Verb {
             Self::Peers(arguments) => peers::run(context, &arguments).map(done),
             Self::Contact(arguments) => contact::run(context, &arguments).await.map(done),
             Self::Status(arguments) => status::run(context, &arguments).await,
+            Self::Events(arguments) => events::run(context, &arguments).await,
+            Self::Trace(arguments) => trace::run(context, &arguments).await.map(done),
             Self::Demo(_) => Box::pin(demo::run(context)).await.map(done),
             Self::Completions(arguments) => completions::run(&arguments, command()).map(done),
             Self::Errors(arguments) => errors::run(context, &arguments).map(done),

@@ -5,13 +5,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use egtp::{Kind, Message};
+use egtp::Kind;
+use tokio::sync::watch;
 
-use crate::asker::Asker;
+use crate::asker::{Asker, Asking, Memory, Wait};
 use crate::context::Context;
+use crate::control::Question;
 use crate::failure::{Code, Failure};
 use crate::json::{Object, milliseconds};
-use crate::outcome::NoReply;
 use crate::peer::Peer;
 use crate::signals::Signals;
 use crate::{counts, durations};
@@ -44,16 +45,19 @@ pub(crate) struct Arguments {
 /// When the peer does not answer, each with the exit code of the outcome.
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure> {
     let mut signals = Signals::catch()?;
-    let asker = Asker::start(context, "ping", &arguments.peer).await?;
-    let measured = tokio::select! {
-        measured = measure(context, arguments, &asker) => measured,
+    let asking = tokio::select! {
+        asking = Asking::start(context, "ping", &arguments.peer, Memory::Ram) => asking?,
+        () = signals.next() => return Err(Asking::interrupted()),
+    };
+    let (measured, wait) = tokio::select! {
+        measured = measure(context, arguments, &asking.asker) => (measured, Wait::ForOthers),
         () = signals.next() => {
             let next = "run it again: a ping does no harm";
-            Err(Failure::with_next(Code::Interrupted, "interrupted", next))
+            let failure = Failure::with_next(Code::Interrupted, "interrupted", next);
+            (Err(failure), Wait::ForNobody)
         }
     };
-    signals.give_up_on_next();
-    asker.node.clone().close().await;
+    asking.close(context, signals, wait).await;
     measured.map(|()| ExitCode::SUCCESS)
 }
 
@@ -61,23 +65,31 @@ async fn measure(context: &Context, arguments: &Arguments, asker: &Asker) -> Res
     let kind = Kind::new(egtp_services::echo::KIND)
         .map_err(|error| Failure::new(Code::Internal, error))?;
     let peer = asker.to.key.short();
+    // A signal ends all of it at once, so nobody interrupts one of them.
+    let (_interrupt, interrupted) = watch::channel(false);
     for number in 1..=arguments.count.get() {
         let mut body = vec![0; BODY_BYTES];
         getrandom::fill(&mut body).map_err(|error| Failure::new(Code::Internal, error))?;
-        let message = Message::new(kind.clone(), body.clone());
-        let request = asker.node.request(asker.to.clone(), message).hard_timeout(arguments.hard);
-        let reply = match request.await {
-            Ok(reply) => reply,
-            Err(error) => return Err(asker.explain(&NoReply::Outcome(error)).await),
+        let question = Question {
+            peer: arguments.peer.clone(),
+            kind: kind.clone(),
+            body: body.clone().into(),
+            soft: None,
+            hard: arguments.hard,
+            durable: false,
         };
-        if reply.body != body {
+        let ended = asker.ask(&question, |_| {}, interrupted.clone()).await?;
+        if let Some(failure) = ended.failure {
+            return Err(failure);
+        }
+        if ended.reply.is_none_or(|reply| reply != body) {
             let message = "the peer answered, but not with what was sent";
             return Err(Failure::new(Code::Internal, message));
         }
-        let rtt = milliseconds(reply.took);
-        let path = reply.via.as_ref();
-        let object = Object::new().with("rtt_ms", rtt).maybe("path", path);
-        let path = path.map_or_else(|| "a path that has closed".to_owned(), ToString::to_string);
+        let rtt = milliseconds(ended.took);
+        let path = ended.path;
+        let object = Object::new().with("rtt_ms", rtt).maybe("path", path.as_ref());
+        let path = path.unwrap_or_else(|| "a path that has closed".to_owned());
         context
             .output
             .data(&object, format_args!("{number}: {peer}... answers in {rtt:.3} ms by {path}"))?;

@@ -4,18 +4,18 @@ use std::io::IsTerminal;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::Bytes;
 use clap::Args;
-use egtp::{Kind, Message, Progress, Request, Taken};
+use egtp::Kind;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::asker::Asker;
+use crate::asker::{Asker, Asking, Memory, Step, Wait};
 use crate::context::Context;
+use crate::control::Question;
+use crate::ended::Ended;
 use crate::failure::{Code, Failure};
-use crate::outcome::{Ended, NoReply};
 use crate::output::{self, Form};
 use crate::peer::Peer;
 use crate::signals::Signals;
@@ -52,7 +52,8 @@ pub(crate) struct Arguments {
     #[arg(allow_hyphen_values = true)]
     hard: Duration,
 
-    /// Have the peer remember it on its disk: at most once over its restarts, too
+    /// Remember it on disk: at the peer, so that it is taken at most once over its restarts, and here,
+    /// so that it goes on when a node starts on this directory again
     #[arg(long)]
     durable: bool,
 
@@ -71,58 +72,78 @@ pub(crate) struct Arguments {
 /// # Errors
 /// When nothing could be asked; an outcome that is no reply is an exit code.
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode, Failure> {
-    let body = body::read(&arguments.body, "body", "a message")?;
+    let question = Question {
+        peer: arguments.peer.clone(),
+        kind: arguments.kind.clone(),
+        body: body::read(&arguments.body, "body", "a message")?,
+        soft: arguments.soft,
+        hard: arguments.hard,
+        durable: arguments.durable,
+    };
+    let memory = if arguments.durable { Memory::Disk } else { Memory::Ram };
     let mut signals = Signals::catch()?;
-    let asker = Arc::new(Asker::start(context, "request", &arguments.peer).await?);
+    let asking = tokio::select! {
+        asking = Asking::start(context, "request", &arguments.peer, memory) => asking?,
+        () = signals.next() => return Err(Asking::interrupted()),
+    };
     let (interrupt, interrupted) = watch::channel(false);
-    let mut asking = Box::pin(ask_all(context, &arguments, &asker, &body, &interrupted));
+    let all = ask_all(context, &arguments, &asking.asker, question, &interrupted);
+    let mut all = Box::pin(all);
     let ended = tokio::select! {
-        ended = &mut asking => Some(ended),
+        ended = &mut all => Some(ended),
         () = signals.next() => None,
     };
-    signals.give_up_on_next();
-    let ended = if let Some(ended) = ended {
-        ended
+    let (ended, wait) = if let Some(ended) = ended {
+        (ended, Wait::ForOthers)
     } else {
         interrupt.send_replace(true);
-        asking.await
+        let second = async {
+            signals.next().await;
+            std::process::exit(Code::Interrupted.exit().into());
+        };
+        tokio::select! {
+            ended = &mut all => (ended, Wait::ForNobody),
+            () = second => return Err(Failure::new(Code::Interrupted, "interrupted")),
+        }
     };
-    // So that the peer learns that we have its replies, and of what we want no reply any more.
-    asker.node.clone().close().await;
+    drop(all);
+    asking.close(context, signals, wait).await;
     ended
 }
 
 async fn ask_all(
     context: &Context,
     arguments: &Arguments,
-    asker: &Arc<Asker>,
-    body: &Bytes,
+    asker: &Asker,
+    question: Question,
     interrupted: &watch::Receiver<bool>,
 ) -> Result<ExitCode, Failure> {
     let count = arguments.count.get();
+    let question = Arc::new(question);
     let mut summary = Summary::begin();
     let mut open = JoinSet::new();
     let mut started = 0;
     loop {
         let is_asking = !*interrupted.borrow();
         while is_asking && started < count && open.len() < arguments.concurrency.get() {
-            let message = Message::new(arguments.kind.clone(), body.clone());
-            let request = asker.node.request(asker.to.clone(), message);
-            let request = with_soft(request.hard_timeout(arguments.hard), arguments.soft);
-            let request = if arguments.durable { request.durable() } else { request };
-            open.spawn(ask(request, Arc::clone(asker), context.clone(), interrupted.clone()));
+            let (asker, question, output) = (asker.clone(), Arc::clone(&question), context.output);
+            let interrupted = interrupted.clone();
+            open.spawn(async move {
+                let tell = |step| {
+                    if step == Step::Slow {
+                        output.say("No reply yet; still waiting.");
+                    }
+                };
+                asker.ask(&question, tell, interrupted).await
+            });
             started += 1;
         }
         let Some(ended) = open.join_next().await else { break };
-        let ended = ended.map_err(|error| Failure::new(Code::Internal, error))?;
-        let failure = match &ended.result {
-            Ok(_) => None,
-            Err(no_reply) => Some(asker.explain(no_reply).await),
-        };
+        let ended = ended.map_err(|error| Failure::new(Code::Internal, error))??;
         if count == 1 {
-            return report_one(context, &ended, failure);
+            return report_one(context, ended);
         }
-        report_each(context, &ended, failure.as_ref())?;
+        report_each(context, &ended)?;
         summary.count(&ended);
     }
     context.output.say(&summary);
@@ -134,82 +155,36 @@ async fn ask_all(
     Ok(summary.exit_code())
 }
 
-fn with_soft(request: Request, soft: Option<Duration>) -> Request {
-    match soft {
-        Some(soft) => request.soft_timeout(soft),
-        None => request,
-    }
-}
-
-/// Follows one request to its end.
-async fn ask(
-    request: Request,
-    asker: Arc<Asker>,
-    context: Context,
-    mut interrupted: watch::Receiver<bool>,
-) -> Ended {
-    let started = Instant::now();
-    let mut pending = request.start();
-    let mut soft_timeouts = 0;
-    let mut is_taken = false;
-    let result = loop {
-        // What has happened already counts, also if the signal came with it.
-        let progress = tokio::select! {
-            biased;
-            progress = pending.progress() => progress,
-            _ = interrupted.wait_for(|is_so| *is_so) => {
-                let taken = if is_taken { Taken::Yes } else { asker.may_have_taken() };
-                break Err(NoReply::Interrupted(taken));
-            }
-        };
-        match progress {
-            Ok(Progress::Replied(reply)) => break Ok(reply),
-            Ok(Progress::Taken) => is_taken = true,
-            Ok(Progress::Slow) => {
-                soft_timeouts += 1;
-                context.output.say("No reply yet; still waiting.");
-            }
-            Ok(_) => {}
-            Err(error) => break Err(NoReply::Outcome(error)),
-        }
-    };
-    Ended { id: pending.id(), result, took: started.elapsed(), soft_timeouts }
-}
-
 /// The reply's bytes as they are, and nothing else, so that they can be piped.
-fn report_one(
-    context: &Context,
-    ended: &Ended,
-    failure: Option<Failure>,
-) -> Result<ExitCode, Failure> {
+fn report_one(context: &Context, ended: Ended) -> Result<ExitCode, Failure> {
     let output = context.output;
-    match (&ended.result, failure) {
-        (Ok(reply), _) if output.form() == Form::Plain => {
-            output::bytes(&reply.body)?;
-            if std::io::stdout().is_terminal() && !reply.body.ends_with(b"\n") {
+    if let Some(failure) = &ended.failure {
+        output.failure_in(&ended.object(), failure)?;
+        return Ok(failure.code.into());
+    }
+    match ended.reply {
+        Some(reply) if output.form() == Form::Plain => {
+            output::bytes(&reply)?;
+            if std::io::stdout().is_terminal() && !reply.ends_with(b"\n") {
                 output::bytes(b"\n")?;
             }
         }
-        (_, Some(failure)) => {
-            output.failure_in(&ended.object(Some(&failure)), &failure)?;
-            return Ok(failure.code.into());
-        }
-        (_, None) => output.event(&ended.object(None))?,
+        _ => output.event(&ended.object())?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// One line for each.
-fn report_each(context: &Context, ended: &Ended, failure: Option<&Failure>) -> Result<(), Failure> {
-    context.output.event(&ended.object(failure))?;
-    match (&ended.result, failure) {
-        (Ok(_), _) if context.output.form() == Form::Json => Ok(()),
-        (Ok(reply), _) if reply.body.ends_with(b"\n") => output::bytes(&reply.body),
-        (Ok(reply), _) => output::bytes(&[&reply.body[..], b"\n"].concat()),
-        (Err(_), Some(failure)) => {
-            output::warn(format_args!("egtp: {}", failure.message));
-            Ok(())
+fn report_each(context: &Context, ended: &Ended) -> Result<(), Failure> {
+    context.output.event(&ended.object())?;
+    if let Some(failure) = &ended.failure {
+        output::warn(format_args!("egtp: {}", failure.message));
+    }
+    match &ended.reply {
+        Some(reply) if context.output.form() == Form::Plain => {
+            let end: &[u8] = if reply.ends_with(b"\n") { b"" } else { b"\n" };
+            output::bytes(&[reply, end].concat())
         }
-        (Err(_), None) => Ok(()),
+        _ => Ok(()),
     }
 }

@@ -7,22 +7,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use egtp::{Allowed, Kind, PublicKey, Query, Router};
+use egtp::{Allowed, Kind, PublicKey, Router};
 use egtp_services::echo;
 
+use crate::access::{self, Access};
 use crate::context::Context;
+use crate::control::{Attached, Service};
 use crate::exec::Exec;
 use crate::failure::{Code, Failure};
 use crate::peer::{self, Peer};
-use crate::standing::{Listening, Risk, Standing};
-use crate::{counts, durations, text_file};
+use crate::query::Query;
+use crate::standing::{Duty, Listening, Risk, Standing};
+use crate::{counts, durations, guest, text_file};
 
 /// Answer requests of one kind, by echo or with the output of a command
 ///
 /// The command runs in a shell: the request's body is its standard input, its standard output is
 /// the reply, and if it fails the request is refused. It finds `EGTP_PEER` (the key that asks),
 /// `EGTP_KIND`, `EGTP_ID` and `EGTP_REDELIVERED` (0 or 1) in its environment. It is ended, with all that
-/// it has started, when the asker gives up. A node that serves a kind answers echo/1 as well.
+/// it has started, when the asker gives up. A node that serves a kind answers echo/1 as well. Where a
+/// node runs on the directory already, the kind is answered there until this command ends.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   egtp serve upper/1 --exec 'tr a-z A-Z' --allow-any
@@ -91,34 +95,58 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), F
             "add --allow KEY for those who may, or --allow-any",
         ));
     }
-    let allowed = allowed(context, &arguments.allow)?;
+    let service = Service {
+        allowed: allowed(context, &arguments.allow)?,
+        kind: arguments.kind,
+        concurrency: arguments.concurrency.get(),
+    };
     let risk = match arguments.exec {
         Some(_) if arguments.allow_any => Risk::RunCommand,
         Some(_) | None => Risk::Ask,
     };
+    let exec = arguments.exec.map(|command| Exec::new(command, arguments.timeout, context.output));
+    let exec = exec.map(Arc::new);
+    let mut owned = None;
+    if let Some(directory) = context.directory_if_kept()? {
+        match access::to(&directory, "serve").await? {
+            Access::Owner(ownership) => owned = Some(ownership),
+            Access::Guest(attached) if arguments.listening.is_unsaid() => {
+                return guest::serve(context, &attached, service, exec).await;
+            }
+            Access::Guest(attached) => return Err(listens_already(&attached)),
+        }
+    }
+    let duty = duty(service, exec, risk)?;
+    Standing::start(context, "serve", &arguments.listening, duty, owned).await?.stay().await
+}
+
+/// What a node of this process does: the service, and what every node answers.
+fn duty(service: Service, exec: Option<Arc<Exec>>, risk: Risk) -> Result<Duty, Failure> {
     let (echo_kind, echo_router) = echo_service()?;
-    let kind = arguments.kind;
-    let router = match arguments.exec {
+    let Service { kind, allowed, concurrency } = service;
+    let router = match exec {
         None => Router::new().route_sync(kind.clone(), echo::same),
-        Some(command) => {
-            let exec = Arc::new(Exec::new(command, arguments.timeout, context.output));
-            Router::new().concurrency(arguments.concurrency.get()).route(
-                kind.clone(),
-                move |query: Query| {
-                    let exec = Arc::clone(&exec);
-                    async move { exec.answer(query).await }
-                },
-            )
+        Some(exec) => {
+            Router::new().concurrency(concurrency).route(kind.clone(), move |query: egtp::Query| {
+                let exec = Arc::clone(&exec);
+                async move { exec.answer(Query::Own(query)).await }
+            })
         }
     };
-    let router = router.allow(allowed);
-    let (routers, kinds) = if kind == echo_kind {
-        (vec![router], vec![&kind])
-    } else {
-        (vec![router, echo_router], vec![&kind, &echo_kind])
-    };
-    let standing = Standing::start(context, "serve", &arguments.listening, (routers, risk)).await?;
-    standing.stay(&kinds).await
+    let (mut routers, mut kinds) = (vec![router.allow(allowed)], vec![kind]);
+    if !kinds.contains(&echo_kind) {
+        routers.push(echo_router);
+        kinds.push(echo_kind);
+    }
+    Ok(Duty { routers, kinds, risk })
+}
+
+fn listens_already(attached: &Attached) -> Failure {
+    Failure::with_next(
+        Code::Usage,
+        format_args!("--listen chooses where a node listens, and {} runs it", attached.owner()),
+        "leave --listen out, and it is answered where that node listens; or give another --data",
+    )
 }
 
 /// What every node answers to everybody: its own words.

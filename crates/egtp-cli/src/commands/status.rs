@@ -1,27 +1,36 @@
-//! `egtp status`: what a data directory holds, and whether a node uses it.
+//! `egtp status`: what a data directory holds, and what the node that uses it does.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use egtp::{Limits, Strategy};
 
 use crate::context::Context;
+use crate::control::{Attached, Report};
 use crate::failure::{Code, Failure};
 use crate::guarantee::ON_DISK;
 use crate::json::Object;
+use crate::output::{self, Form};
 use crate::petnames::Petnames;
+use crate::signals::Signals;
 use crate::{contacts, counts};
 
-/// Show identity, addresses, names, and who uses the data directory
+/// Show identity, addresses, names, and what the node holds that runs on the data directory
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   egtp status
+  egtp status --watch                   again each second, until Ctrl-C
   egtp --data ./alice status --json
   egtp --data ./alice status --check    exit code 3 unless a node is running")]
 pub(crate) struct Arguments {
     /// Fail with exit code 3 unless a node is running on this directory
     #[arg(long)]
     check: bool,
+
+    /// Show it again each second, until Ctrl-C; with --check, until no node is running
+    #[arg(long)]
+    watch: bool,
 }
 
 /// Shows it.
@@ -29,6 +38,32 @@ pub(crate) struct Arguments {
 /// # Errors
 /// When a file is damaged.
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure> {
+    if !arguments.watch {
+        return show(context, arguments).await;
+    }
+    let mut signals = Signals::catch()?;
+    let mut beats = tokio::time::interval(EVERY);
+    loop {
+        let shown = async {
+            beats.tick().await;
+            show(context, arguments).await
+        };
+        let code = tokio::select! {
+            biased;
+            // Whoever watches ends it so; that is no failure to talk about.
+            () = signals.next() => return Ok(Code::Interrupted.into()),
+            code = shown => code?,
+        };
+        if code != ExitCode::SUCCESS {
+            return Ok(code);
+        }
+        if context.output.form() == Form::Plain {
+            output::bytes(b"\n")?;
+        }
+    }
+}
+
+async fn show(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure> {
     let directory = context.directory()?;
     let key = match directory.key() {
         Err(failure) if arguments.check && !directory.has_key() => {
@@ -39,6 +74,11 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         key => key?.public(),
     };
     let owner = directory.owner()?;
+    // Who owns a directory need not run a node yet, or any more.
+    let report = match Attached::to(&directory).await? {
+        Some(attached) => attached.report().await?,
+        None => None,
+    };
     let (port, listening) = (directory.port()?, directory.listening()?);
     let names = Petnames::read(&directory)?.entries().len();
     let contacts = contacts::all(&directory)?.len();
@@ -57,6 +97,10 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         .with("contacts", contacts)
         .with("contacts_damaged", damaged)
         .object("limits", bounds());
+    let object = match &report {
+        Some(report) => report.write(object),
+        None => Report::nothing(object),
+    };
     if arguments.check && owner.is_none() {
         let message = format_args!("no node is running on {path}");
         let failure = Failure::new(Code::NeedsNode, message);
@@ -72,6 +116,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<Exit
         counts::of(names, "name", "names"),
         counts::of(contacts, "contact", "contacts"),
     );
+    let text = report.map_or_else(|| text.clone(), |report| format!("{text}\n{report}"));
     context.output.data(&object, text)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -98,3 +143,6 @@ fn reachable(listening: &[Strategy], owner: Option<&str>) -> String {
         (_, true) => "never started".to_owned(),
     }
 }
+
+/// Between two looks of `--watch`.
+const EVERY: Duration = Duration::from_secs(1);

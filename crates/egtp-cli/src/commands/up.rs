@@ -5,7 +5,7 @@ use clap::Args;
 use super::serve::echo_service;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::standing::{Listening, Risk, Standing};
+use crate::standing::{Duty, Listening, Risk, Standing};
 
 /// Run a node that answers echo/1, until Ctrl-C (or SIGTERM, or SIGHUP)
 ///
@@ -26,7 +26,6 @@ pub(crate) struct Arguments {
 /// When the directory or an address cannot be had.
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     let (kind, router) = echo_service()?;
-    let service = (vec![router], Risk::Ask);
-    let standing = Standing::start(context, "up", &arguments.listening, service).await?;
-    standing.stay(&[&kind]).await
+    let duty = Duty { routers: vec![router], kinds: vec![kind], risk: Risk::Ask };
+    Standing::start(context, "up", &arguments.listening, duty, None).await?.stay().await
 }

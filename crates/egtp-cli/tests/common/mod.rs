@@ -24,6 +24,9 @@ use serde_json::Value;
 /// Far more than anything here takes on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
+/// The five seconds within which a node has ended, and one more.
+const ENDING_TIME: Duration = Duration::from_secs(6);
+
 /// A directory of its own for one test, which is also the home of what the test starts.
 #[derive(Debug)]
 pub struct Place(PathBuf);
@@ -82,18 +85,19 @@ impl Place {
         // It may end without reading.
         let _ = stdin.write_all(input);
         drop(stdin);
-        let id = child.id();
-        let (sender, ended) = channel();
-        std::thread::spawn(move || sender.send(child.wait_with_output()));
-        let Ok(output) = ended.recv_timeout(LIMIT) else {
-            kill(id, "KILL");
-            panic!("{arguments:?} did not end within {LIMIT:?}");
-        };
-        Ran::new(&output.expect("its output"), started.elapsed())
+        Ran::new(&output_of(child), started.elapsed())
     }
 
     /// Starts `up` or `serve` with `--json`, and waits for the ready line.
     pub fn start(&self, arguments: &[&str]) -> Node {
+        let mut node = self.start_quietly(arguments);
+        node.ready = node.next_event().unwrap_or_else(|| panic!("no ready line: {}", node.talk()));
+        assert_eq!(node.ready["event"], "ready", "{}", node.ready);
+        node
+    }
+
+    /// Starts something that stays, with `--json`.
+    pub fn start_quietly(&self, arguments: &[&str]) -> Node {
         let arguments: Vec<&str> = [&["--json"], arguments].concat();
         let mut child = self.command(&arguments).process_group(0).spawn().expect("a node starts");
         let (sender, lines) = channel();
@@ -109,10 +113,7 @@ impl Place {
             let _ = std::io::Read::read_to_string(&mut stderr, &mut text);
             text
         });
-        let mut node = Node { child, lines, talk: Some(talk), ready: Value::Null };
-        node.ready = node.next_event().unwrap_or_else(|| panic!("no ready line: {}", node.talk()));
-        assert_eq!(node.ready["event"], "ready", "{}", node.ready);
-        node
+        Node { child, lines, talk: Some(talk), ready: Value::Null }
     }
 }
 
@@ -209,12 +210,28 @@ impl Node {
         Some(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}")))
     }
 
+    /// A line that it has printed already.
+    pub fn try_event(&mut self) -> Option<Value> {
+        let line = self.lines.try_recv().ok()?;
+        Some(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}")))
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("its end can be looked for").is_some()
+    }
+
     /// Sends a signal, and waits for the end.
     pub fn stop(&mut self, signal: &str) -> (ExitStatus, Duration) {
         let asked = Instant::now();
         kill(self.child.id(), signal);
         let status = self.wait();
         (status, asked.elapsed())
+    }
+
+    /// With which code it ended.
+    pub fn code(&mut self) -> Option<i32> {
+        self.wait().code()
     }
 
     /// What it said on stderr until its end.
@@ -237,6 +254,15 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        // Asked to end it ends its commands as well, which would outlive a killed one.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let id = self.child.id().to_string();
+            let _ = Command::new("/bin/kill").args(["-TERM", &id]).status();
+        }
+        let begun = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < ENDING_TIME {
+            std::thread::yield_now();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -260,6 +286,18 @@ fn ignores_hangups() -> bool {
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     ignored
         .is_some_and(|digits| digits.trim_end().ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f']))
+}
+
+/// What a process has printed by its end, which must come within the limit.
+pub fn output_of(child: Child) -> Output {
+    let id = child.id();
+    let (sender, ended) = channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    let Ok(output) = ended.recv_timeout(LIMIT) else {
+        kill(id, "KILL");
+        panic!("process {id} did not end within {LIMIT:?}");
+    };
+    output.expect("its output")
 }
 
 /// Sends a signal by name.

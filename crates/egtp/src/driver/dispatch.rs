@@ -13,29 +13,37 @@ use tracing::warn;
 
 use super::Driver;
 use crate::error::Refusal;
-use crate::serve::{Flag, Query, SyncHandler, To};
+use crate::serve::{Flag, OpenQuery, Query, SyncHandler, To};
 
 /// A handler on the driver that takes longer holds up everybody.
 const SLOW_HANDLER: Duration = Duration::from_millis(1);
 
 impl Driver {
     pub(super) fn dispatch(&mut self, now: Now, event: QueryEvent) {
+        let id = event.message.id;
+        self.took(now, &event.message);
         match self.routes.find(&event.message.kind, &event.message.from) {
-            Err(why) => self.endpoint.reply(now, event.query, Err(why)),
+            Err(why) => {
+                self.replied(now, id, Some(why));
+                self.endpoint.reply(now, event.query, Err(why));
+            }
             Ok(To::Sync(handler)) => {
                 let reply = self.call(&handler, &event);
+                self.replied(now, id, reply.as_ref().err().copied());
                 self.endpoint.reply(now, event.query, reply);
             }
             Ok(To::Queue(queue)) => {
                 let withdrawn = Arc::new(Flag::default());
-                self.queries.insert(event.query, Arc::clone(&withdrawn));
+                let open = OpenQuery { id, withdrawn: Arc::clone(&withdrawn) };
+                self.queries.insert(event.query, open);
                 queue.push(Query::new(event, self.commands.clone(), withdrawn));
             }
         }
     }
 
     /// Hands a message that wants no reply to the handler of its kind.
-    pub(super) fn tell(&mut self, query: QueryId, message: MessageEvent) {
+    pub(super) fn tell(&mut self, now: Now, query: QueryId, message: MessageEvent) {
+        self.took(now, &message);
         let (room, patience) = (0, Duration::ZERO);
         let event = QueryEvent { query, message, room, patience };
         match self.routes.find(&event.message.kind, &event.message.from) {

@@ -7,6 +7,7 @@
 
 mod dispatch;
 mod kept;
+mod report;
 mod requests;
 
 use std::collections::HashMap;
@@ -29,11 +30,13 @@ use self::kept::KeptRequests;
 pub(crate) use self::requests::Restored;
 use self::requests::Running;
 use crate::clock::Clock;
-use crate::command::{Command, Commands, Status};
+use crate::command::{Command, Commands};
+use crate::events::{Feed, Happening};
 use crate::path::{Closed, Hint, Path, PathEvent};
 use crate::reach::{Reach, Step};
 use crate::request::Slot;
 use crate::serve::{OpenQueries, Routes};
+use crate::status::{OpenPath, OpenedBy};
 use crate::store::Writer;
 
 /// How long goodbyes may take.
@@ -49,10 +52,11 @@ pub(crate) struct Driver {
     routes: Routes,
     paths: Vec<Box<dyn Path>>,
     reach: Reach,
-    connections: HashMap<PathId, Connection>,
+    connections: HashMap<PathId, OpenPath>,
     running: Table<Running>,
     kept: KeptRequests,
     queries: OpenQueries,
+    feed: Feed,
     sleep: Pin<Box<Sleep>>,
     taken: Vec<Command>,
     events: Vec<PathEvent>,
@@ -64,12 +68,6 @@ pub(crate) struct Driver {
     is_writing: bool,
     /// The locked key file: nobody else is this identity while it is open.
     _hold: Option<File>,
-}
-
-/// A connection as the driver knows it.
-#[derive(Debug)]
-struct Connection {
-    strategy: Strategy,
 }
 
 impl Driver {
@@ -94,6 +92,7 @@ impl Driver {
             running,
             kept,
             queries: OpenQueries::new(),
+            feed: Feed::new(),
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             taken: Vec::new(),
             events: Vec::new(),
@@ -151,7 +150,7 @@ impl Driver {
     fn obey(&mut self, now: Now, command: Command) {
         match command {
             Command::Start(start) => self.start(now, *start),
-            Command::Cancel(slot) => self.let_go(&slot),
+            Command::Cancel(slot) => self.let_go(now, &slot),
             Command::Attach(id, answer) => {
                 // Who asked may have gone.
                 let _ = answer.send(self.kept.slot(&id));
@@ -159,9 +158,11 @@ impl Driver {
             Command::ListKept(answer) => {
                 let _ = answer.send(self.kept.ids());
             }
-            Command::Forget(id) => self.forget(id),
+            Command::Forget(id) => self.forget(now, id),
             Command::Reply(query, reply) => {
-                self.queries.remove(&query);
+                if let Some(open) = self.queries.remove(&query) {
+                    self.replied(now, open.id, reply.as_ref().err().copied());
+                }
                 self.endpoint.reply(now, query, reply);
             }
             Command::Ignore(query) => {
@@ -174,13 +175,11 @@ impl Driver {
             }
             Command::Learn(contact) => self.reach.learn(*contact),
             Command::Status(answer) => {
-                let status = Status {
-                    sizes: self.endpoint.sizes(),
-                    counters: *self.endpoint.counters(),
-                    connections: self.connections.len(),
-                };
                 // Who asked may have gone.
-                let _ = answer.send(status);
+                let _ = answer.send(self.status());
+            }
+            Command::Events(answer) => {
+                let _ = answer.send(self.feed.watch());
             }
             Command::Close => self.begin_closing(),
         }
@@ -207,7 +206,7 @@ impl Driver {
             PathEvent::Opened { dial, path, strategy } => match self.reach.opened(dial) {
                 Some((identity, peer)) => {
                     debug!(peer = %peer.short(), %strategy, "connected");
-                    self.connections.insert(path, Connection { strategy });
+                    self.connections.insert(path, OpenPath::new(strategy, OpenedBy::Us));
                     let (source, lane) = (Source::Verified, Lane::Direct);
                     self.endpoint.path_up(path, identity, Some(peer), source, lane);
                 }
@@ -223,7 +222,7 @@ impl Driver {
                 let Some(identity) = self.endpoint.identity_of(&identity) else {
                     return self.close_path(path);
                 };
-                self.connections.insert(path, Connection { strategy: from });
+                self.connections.insert(path, OpenPath::new(from, OpenedBy::Them));
                 let (source, lane) = (Source::Verified, Lane::Direct);
                 self.endpoint.path_up(path, identity, None, source, lane);
             }
@@ -276,23 +275,27 @@ impl Driver {
                 let steps = self.reach.search(identity, peer, reaches);
                 self.take_steps(now, steps);
             }
-            Event::Authenticated { path, .. } => {
+            Event::Authenticated { path, peer } => {
+                if let Some(open) = self.connections.get_mut(&path) {
+                    open.peer = Some(peer);
+                }
                 if let Some(one) = owner(&mut self.paths, path) {
                     one.accept_peer(path);
                 }
             }
-            Event::Outcome { token, outcome } => self.finish(token, outcome),
+            Event::Outcome { token, outcome } => self.finish(now, token, outcome),
             Event::Soft { token } => self.with_slot(token, Slot::slow),
-            Event::Taken { token } => self.with_slot(token, Slot::taken),
+            Event::Taken { token } => self.received(now, token),
             Event::Kept { token } => self.with_slot(token, Slot::kept),
             Event::Query(query) => self.dispatch(now, query),
             Event::QueryClosed { query } => {
-                if let Some(withdrawn) = self.queries.remove(&query) {
-                    withdrawn.set();
+                if let Some(open) = self.queries.remove(&query) {
+                    self.feed.tell(now.wall, Happening::Withdrawn { id: open.id });
+                    open.withdrawn.set();
                 }
             }
-            Event::Message { query, message } => self.tell(query, message),
-            Event::Session { peer, .. } => info!(peer = %peer.short(), "session confirmed"),
+            Event::Message { query, message } => self.tell(now, query, message),
+            Event::Session { peer, .. } => self.has_session(now, peer),
             _ => {}
         }
     }
@@ -385,8 +388,8 @@ impl Drop for Driver {
         for (_, running) in self.running.iter() {
             running.slot.finish(Outcome::Closing, None);
         }
-        for withdrawn in self.queries.values() {
-            withdrawn.set();
+        for open in self.queries.values() {
+            open.withdrawn.set();
         }
         self.routes.close();
     }

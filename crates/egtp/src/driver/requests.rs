@@ -16,6 +16,7 @@ use egtp_proto::{
 use super::Driver;
 use super::kept::KeptRequests;
 use crate::command::Start;
+use crate::events::Happening;
 use crate::request::Slot;
 
 /// A request of ours under way.
@@ -23,8 +24,9 @@ use crate::request::Slot;
 pub(super) struct Running {
     pub(super) slot: Arc<Slot>,
     code: Option<EventCode>,
-    /// The id of one that outlives this run.
-    kept: Option<MessageId>,
+    pub(super) id: Option<MessageId>,
+    /// Whether it outlives this run.
+    is_kept: bool,
 }
 
 /// What a node begins with: requests of earlier runs.
@@ -42,7 +44,8 @@ impl Restored {
     /// A request that goes on. Returns what to call it.
     pub(crate) fn ask(&mut self, now: Now, identity: IdentityId, ask: &SavedAsk) -> u64 {
         let slot = Arc::new(Slot::default());
-        let running = Running { slot: Arc::clone(&slot), code: None, kept: Some(ask.id) };
+        let running =
+            Running { slot: Arc::clone(&slot), code: None, id: Some(ask.id), is_kept: true };
         let token = self.running.insert(running).into();
         slot.numbered(ask.id, token);
         slot.restored(ask.id, ask.expires.saturating_sub(now.wall));
@@ -72,27 +75,30 @@ impl Restored {
 
 impl Driver {
     /// The application has let go of a request. What outlives this run outlives that too.
-    pub(super) fn let_go(&mut self, slot: &Slot) {
+    pub(super) fn let_go(&mut self, now: Now, slot: &Slot) {
         let token = slot.token().and_then(|token| u32::try_from(token).ok());
         let running = token.and_then(|token| self.running.get(token));
-        if running.is_some_and(|one| one.kept.is_none()) {
-            self.cancel(token);
+        if running.is_some_and(|one| !one.is_kept) {
+            self.cancel(now, token);
         }
     }
 
     /// The application has the outcome of a request that was kept, or wants none.
-    pub(super) fn forget(&mut self, id: MessageId) {
+    pub(super) fn forget(&mut self, now: Now, id: MessageId) {
         let token = self.kept.slot(&id).and_then(|slot| slot.token());
-        self.cancel(token.and_then(|token| u32::try_from(token).ok()));
+        self.cancel(now, token.and_then(|token| u32::try_from(token).ok()));
         if let Some(identity) = self.kept.remove(&id) {
             self.endpoint.collected(identity, id);
         }
     }
 
-    fn cancel(&mut self, token: Option<u32>) {
+    fn cancel(&mut self, now: Now, token: Option<u32>) {
         let running = token.and_then(|token| self.running.remove(token));
-        if let Some(code) = running.and_then(|one| one.code) {
-            self.endpoint.cancel(code);
+        if let Some(running) = running {
+            self.ended(now, &running, &Outcome::Closing, None);
+            if let Some(code) = running.code {
+                self.endpoint.cancel(code);
+            }
         }
     }
 
@@ -104,7 +110,8 @@ impl Driver {
             Some(key) => self.endpoint.identity_of(&key),
         };
         self.reach.hint(to.key, &to.hints);
-        let running = Running { slot: Arc::clone(&slot), code: None, kept: None };
+        let kind = message.kind.clone();
+        let running = Running { slot: Arc::clone(&slot), code: None, id: None, is_kept: false };
         let token = self.running.insert(running);
         let submitted = match identity {
             Some(identity) => self.endpoint.submit(
@@ -129,12 +136,13 @@ impl Driver {
             Ok((code, id)) => {
                 slot.numbered(id, token.into());
                 if let Some(running) = self.running.get_mut(token) {
-                    running.code = Some(code);
-                    running.kept = outlives.then_some(id);
+                    (running.code, running.id) = (Some(code), Some(id));
+                    running.is_kept = outlives;
                 }
                 if outlives && let Some(identity) = identity {
                     self.kept.insert(identity, id, slot);
                 }
+                self.feed.tell(now.wall, Happening::Asked { id, to: to.key, kind });
             }
             Err(why) => {
                 self.running.remove(token);
@@ -143,7 +151,7 @@ impl Driver {
         }
     }
 
-    pub(super) fn finish(&mut self, token: u64, outcome: Outcome) {
+    pub(super) fn finish(&mut self, now: Now, token: u64, outcome: Outcome) {
         let running = u32::try_from(token).ok().and_then(|token| self.running.remove(token));
         let Some(running) = running else { return };
         let path = match &outcome {
@@ -151,10 +159,12 @@ impl Driver {
             _ => None,
         };
         let connection = path.and_then(|path| self.connections.get(&path));
-        let is_over = outcome != Outcome::Closing;
-        running.slot.finish(outcome, connection.map(|one| one.strategy.clone()));
+        let path = connection.map(|one| one.strategy.clone());
+        self.ended(now, &running, &outcome, path.clone());
+        let is_over = running.is_kept && outcome != Outcome::Closing;
+        running.slot.finish(outcome, path);
         if let Some((identity, oldest)) =
-            running.kept.filter(|_| is_over).and_then(|id| self.kept.ended(id))
+            running.id.filter(|_| is_over).and_then(|id| self.kept.ended(id))
         {
             self.endpoint.collected(identity, oldest);
         }

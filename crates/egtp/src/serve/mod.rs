@@ -11,7 +11,7 @@ mod routes;
 
 pub use handler::{Handler, respond};
 pub use query::Query;
-pub(crate) use query::{Flag, OpenQueries};
+pub(crate) use query::{Flag, OpenQueries, OpenQuery};
 pub use router::Router;
 pub(crate) use router::Serving;
 pub use routes::{Allowed, Queries};

@@ -146,5 +146,14 @@ impl Flag {
     }
 }
 
-/// Names a query for the driver.
-pub(crate) type OpenQueries = HashMap<QueryId, Arc<Flag>>;
+/// A query that a handler has, as the driver knows it.
+#[derive(Debug)]
+pub(crate) struct OpenQuery {
+    /// The message's id.
+    pub id: MessageId,
+    /// That its asker wants nothing more.
+    pub withdrawn: Arc<Flag>,
+}
+
+/// The queries that handlers have, by the endpoint's names for them.
+pub(crate) type OpenQueries = HashMap<QueryId, OpenQuery>;

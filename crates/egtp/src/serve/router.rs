@@ -112,7 +112,8 @@ pub(crate) struct Serving {
 impl Serving {
     /// Runs handlers until the node closes.
     pub(crate) async fn run(self) -> Result<(), ServeError> {
-        let limit = Arc::new(Semaphore::new(self.router.concurrency.max(1)));
+        let limit = self.router.concurrency.clamp(1, Semaphore::MAX_PERMITS);
+        let limit = Arc::new(Semaphore::new(limit));
         while let Some(query) = self.queue.next().await {
             let handler = match self.router.routes.get(query.kind()) {
                 Some(Route::Async(handler)) => Some(handler),

@@ -1,0 +1,158 @@
+//! A node of this process, as somebody to ask through.
+//!
+//! Knows no command and no socket. Invariant: what it says of a request that was given up is never more
+//! than what is known.
+
+use std::time::Instant;
+
+use egtp::lookup::Lookup;
+use egtp::path::{Attempts, Became};
+use egtp::{Message, Node, NotSent, Progress, PublicKey, Recipient, RequestError, Taken};
+use tokio::sync::watch;
+
+use super::Step;
+use crate::control::Question;
+use crate::directory::Directory;
+use crate::ended::Ended;
+use crate::failure::{Code, Failure};
+use crate::outcome::NoReply;
+use crate::peer::{self, Peer};
+use crate::why::{self, Known};
+
+/// A node, and what explains its failures.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnNode {
+    node: Node,
+    attempts: Attempts,
+    names: Option<Directory>,
+}
+
+impl OwnNode {
+    /// The node that fills this memory of attempts, and where its user keeps names and contacts.
+    pub(crate) const fn new(node: Node, attempts: Attempts, names: Option<Directory>) -> Self {
+        Self { node, attempts, names }
+    }
+
+    /// The node itself.
+    pub(crate) const fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Who it is.
+    pub(crate) fn key(&self) -> PublicKey {
+        self.node.key()
+    }
+
+    /// Tells peers goodbye and stops.
+    pub(crate) async fn close(self) {
+        self.node.close().await;
+    }
+
+    /// Whom a text means here.
+    ///
+    /// # Errors
+    /// When nobody is known by it, or it is this node itself.
+    pub(crate) fn resolve(&self, peer: &Peer) -> Result<Recipient, Failure> {
+        let to = peer.resolve(self.names.as_ref())?;
+        refuse_oneself(&self.key(), &to)?;
+        Ok(to)
+    }
+
+    /// Asks, and follows the request to its end: its outcome, or that `interrupted` has become true.
+    pub(crate) async fn ask(
+        &self,
+        to: &Recipient,
+        question: &Question,
+        mut tell: impl FnMut(Step),
+        mut interrupted: watch::Receiver<bool>,
+    ) -> Ended {
+        let started = Instant::now();
+        let message = Message::new(question.kind.clone(), question.body.clone());
+        let request = self.node.request(to.clone(), message).hard_timeout(question.hard);
+        let request = match question.soft {
+            Some(soft) => request.soft_timeout(soft),
+            None => request,
+        };
+        let mut pending = if question.durable { request.durable() } else { request }.start();
+        let mut soft_timeouts = 0;
+        let mut is_taken = false;
+        let result = loop {
+            // What has happened already counts, also if the signal came with it.
+            let progress = tokio::select! {
+                biased;
+                progress = pending.progress() => progress,
+                () = becomes_true(&mut interrupted) => {
+                    let taken = if is_taken { Taken::Yes } else { self.may_have_taken(to) };
+                    break Err(NoReply::Interrupted(taken));
+                }
+            };
+            match progress {
+                Ok(Progress::Replied(reply)) => break Ok(reply),
+                Ok(Progress::Taken) => {
+                    is_taken = true;
+                    tell(Step::Taken);
+                }
+                Ok(Progress::Slow) => {
+                    soft_timeouts += 1;
+                    tell(Step::Slow);
+                }
+                Ok(_) => {}
+                Err(error) => break Err(NoReply::Outcome(error)),
+            }
+        };
+        let (id, took) = (pending.id(), started.elapsed());
+        // Forgotten before it is explained: nobody waits for it any more.
+        drop(pending);
+        match result {
+            Ok(reply) => Ended::replied(id, reply, took, soft_timeouts),
+            Err(no_reply) => {
+                let failure = self.explain(to, &no_reply).await;
+                Ended::without_reply(id, &no_reply, failure, took, soft_timeouts)
+            }
+        }
+    }
+
+    /// Whether the peer may have taken a request of which nothing was heard yet.
+    fn may_have_taken(&self, to: &Recipient) -> Taken {
+        // Who is listened for may have connected by itself, of which no attempt tells.
+        if !self.node.listening().is_empty() {
+            return Taken::Unknown;
+        }
+        let attempts = self.attempts.of(&to.key);
+        let is_open = |became| matches!(became, Became::Unproved | Became::Proved);
+        // Without a connection nothing of it can have left this machine.
+        if attempts.iter().any(|one| is_open(one.became)) { Taken::Unknown } else { Taken::No }
+    }
+
+    /// Why there was no reply, and what to do, with what is known of the peer's addresses.
+    async fn explain(&self, to: &Recipient, no_reply: &NoReply) -> Failure {
+        let attempts = self.attempts.of(&to.key);
+        let not_found = NoReply::Outcome(RequestError::NotSent(NotSent::NotFound));
+        let mut known = Known::Addresses(to.hints.clone());
+        if *no_reply == not_found
+            && let Some(directory) = &self.names
+        {
+            match peer::lookup_in(directory).resolve(to.key).await {
+                Ok(Some(contact)) => known.add(contact.strategies()),
+                Ok(None) => {}
+                Err(error) => known = Known::NotReadable(error.to_string()),
+            }
+        }
+        why::failure(no_reply, &attempts, &known)
+    }
+}
+
+/// A session with oneself is an error, found before anything is asked.
+pub(super) fn refuse_oneself(own: &PublicKey, to: &Recipient) -> Result<(), Failure> {
+    if *own == to.key {
+        return Err(Failure::new(Code::Oneself, Code::Oneself.meaning()));
+    }
+    Ok(())
+}
+
+/// Never, once nobody can set it any more.
+pub(crate) async fn becomes_true(interrupted: &mut watch::Receiver<bool>) {
+    if interrupted.wait_for(|is_so| *is_so).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

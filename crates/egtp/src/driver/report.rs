@@ -1,0 +1,67 @@
+//! What the driver tells about itself: what it holds when it is asked, and what happens as it happens.
+//!
+//! Invariant: decides nothing; what it changes are the memory of events and the slots of requests.
+
+use egtp_proto::time::Now;
+use egtp_proto::{MessageEvent, MessageId, Outcome, PathId, PublicKey, Strategy};
+use tracing::info;
+
+use super::{Driver, Running};
+use crate::error::Refusal;
+use crate::events::{Ending, Happening};
+use crate::request::Slot;
+use crate::status::{OpenPath, Status};
+
+impl Driver {
+    pub(super) fn status(&self) -> Status {
+        let mut paths: Vec<(&PathId, &OpenPath)> = self.connections.iter().collect();
+        // Each path counts its connections upwards.
+        paths.sort_unstable_by_key(|(path, _)| path.0);
+        Status {
+            sizes: self.endpoint.sizes(),
+            counters: *self.endpoint.counters(),
+            connections: paths.len(),
+            paths: paths.into_iter().map(|(_, open)| open.clone()).collect(),
+        }
+    }
+
+    /// A session was confirmed.
+    pub(super) fn has_session(&mut self, now: Now, peer: PublicKey) {
+        info!(peer = %peer.short(), "session confirmed");
+        self.feed.tell(now.wall, Happening::Session { peer });
+    }
+
+    /// A peer's message is handed over.
+    pub(super) fn took(&mut self, now: Now, message: &MessageEvent) {
+        let (id, from, kind) = (message.id, message.from, message.kind.clone());
+        self.feed.tell(now.wall, Happening::Taken { id, from, kind });
+    }
+
+    /// A peer's message has its reply.
+    pub(super) fn replied(&mut self, now: Now, id: MessageId, refused: Option<Refusal>) {
+        self.feed.tell(now.wall, Happening::Replied { id, refused });
+    }
+
+    /// A peer has taken a message of ours.
+    pub(super) fn received(&mut self, now: Now, token: u64) {
+        let running = u32::try_from(token).ok().and_then(|token| self.running.get(token));
+        if let Some(id) = running.and_then(|running| running.id) {
+            self.feed.tell(now.wall, Happening::Received { id });
+        }
+        self.with_slot(token, Slot::taken);
+    }
+
+    /// A message of ours has ended.
+    pub(super) fn ended(
+        &mut self,
+        now: Now,
+        running: &Running,
+        outcome: &Outcome,
+        path: Option<Strategy>,
+    ) {
+        if let Some(id) = running.id {
+            let ending = Ending::of(outcome);
+            self.feed.tell(now.wall, Happening::Ended { id, ending, path });
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! What happens in a node, for whoever wants to see it: messages, replies, sessions.
+//!
+//! Knows no handler. Nothing depends on it: who does not look costs nobody anything. Invariant: bounded;
+//! whoever is too slow is told how much was missed.
+
+use std::collections::{VecDeque, vec_deque};
+use std::time::Duration;
+
+use egtp_proto::{Kind, MessageId, Outcome, PublicKey, Strategy};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::error::Refusal;
+
+/// Something that has happened in a node.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct NodeEvent {
+    /// When, by the wall clock: the time since the Unix epoch. It may jump.
+    pub at: Duration,
+    /// What.
+    pub what: Happening,
+}
+
+/// What can happen in a node.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Happening {
+    /// A session with a peer was made: both sides have confirmed it.
+    Session {
+        /// The peer.
+        peer: PublicKey,
+    },
+    /// This node has begun to ask or tell a peer something.
+    Asked {
+        /// The message.
+        id: MessageId,
+        /// The peer.
+        to: PublicKey,
+        /// Of what kind it is.
+        kind: Kind,
+    },
+    /// The peer has taken a message of this node.
+    Received {
+        /// The message.
+        id: MessageId,
+    },
+    /// A message of this node has ended.
+    Ended {
+        /// The message.
+        id: MessageId,
+        /// How.
+        ending: Ending,
+        /// How the peer was reached then, where that is known.
+        path: Option<Strategy>,
+    },
+    /// This node has taken a message of a peer.
+    Taken {
+        /// The message.
+        id: MessageId,
+        /// The peer.
+        from: PublicKey,
+        /// Of what kind it is.
+        kind: Kind,
+    },
+    /// This node has replied to a message of a peer.
+    Replied {
+        /// The message.
+        id: MessageId,
+        /// Why it was refused, if it was.
+        refused: Option<Refusal>,
+    },
+    /// A peer wants no reply to its message any more: it has given up, or its time is over.
+    Withdrawn {
+        /// The message.
+        id: MessageId,
+    },
+}
+
+/// How a message of this node has ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Ending {
+    /// With a reply.
+    Reply,
+    /// The peer has taken it, and it wanted no reply.
+    Accepted,
+    /// The peer has refused it.
+    Refused,
+    /// Nothing left this machine.
+    NotSent,
+    /// The hard timeout has passed.
+    TimedOut,
+    /// The peer was restarted in between, and may have acted.
+    Unknown,
+    /// This node closes, or whoever asked has given up.
+    Closing,
+}
+
+impl Ending {
+    /// Its name, as programs print it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reply => "reply",
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::NotSent => "not_sent",
+            Self::TimedOut => "timed_out",
+            Self::Unknown => "unknown",
+            Self::Closing => "closing",
+        }
+    }
+
+    pub(crate) const fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Reply { .. } => Self::Reply,
+            Outcome::Accepted { .. } => Self::Accepted,
+            Outcome::Refused(_) => Self::Refused,
+            Outcome::NotSent(_) => Self::NotSent,
+            Outcome::TimedOut { .. } => Self::TimedOut,
+            Outcome::Unknown { .. } => Self::Unknown,
+            Outcome::Closing => Self::Closing,
+        }
+    }
+}
+
+/// The events of a node: the latest that were, then those that come. Got by
+/// [`Node::events`](crate::Node::events).
+#[derive(Debug)]
+pub struct Events {
+    past: vec_deque::IntoIter<NodeEvent>,
+    live: broadcast::Receiver<NodeEvent>,
+}
+
+/// How many events were missed, because whoever watched was too slow.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0} events were missed")]
+pub struct Missed(pub u64);
+
+impl Events {
+    /// The events that had happened before this was asked for, the oldest first: the last 1,024 at most.
+    /// Each is given once.
+    pub fn past(&mut self) -> impl Iterator<Item = NodeEvent> + '_ {
+        self.past.by_ref()
+    }
+
+    /// The next event, or `None` when the node has closed. Cancel safe.
+    ///
+    /// # Errors
+    /// [`Missed`] once, if this was asked too seldom; then come the oldest that are still there.
+    pub async fn next(&mut self) -> Option<Result<NodeEvent, Missed>> {
+        if let Some(event) = self.past.next() {
+            return Some(Ok(event));
+        }
+        match self.live.recv().await {
+            Ok(event) => Some(Ok(event)),
+            Err(RecvError::Lagged(missed)) => Some(Err(Missed(missed))),
+            Err(RecvError::Closed) => None,
+        }
+    }
+}
+
+/// Where the driver puts what happens.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    past: VecDeque<NodeEvent>,
+    live: broadcast::Sender<NodeEvent>,
+}
+
+impl Feed {
+    pub(crate) fn new() -> Self {
+        Self { past: VecDeque::new(), live: broadcast::Sender::new(EVENTS_MAX) }
+    }
+
+    pub(crate) fn tell(&mut self, at: Duration, what: Happening) {
+        let event = NodeEvent { at, what };
+        if self.live.receiver_count() > 0 {
+            // The last one may have gone just now.
+            let _ = self.live.send(event.clone());
+        }
+        if self.past.len() == EVENTS_MAX {
+            self.past.pop_front();
+        }
+        self.past.push_back(event);
+    }
+
+    pub(crate) fn watch(&self) -> Events {
+        Events { past: self.past.clone().into_iter(), live: self.live.subscribe() }
+    }
+}
+
+/// Events that are kept, and that somebody who watches may be behind: some hundred requests, in less than
+/// 200 kB.
+const EVENTS_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(event: &NodeEvent) -> u64 {
+        event.at.as_secs()
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn the_latest_are_kept_and_who_is_too_slow_is_told() {
+        let peer = egtp_proto::SecretKey::from_seed([1; 32]).public();
+        let most = u64::try_from(EVENTS_MAX).unwrap();
+        let mut feed = Feed::new();
+        let tell = |feed: &mut Feed, number| {
+            feed.tell(Duration::from_secs(number), Happening::Session { peer });
+        };
+        (0..most + 5).for_each(|number| tell(&mut feed, number));
+        let mut events = feed.watch();
+        let past: Vec<u64> = events.past().map(|event| number(&event)).collect();
+        assert_eq!(past, (5..most + 5).collect::<Vec<_>>());
+
+        tell(&mut feed, 7);
+        assert_eq!(events.next().await.unwrap().as_ref().map(number), Ok(7));
+        (0..most + 3).for_each(|number| tell(&mut feed, number));
+        assert_eq!(events.next().await, Some(Err(Missed(3))));
+        assert_eq!(events.next().await.unwrap().as_ref().map(number), Ok(3));
+        drop(feed);
+        let mut left = 0;
+        while events.next().await.is_some() {
+            left += 1;
+        }
+        assert_eq!(left, EVENTS_MAX - 1);
+    }
+}
