@@ -110,11 +110,11 @@ fn check(world: &World, operation: Operation, death: Option<Death>, token: u64, 
     match (operation, end) {
         // It died before anything was on its disk: nobody was told that it is kept.
         (_, None) => {
-            assert!(asker_forgot || operation == Operation::GivenUp, "{operation:?} {death:?}")
+            assert!(asker_forgot || operation == Operation::GivenUp, "{operation:?} {death:?}");
         }
-        (Operation::Send, Some(Outcome::Accepted { .. })) => {}
         (Operation::Refused, Some(Outcome::Refused(_))) => assert_eq!(ran, 1),
-        (Operation::GivenUp, Some(Outcome::Unknown { .. } | Outcome::TimedOut { .. })) => {}
+        (Operation::Send, Some(Outcome::Accepted { .. }))
+        | (Operation::GivenUp, Some(Outcome::Unknown { .. } | Outcome::TimedOut { .. })) => {}
         (
             Operation::Request | Operation::LargeBody | Operation::Evicts,
             Some(Outcome::Reply { .. }),
