@@ -49,6 +49,7 @@ fn a_thousand_requests_at_once_share_packets() {
                 soft: None,
                 hard: secs(10),
                 wants: egtp_proto::StoreKind::Ram,
+                post_quantum: false,
             };
             let now = world.at(0);
             world.machines[0].endpoint.submit(now, submission).unwrap();

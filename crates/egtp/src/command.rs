@@ -48,6 +48,7 @@ pub(crate) struct Start {
     pub hard: Duration,
     pub room: Option<usize>,
     pub wants: StoreKind,
+    pub post_quantum: bool,
 }
 
 /// What a node holds and has counted.

@@ -51,6 +51,7 @@ pub mod testing;
 
 pub use builder::Builder;
 pub use command::Status;
+pub use egtp_proto::crypto::{Cipher, Suite, Suites};
 pub use egtp_proto::limits::Limits;
 pub use egtp_proto::{
     Assurance, Contact, ContactDraft, Host, HostPort, Kind, KindError, MessageId, NodeId,

@@ -94,6 +94,7 @@ impl Network {
             soft,
             hard,
             wants: egtp_proto::StoreKind::Ram,
+            post_quantum: false,
         };
         let now = self.clocks(from);
         let node = &mut self.nodes[from];

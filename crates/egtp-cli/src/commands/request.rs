@@ -56,6 +56,10 @@ pub(crate) struct Arguments {
     #[arg(long)]
     durable: bool,
 
+    /// Send it only under keys that withstand quantum computers; not at all if the peer has none
+    #[arg(long)]
+    post_quantum: bool,
+
     /// Ask this often
     #[arg(long, value_name = "N", default_value = "1", value_parser = counts::parse::<NonZeroU32>)]
     count: NonZeroU32,
@@ -110,6 +114,7 @@ async fn ask_all(
             let request = asker.node.request(asker.to.clone(), message);
             let request = with_soft(request.hard_timeout(arguments.hard), arguments.soft);
             let request = if arguments.durable { request.durable() } else { request };
+            let request = if arguments.post_quantum { request.post_quantum() } else { request };
             open.spawn(ask(request, Arc::clone(asker), context.clone(), interrupted.clone()));
             started += 1;
         }

@@ -40,6 +40,9 @@ pub struct Submission {
     pub hard: Duration,
     /// The store of the receiver that is to remember it, if it has that; its RAM otherwise.
     pub wants: StoreKind,
+    /// Whether it may travel only in records of a session with a hybrid suite. It then waits for one, and
+    /// ends as [`NotSent::NoHybridSuite`] if the peer takes none.
+    pub post_quantum: bool,
 }
 
 impl Endpoint {
@@ -52,11 +55,15 @@ impl Endpoint {
         now: Now,
         submission: Submission,
     ) -> Result<(EventCode, MessageId), NotSent> {
-        let Submission { token, identity, to, class, kind, body, room, soft, hard, wants } =
+        let Submission { token, identity, to, class, kind, body, room, soft, hard, wants, .. } =
             submission;
+        let post_quantum = submission.post_quantum;
         let own = self.identity(identity).ok_or(NotSent::NoIdentity)?.secret_keys.public;
         if own == to {
             return Err(NotSent::Oneself);
+        }
+        if post_quantum && !self.suites.has_hybrid() {
+            return Err(NotSent::NoHybridSuite);
         }
         let limit = self.limits.message_bytes_max;
         if body.len() > limit {
@@ -81,11 +88,13 @@ impl Endpoint {
         let outgoing = Outgoing::new(token, code, wants, name, id, class, kind, body, room, hard);
         let event = self.outgoing.insert(outgoing);
         outbox.open(serial, event, bytes);
+        peer.post_quantum_open += usize::from(post_quantum);
         let hard_timer = self.timers.set(now.boot.after(hard), Timer::Hard(event));
         let soft_timer = soft
             .filter(|soft| *soft < hard)
             .map(|soft| self.timers.set(now.boot.after(soft), Timer::Soft(event)));
         if let Some(outgoing) = self.outgoing.get_mut(event) {
+            outgoing.post_quantum = post_quantum;
             outgoing.hard_due = now.boot.after(hard);
             outgoing.hard_timer = Some(hard_timer);
             outgoing.soft_timer = soft_timer;
@@ -163,6 +172,9 @@ impl Endpoint {
         if let Some(peer) = self.peers.get_mut(outgoing.peer) {
             if outgoing.state == State::Sent {
                 peer.landed(&outgoing);
+            }
+            if outgoing.post_quantum {
+                peer.post_quantum_open = peer.post_quantum_open.saturating_sub(1);
             }
             if let Some(outbox) = peer.outboxes.of_mut(outgoing.dialog) {
                 outbox.close(outgoing.serial, outgoing.bytes());

@@ -203,7 +203,10 @@ impl Endpoint {
             Item::Reply(query) => queries.get(query).is_some(),
         });
         let attempts = peer.attempts.iter().filter(|attempt| attempt.active);
-        let attempts = attempts.flat_map(|one| [one.next, one.asked.after(FIRST_FLIGHT)]);
+        // Without a path nothing is repeated: only the end of the attempt is waited for.
+        let has_path = peer.path.is_some();
+        let attempts = attempts
+            .flat_map(|one| [has_path.then_some(one.next), Some(one.asked.after(FIRST_FLIGHT))]);
         let silent = peer.silent_since.map(|since| since.after(peer.patience()));
         let silence = if let Trust::Suspect { asked: Some(asked) } = peer.trust {
             Some(asked.after(PROBE_AWAITED))
@@ -224,7 +227,7 @@ impl Endpoint {
             [resend, peer.ack_due, silence, reconnect, answer, confirmation, provisional]
                 .into_iter()
                 .flatten()
-                .chain(attempts)
+                .chain(attempts.flatten())
                 .min()
                 // What is due already was just looked at: look again a little later, not at once.
                 .map(|due| due.max(now.boot.after(STEP)));

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use disk::Disk;
-use egtp_proto::crypto::Suite;
+use egtp_proto::crypto::{Cipher, Suites};
 use egtp_proto::limits::Limits;
 use egtp_proto::time::{Instant, Now};
 use egtp_proto::wire::Lane;
@@ -92,6 +92,8 @@ pub struct World {
     pub callable: Vec<bool>,
     /// By which store of the receiver messages are to be remembered.
     pub wants: StoreKind,
+    /// Whether what is submitted wants a hybrid suite.
+    pub post_quantum: bool,
 }
 
 struct Outbound {
@@ -127,7 +129,7 @@ fn make(seed: u8, generation: u8, adjust: fn(&mut Config), now: Now) -> (Endpoin
         identities: vec![secret],
         limits: Limits::default(),
         seed: random,
-        prefer: Suite::Aes256Gcm,
+        suites: Suites::all(Cipher::Aes256Gcm),
         reachable: true,
         exclusive: true,
     };
@@ -157,6 +159,7 @@ impl World {
             steps: 0,
             callable: vec![true; usize::from(count)],
             wants: StoreKind::Ram,
+            post_quantum: false,
         };
         for seed in 1..=count {
             let now = world.clocks(Duration::ZERO);
@@ -218,6 +221,7 @@ impl World {
             soft,
             hard,
             wants: self.wants,
+            post_quantum: self.post_quantum,
         };
         let now = self.at(from);
         if let Err(error) = self.machines[from].endpoint.submit(now, submission) {

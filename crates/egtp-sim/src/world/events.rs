@@ -254,6 +254,7 @@ impl World {
             soft: wish.soft.map(std::time::Duration::from_nanos),
             hard,
             wants,
+            post_quantum: wish.post_quantum,
         };
         self.tell(|| {
             let Wish { to, behaviour, body, hard, .. } = &wish;

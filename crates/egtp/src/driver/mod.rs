@@ -173,7 +173,10 @@ impl Driver {
                 self.is_writing = false;
                 self.endpoint.committed(now, number);
             }
-            Command::Learn(contact) => self.reach.learn(*contact),
+            Command::Learn(contact) => {
+                self.endpoint.learn_contact(&contact);
+                self.reach.learn(*contact);
+            }
             Command::Status(answer) => {
                 let status = Status {
                     sizes: self.endpoint.sizes(),
@@ -188,7 +191,7 @@ impl Driver {
     }
 
     fn start(&mut self, now: Now, start: Start) {
-        let Start { slot, to, class, message, identity, soft, hard, room, wants } = start;
+        let Start { slot, to, class, message, identity, soft, hard, room, .. } = start;
         let identity = match identity {
             None => Some(IdentityId::default()),
             Some(key) => self.endpoint.identity_of(&key),
@@ -208,7 +211,8 @@ impl Driver {
                     room,
                     soft,
                     hard,
-                    wants,
+                    wants: start.wants,
+                    post_quantum: start.post_quantum,
                 },
             ),
             None => Err(egtp_proto::NotSent::NoIdentity),
@@ -249,6 +253,10 @@ impl Driver {
                 Some((identity, peer)) => {
                     debug!(peer = %peer.short(), %strategy, "connected");
                     self.connections.insert(path, Connection { strategy });
+                    // Its suites are known before the first packet is made.
+                    if let Some(contact) = self.reach.contact(&peer) {
+                        self.endpoint.learn_contact(contact);
+                    }
                     let (source, lane) = (Source::Verified, Lane::Direct);
                     self.endpoint.path_up(path, identity, Some(peer), source, lane);
                 }
