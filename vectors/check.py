@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Decodes packets.txt and computes message_id.txt again, from their descriptions alone.
+"""Decodes packets.txt and packets_hybrid.txt and computes message_id.txt again, from their descriptions alone.
 
 Shares nothing with the product but the description. Needs Python 3.9 and the packages `blake3` and
-`cryptography`. Ends with code 0 when everything fits.
+`cryptography`, of which versions from 47 on have ML-KEM; without it the hybrid packets fail. Ends with code
+0 when everything fits.
 """
 import hashlib
 import hmac
@@ -12,10 +13,14 @@ import sys
 from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 PROTOCOL = b"Noise_IKpsk0_25519_ChaChaPoly_SHA256"
+HYBRID = {
+    0x11: (b"Noise_IKpsk0+psk2_25519_ChaChaPoly_SHA256", ChaCha20Poly1305, "little"),
+    0x12: (b"Noise_IKpsk0+psk2_25519_AESGCM_SHA256", AESGCM, "big"),
+}
 STORE = (3).to_bytes(8, "little") + (4).to_bytes(4, "little") + (5).to_bytes(2, "little")
 CARD = b"\x02" + STORE
 
@@ -66,10 +71,11 @@ def nonce(counter):
 
 
 class Symmetric:
-    """SymmetricState and CipherState of Noise, as far as IKpsk0 needs them."""
+    """SymmetricState and CipherState of Noise, as far as IKpsk0 and IKpsk0+psk2 need them."""
 
-    def __init__(self, prologue):
-        self.chain = self.hash = hashlib.sha256(PROTOCOL).digest()
+    def __init__(self, prologue, protocol=PROTOCOL, cipher=ChaCha20Poly1305, order="little"):
+        self.chain = self.hash = hashlib.sha256(protocol).digest()
+        self.cipher, self.order = cipher, order
         self.mix_hash(prologue)
 
     def mix_hash(self, data):
@@ -97,7 +103,8 @@ class Symmetric:
         self.mix_key(public)
 
     def open(self, sealed):
-        plain = ChaCha20Poly1305(self.key).decrypt(nonce(self.counter), sealed, self.hash)
+        number = bytes(4) + self.counter.to_bytes(8, self.order)
+        plain = self.cipher(self.key).decrypt(number, sealed, self.hash)
         self.counter += 1
         self.mix_hash(sealed)
         return plain
@@ -175,6 +182,53 @@ def check_packets(vectors):
     assert unknown[16:-16] == vectors["record_a_epoch_0"][-16:] and len(unknown) == 48
 
 
+def check_hybrid(vectors, suite):
+    from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
+
+    vectors = {name[:-3]: value for name, value in vectors.items() if name.endswith(f"_{suite:02x}")}
+    (key_a, (_, dh_a)), (key_b, (secret_b, dh_b)) = identity(b"\1" * 32), identity(b"\2" * 32)
+    (_, e_a), (prekey, prekey_public) = pair(b"\3" * 32), pair(b"\4" * 32)
+    e_b_secret, e_b = pair(b"\5" * 32)
+    target = hashlib.sha1(key_b + b"egtp2").digest()[:8]
+    session_a, session_b = bytes.fromhex("04030201"), bytes.fromhex("14131211")
+    kem = MLKEM768PrivateKey.from_seed_bytes(vectors["kem_seed"])
+    kem_key = kem.public_key().public_bytes_raw()
+    protocol, cipher, order = HYBRID[suite]
+
+    ini = checked(vectors["ini"], key_b, 48)
+    prekey_id = (6).to_bytes(4, "little")
+    header = bytes([0x10, suite]) + session_a + prekey_id + bytes(2)
+    assert ini[:12] == header and len(ini) >= 1400
+    assert ini[16:80] == e_a + target + bytes(8) + b"\xc0" * 16
+    noise = Symmetric(b"EGTP2 live" + header + target + key_b, protocol, cipher, order)
+    noise.mix_hash(dh_b)
+    noise.mix_key_and_hash(derive("prekey", agree(prekey, e_a), e_a, prekey_public, prekey_id))
+    noise.ephemeral(e_a)
+    noise.mix_key(agree(secret_b, e_a))
+    assert noise.open(ini[80:128]) == dh_a
+    noise.mix_key(agree(secret_b, dh_a))
+    hello = noise.open(ini[128:-16])
+    said = kem_key + bytes([key_a[31] >> 7, 0]) + CARD + (7).to_bytes(8, "little") + b"\x01"
+    assert hello == said + bytes(len(hello) - len(said))
+
+    rsp = checked(vectors["rsp"], key_a, 32 + 1088)
+    assert rsp[:12] == bytes([0x20, suite]) + session_a + bytes(6) and rsp[16:48] == e_b
+    ciphertext = rsp[48:1136]
+    noise.ephemeral(e_b)
+    noise.mix_key(agree(e_b_secret, e_a))
+    noise.mix_key(agree(e_b_secret, dh_a))
+    noise.mix_key_and_hash(derive("kem", kem.decapsulate(ciphertext), ciphertext, kem_key))
+    welcome = session_b + b"\x01" + CARD + b"\x04\x12\x11\x02\x01" + bytes(8) + b"\x01\x00"
+    assert noise.open(rsp[1136:-16]) == welcome
+    root = derive("root", *noise.expand(b"", 2), noise.hash)
+    assert (root, noise.hash) == (vectors["root"], vectors["hash"])
+
+    record = checked(vectors["record"], key_b, 0)
+    assert record[:12] == b"\x30\x00" + session_b + bytes(6)
+    key = derive("initiator to responder", root)
+    assert cipher(key).decrypt(nonce(0), record[16:], record[:12]) == b"\x01\x00"
+
+
 def check_message_ids(vectors):
     key_a, key_b = identity(b"\1" * 32)[0], identity(b"\2" * 32)[0]
     there, back = 0x0102030405060708, 0x1112131415161718
@@ -210,5 +264,7 @@ def read(name):
 
 if __name__ == "__main__":
     check_packets(read("packets.txt"))
+    for hybrid in HYBRID:
+        check_hybrid(read("packets_hybrid.txt"), hybrid)
     check_message_ids(read("message_id.txt"))
-    sys.stdout.write("packets.txt and message_id.txt hold\n")
+    sys.stdout.write("packets.txt, packets_hybrid.txt and message_id.txt hold\n")

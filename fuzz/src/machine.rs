@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use egtp_proto::crypto::Suite;
+use egtp_proto::crypto::{Cipher, Suites};
 use egtp_proto::limits::{
     ATTEMPTS_PER_PEER, Limits, PACKET_BYTES_MAX, PROVISIONAL_PER_PEER, SESSIONS_PER_PEER,
 };
@@ -56,7 +56,7 @@ impl Machine {
             identities: vec![secret],
             limits: limits(),
             seed: [7; 32],
-            prefer: Suite::Aes256Gcm,
+            suites: Suites::all(Cipher::Aes256Gcm),
             reachable: true,
             exclusive: true,
         };
@@ -143,6 +143,7 @@ impl Machine {
             hard: Duration::from_secs(u64::from(how >> 3)),
             wants: egtp_proto::StoreKind::Ram,
             keep: None,
+            post_quantum: false,
         };
         if let Ok((code, _)) = self.endpoint.submit(self.now, submission) {
             assert!(!self.open.values().any(|known| *known == code), "a code names one message");

@@ -92,8 +92,8 @@ impl Stranger {
             (&self.theirs, &prekey),
             (SUITE, &header),
             ephemeral.clone(),
-            &hello,
-            frames,
+            (&hello, frames),
+            &mut self.random,
         )
         .ok()?;
         self.flight = Some((initiator, SUITE));

@@ -92,6 +92,7 @@ impl NoReply {
                 NotSent::Busy => "busy",
                 NotSent::NotFound => "not_found",
                 NotSent::Unreachable => "unreachable",
+                NotSent::NoHybridSuite => "no_hybrid_suite",
                 _ => "other",
             },
             _ => return None,
@@ -112,12 +113,13 @@ impl fmt::Display for NoReply {
 }
 
 /// Every word that `reason` can have: the code under which it occurs, the word, what it means.
-pub(crate) const REASONS: [(Code, &str, &str); 12] = [
+pub(crate) const REASONS: [(Code, &str, &str); 13] = [
     (Code::Usage, "too_large", "the body is larger than a message may be"),
     (Code::Oneself, "oneself", "the peer is this node itself"),
     (Code::NotFound, "not_found", "no address of the peer is known that can be dialed"),
     (Code::NotSent, "unreachable", "no known address accepts a connection"),
     (Code::NotSent, "busy", "too many requests of this node are open"),
+    (Code::NotSent, "no_hybrid_suite", "the peer, or this node, has no post-quantum suite"),
     (Code::NotSent, "other", "another reason of this machine"),
     (Code::Refused, "failed", "the handler failed"),
     (Code::Refused, "unknown_kind", "the peer does not serve this kind"),
@@ -148,6 +150,7 @@ mod tests {
             NotSent::Busy,
             NotSent::NotFound,
             NotSent::Unreachable,
+            NotSent::NoHybridSuite,
             NotSent::NoIdentity,
         ];
         let refusals = refusals.into_iter().map(RequestError::Refused);

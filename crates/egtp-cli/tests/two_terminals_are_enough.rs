@@ -24,6 +24,15 @@ fn a_bare_node_is_pinged_and_asked_by_its_ticket_alone() {
     request.says("fresh identity in memory");
 }
 
+/// Proves H-29: nodes of today have a hybrid suite, without being told.
+#[test]
+fn a_post_quantum_request_is_answered() {
+    let place = Place::new();
+    let node = place.start(&[&["up", "--ephemeral"], &LOCAL[..]].concat());
+    let ask = ["request", node.ticket(), "echo/1", "until 2050", "--post-quantum"];
+    assert_eq!(place.run(&ask).ok().out, "until 2050");
+}
+
 /// Proves SCENARIO-2, PER-2, FF-1 and LOOK-1.
 #[test]
 fn in_memory_no_file_is_written_and_a_closed_port_fails_at_once() {

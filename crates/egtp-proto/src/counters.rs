@@ -20,6 +20,8 @@ pub struct Counters {
     pub handshakes_finished: u64,
     /// Public-key operations (key agreements).
     pub agreements: u64,
+    /// Operations with ML-KEM: key pairs made, secrets encapsulated and decapsulated.
+    pub encapsulations: u64,
     /// RETRY packets sent.
     pub retries_sent: u64,
     /// Unknown-session hints sent.

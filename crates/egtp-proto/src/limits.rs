@@ -21,6 +21,10 @@ pub const PACKET_BYTES_MIN: usize = 32;
 /// The shortest first flight (*wire*): so that an answer never exceeds three times what caused it.
 pub const INI_BYTES_MIN: usize = 256;
 
+/// The shortest first flight of a hybrid suite (*wire*): as long as a datagram can be that passes nearly
+/// everywhere, so that its length tells nothing about what is inside.
+pub const INI_BYTES_MIN_HYBRID: usize = 1400;
+
 /// Bytes of a message's kind (*wire*).
 pub const KIND_BYTES_MAX: usize = 64;
 

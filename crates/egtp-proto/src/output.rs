@@ -261,6 +261,9 @@ pub enum NotSent {
     /// Every known address refused the connection at once.
     #[error("no known address of the peer accepts a connection")]
     Unreachable,
+    /// The message wants a hybrid suite, and this node and the peer have none in common.
+    #[error("the peer, or this node, takes no post-quantum suite; send it without, or not at all")]
+    NoHybridSuite,
     /// No identity of that number.
     #[error("this endpoint has no such identity")]
     NoIdentity,

@@ -45,7 +45,7 @@ fn golden_packets_hold() {
     let hello = Hello { client: false, card: caller(), contact_sequence: 7 };
     let start = (&b.public, &prekey);
     let (mut initiator, noise) =
-        Initiator::start(&a, start, (SUITE, &header), dh(3), &hello, &[1]).unwrap();
+        Initiator::start(&a, start, (SUITE, &header), dh(3), (&hello, &[1]), &mut random).unwrap();
     let first = ini(&b, header, &noise);
     let mac = first.last_chunk().unwrap();
     let retry_cookie = encode_cookie(SESSION_OF_A, &[0xcc; 16], mac, &mut random, &to_b).unwrap();
@@ -61,7 +61,8 @@ fn golden_packets_hold() {
         suites: vec![1, 2],
         contact_sequence: 0,
     };
-    let (ephemeral, noise, (root, hash)) = responder.finish(&welcome, &[1, 0]).unwrap();
+    let (ephemeral, noise, (root, hash)) =
+        responder.finish(&welcome, &[1, 0], &mut random).unwrap();
     let header = Header::Rsp { suite: SUITE.id(), session: SESSION_OF_A };
     let rsp = Rsp { ephemeral, noise: &noise }.encode(&header, &to_a);
     initiator.read(&ephemeral, &noise).unwrap();

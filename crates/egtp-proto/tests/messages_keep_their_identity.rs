@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use common::{Handler, World, secs};
+use egtp_proto::crypto::{Suite, Suites};
 use egtp_proto::message::Canonical;
 use egtp_proto::wire::frame::{Class, Frame, MessageHead, ReplyHead};
 use egtp_proto::wire::{Header, Reader};
@@ -76,6 +77,7 @@ fn submission(world: &World, to: usize, token: u64, body: &'static [u8]) -> Subm
         hard: secs(20),
         wants: egtp_proto::StoreKind::Ram,
         keep: None,
+        post_quantum: false,
     }
 }
 
@@ -276,10 +278,10 @@ fn an_unknown_suite_is_answered_with_the_known_ones() {
 
 /// Proves SEC-6, CIP-1: each suite works, whichever side prefers which.
 #[test]
-fn both_suites_work_and_the_initiator_picks() {
-    for (ours, theirs) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+fn each_suite_works_and_the_initiator_picks() {
+    for (ours, theirs) in (0..4).flat_map(|ours| (0..4).map(move |theirs| (ours, theirs))) {
         let mut world = World::new(2);
-        let prefer = |index: usize| egtp_proto::crypto::Suite::ALL[index];
+        let prefer = |index: usize| Suite::ALL[index];
         for (machine, index) in [(0, ours), (1, theirs)] {
             let now = world.at(machine);
             let seed = u8::try_from(machine).unwrap() + 1;
@@ -287,7 +289,7 @@ fn both_suites_work_and_the_initiator_picks() {
                 identities: vec![SecretKey::from_seed([seed; 32])],
                 limits: egtp_proto::limits::Limits::default(),
                 seed: [seed; 32],
-                prefer: prefer(index),
+                suites: Suites::new([prefer(index)].into_iter().chain(Suite::ALL)),
                 reachable: true,
                 exclusive: true,
             };

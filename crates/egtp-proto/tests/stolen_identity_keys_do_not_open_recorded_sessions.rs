@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use common::{World, secs};
-use egtp_proto::crypto::{DhKey, Random, Role, Suite, derive};
+use egtp_proto::crypto::{Cipher, DhKey, Random, Role, Suite, Suites, derive};
 use egtp_proto::limits::Limits;
 use egtp_proto::session::handshake::{LocalKeys, Responder, Welcome};
 use egtp_proto::session::live::Session;
@@ -29,7 +29,7 @@ use egtp_proto::time::Instant;
 use egtp_proto::wire::packet::{Ini, Rsp};
 use egtp_proto::wire::shroud::Shroud;
 use egtp_proto::wire::{Header, Lane, RetryKind};
-use egtp_proto::{Assurance, Event, LiveCard, PrekeyCard, SecretKey};
+use egtp_proto::{Assurance, Config, Event, LiveCard, PrekeyCard, SecretKey};
 
 const SECRET: &[u8] = b"for nobody else's eyes";
 const SUITE: Suite = Suite::Aes256Gcm;
@@ -37,7 +37,15 @@ const OTHER: Suite = Suite::ChaCha20Poly1305;
 /// When the small world begins.
 const START: Instant = Instant::new(Duration::from_secs(1000));
 
-/// Proves SEC-5.
+fn classical(config: &mut Config) {
+    config.suites = Suites::classical(Cipher::Aes256Gcm);
+}
+
+fn random() -> Random {
+    Random::from_seed([0x77; 32])
+}
+
+/// Proves SEC-5, SCENARIO-19.
 #[test]
 fn sec_5_stolen_identity_keys_open_no_recorded_session() {
     let recorded = Recorded::session();
@@ -84,7 +92,7 @@ fn a_stolen_prekey_opens_the_first_flight_and_nothing_after_it() {
     let (responder, frames) = recorded.read_as_responder(&bob, &prekey, secret, dh(77)).unwrap();
     assert!(contains(&frames, SECRET), "the first flight is open");
     // The attacker cannot have the ephemeral keys, so it ends with another root.
-    let (_, _, (root, _)) = responder.finish(&welcome(), b"").unwrap();
+    let (_, _, (root, _)) = responder.finish(&welcome(), b"", &mut random()).unwrap();
     assert_eq!(opened(&recorded.records, &root), 0);
     assert!(recorded.records.len() >= 2);
     // With the right root the attacker's reading of records would have worked.
@@ -107,7 +115,7 @@ fn a_stolen_prekey_opens_the_first_flight_and_nothing_after_it() {
 #[test]
 fn pro_3_the_responder_can_forge_a_first_flight_that_its_own_endpoint_takes() {
     let (alice, bob) = (keys(1).public, keys(2));
-    let mut world = World::new(2);
+    let mut world = World::with(2, classical);
     let (_, far) = world.connect(0, 1);
     let (prekeys, store) = life_of_bob();
     let prekey = prekeys.card(START).unwrap();
@@ -146,7 +154,7 @@ fn pro_3_the_responder_can_forge_a_whole_transcript() {
         Responder::read(&bob, own, (SUITE, &header), &ini.ephemeral, ini.noise, answer.clone())
             .unwrap();
     assert_eq!(flight.remote, alice);
-    let (_, noise, (root, hash)) = responder.finish(&welcome(), &[1]).unwrap();
+    let (_, noise, (root, hash)) = responder.finish(&welcome(), &[1], &mut random()).unwrap();
 
     // What Alice would read and derive, from Bob's secrets alone.
     let read = forged.read_second(&noise, &ephemeral, &answer, &alice.to_x25519());
@@ -177,7 +185,7 @@ fn a_suite_that_a_thief_talked_us_into_is_left_as_soon_as_the_peer_has_answered(
 /// The suites of the first flights that Alice sends when the advice names these. Her request is
 /// answered once, and her later ones go out in the suite of the last flight.
 fn suites_of_flights(advised: &[u8]) -> Vec<Suite> {
-    let (mut world, bob) = (World::new(2), keys(2));
+    let (mut world, bob) = (World::with(2, classical), keys(2));
     let token = world.request(0, 1, SECRET);
     let advice = |world: &World| world.network.iter().position(|flight| flight.to == 0);
     assert!(world.run_until(secs(1), |world| advice(world).is_some()));
@@ -219,7 +227,7 @@ struct Recorded {
 
 impl Recorded {
     fn session() -> Self {
-        let mut world = World::new(2);
+        let mut world = World::with(2, classical);
         for _ in 0..2 {
             let token = world.request(0, 1, SECRET);
             world.run(secs(2));

@@ -9,7 +9,7 @@
 
 mod second_implementation;
 
-use egtp_proto::crypto::{Role, Suite};
+use egtp_proto::crypto::{Cipher, Role, Suite, Suites};
 use egtp_proto::session::epoch::{Epochs, OpenError};
 use egtp_proto::time::Instant;
 use egtp_proto::wire::frame::Frame;
@@ -114,6 +114,30 @@ fn s_11_a_record_without_frames_confirms_a_session_and_answers_a_ping() {
     let ping = hand.record(Lane::Direct, &frames(&[Frame::Ping]));
     let sent = desk.take(&ping);
     assert_eq!((sent.len(), sent[0].len(), hand.open(&sent).len()), (1, 32, 0));
+}
+
+/// Proves PRO-4: whoever lets only the records of the weaker session through cannot choose it for us.
+#[test]
+fn s_23_once_a_hybrid_session_is_confirmed_an_earlier_weaker_one_carries_nothing() {
+    let mut desk = Desk::new(Source::Verified, |config| {
+        config.suites = Suites::all(Cipher::ChaCha20Poly1305);
+    });
+    let mut hand = Hand::connect(&mut desk);
+    let weak = hand.keys.take();
+    hand.suite = Suite::HybridChaCha20Poly1305.id();
+    let flight = hand.flight(&[]);
+    hand.answer(&desk.take(&flight));
+    let confirmation = hand.record(Lane::Direct, &[0]);
+    desk.take(&confirmation);
+
+    // Long after the confirmation only the weaker session is heard from.
+    desk.wait(secs(20));
+    let strong = std::mem::replace(&mut hand.keys, weak);
+    let ping = hand.record(Lane::Direct, &frames(&[Frame::Ping]));
+    let sent = desk.take(&ping);
+    assert_eq!(sent.len(), 1, "it receives, and the question is answered");
+    hand.keys = strong;
+    hand.open(&sent);
 }
 
 #[test]

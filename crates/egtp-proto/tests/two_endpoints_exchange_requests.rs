@@ -50,6 +50,7 @@ fn a_thousand_requests_at_once_share_packets() {
                 hard: secs(10),
                 wants: egtp_proto::StoreKind::Ram,
                 keep: None,
+                post_quantum: false,
             };
             let now = world.at(0);
             world.machines[0].endpoint.submit(now, submission).unwrap();

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use egtp_proto::crypto::Suite;
+use egtp_proto::crypto::{Cipher, Suites};
 use egtp_proto::limits::Limits;
 use egtp_proto::time::{Instant, Now};
 use egtp_proto::{Config, Endpoint, IdentityId, PublicKey, SecretKey};
@@ -34,6 +34,7 @@ pub struct Builder {
     listen: Vec<SocketAddr>,
     lookups: Vec<Arc<dyn Lookup>>,
     limits: Limits,
+    suites: Suites,
     clock: Arc<dyn Clock>,
     network: Option<Box<dyn Path>>,
     attempts: Option<Attempts>,
@@ -52,6 +53,7 @@ impl Builder {
             listen: Vec::new(),
             lookups: Vec::new(),
             limits: Limits::default(),
+            suites: Suites::all(fast_cipher()),
             clock: Arc::new(SystemClock),
             network: None,
             attempts: None,
@@ -121,6 +123,13 @@ impl Builder {
     /// Bounds.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// The cipher suites that this node lists and takes, best first; it picks the first of them that a peer
+    /// lists. Default: all, the hybrid ones first. Those that every node implements are always listed.
+    pub fn suites(mut self, suites: Suites) -> Self {
+        self.suites = suites;
         self
     }
 
@@ -239,7 +248,7 @@ impl Builder {
                 Some(seed) => seed,
                 None => random()?,
             },
-            prefer: preferred_suite(),
+            suites: self.suites,
             reachable: !listening.is_empty(),
             exclusive,
         };
@@ -323,12 +332,12 @@ fn random() -> Result<[u8; 32], StartError> {
 }
 
 /// AES-256-GCM where the processor has instructions for it, ChaCha20-Poly1305 elsewhere.
-fn preferred_suite() -> Suite {
+fn fast_cipher() -> Cipher {
     #[cfg(target_arch = "x86_64")]
     let fast = std::arch::is_x86_feature_detected!("aes");
     #[cfg(target_arch = "aarch64")]
     let fast = std::arch::is_aarch64_feature_detected!("aes");
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let fast = false;
-    if fast { Suite::Aes256Gcm } else { Suite::ChaCha20Poly1305 }
+    if fast { Cipher::Aes256Gcm } else { Cipher::ChaCha20Poly1305 }
 }

@@ -58,4 +58,5 @@ pub(crate) struct Start {
     pub hard: Duration,
     pub room: Option<usize>,
     pub wants: StoreKind,
+    pub post_quantum: bool,
 }

@@ -52,6 +52,7 @@ pub mod store;
 pub mod testing;
 
 pub use builder::Builder;
+pub use egtp_proto::crypto::{Cipher, Suite, Suites};
 pub use egtp_proto::limits::Limits;
 pub use egtp_proto::{
     Assurance, Contact, ContactDraft, Host, HostPort, Kind, KindError, MessageId, NodeId,

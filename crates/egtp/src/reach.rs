@@ -76,6 +76,11 @@ impl Reach {
         self.book.learn(contact);
     }
 
+    /// The newest contact of a peer that has been seen.
+    pub(crate) fn contact(&self, key: &PublicKey) -> Option<&Contact> {
+        self.book.entries.get(key)?.contact.as_ref()
+    }
+
     /// Searches for a connection to a peer.
     pub(crate) fn search(
         &mut self,

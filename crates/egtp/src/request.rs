@@ -34,13 +34,23 @@ pub struct Request {
     hard: Duration,
     room: Option<usize>,
     wants: StoreKind,
+    post_quantum: bool,
 }
 
 impl Request {
     pub(crate) const fn new(commands: Commands, to: Recipient, message: Message) -> Self {
         let hard = Duration::from_mins(1);
-        let wants = StoreKind::Ram;
-        Self { commands, to, message, identity: None, soft: None, hard, room: None, wants }
+        Self {
+            commands,
+            to,
+            message,
+            identity: None,
+            soft: None,
+            hard,
+            room: None,
+            wants: StoreKind::Ram,
+            post_quantum: false,
+        }
     }
 
     /// After this long, [`Pending::before_slow`] returns and [`Progress::Slow`] is reported, once.
@@ -85,6 +95,16 @@ impl Request {
         self
     }
 
+    /// It may travel only under keys that a quantum computer does not give away to whoever recorded the
+    /// traffic: in a session with a hybrid suite (X25519 and ML-KEM-768), and never in a first flight. It
+    /// waits for such a session, and ends as [`NotSent::NoHybridSuite`] if the peer, or this node, takes no
+    /// hybrid suite. All requests use one where both sides can; this one uses nothing else. Its reply comes
+    /// in the session that the peer sends on, which is a hybrid one once it has one with this node.
+    pub const fn post_quantum(mut self) -> Self {
+        self.post_quantum = true;
+        self
+    }
+
     /// Starts it.
     pub fn start(self) -> Pending {
         self.start_as(MessageClass::Request)
@@ -102,6 +122,7 @@ impl Request {
             hard: self.hard,
             room: self.room,
             wants: self.wants,
+            post_quantum: self.post_quantum,
         };
         let pending = Pending {
             commands: self.commands,

@@ -36,7 +36,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use egtp_proto::crypto::{Random, Suite};
+use egtp_proto::crypto::{Cipher, Random, Suites};
 use egtp_proto::limits::PACKET_BYTES_MAX;
 use egtp_proto::{Contact, ContactDraft, HostPort, PathId, PublicKey, SecretKey, Strategy};
 use tokio::time::{Instant, Sleep};
@@ -320,7 +320,7 @@ fn contact(key: &SecretKey, name: u64) -> Option<Contact> {
     let draft = ContactDraft {
         sequence: name,
         strategies: address(name).into_iter().collect(),
-        suites: Suite::ALL.map(Suite::id).to_vec(),
+        suites: Suites::all(Cipher::Aes256Gcm).ids(),
         mailbox_prekey: None,
         letter_store: None,
         instance: name,

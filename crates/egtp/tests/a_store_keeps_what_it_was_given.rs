@@ -44,6 +44,7 @@ fn ask(peer: u8, serial: u64) -> SavedAsk {
         body: Bytes::from(vec![peer; 9_000]),
         room: 1 << 20,
         expires: Duration::from_millis(1_800_000_000_123),
+        post_quantum: serial == 6,
         hints: vec!["tcp/127.0.0.1:7700".parse().unwrap(), "tcp/[::1]:7".parse().unwrap()],
         binding: None,
     }
@@ -57,6 +58,7 @@ fn outcomes() -> Vec<SavedOutcome> {
         Outcome::Refused(RefusedWhy::Busy { retry_after: Duration::from_millis(500) }),
         Outcome::Refused(RefusedWhy::Other(200)),
         Outcome::NotSent(NotSent::NotFound),
+        Outcome::NotSent(NotSent::NoHybridSuite),
         Outcome::TimedOut { taken: Taken::Yes },
         Outcome::TimedOut { taken: Taken::No },
         Outcome::TimedOut { taken: Taken::Unknown },
@@ -251,6 +253,7 @@ fn a_changed_value_is_noticed() {
         "UPDATE ask SET body = zeroblob(9000) WHERE serial = 5",
         "UPDATE ask SET expires_ms = 1 WHERE serial = 5",
         "UPDATE ask SET class = 1 WHERE serial = 5",
+        "UPDATE ask SET post_quantum = 0 WHERE serial = 6",
         "UPDATE ask SET hints = '' WHERE serial = 6",
         "UPDATE binding SET generation = 1",
         "UPDATE binding SET serial = 5",

@@ -95,6 +95,7 @@ impl Network {
             hard,
             wants: egtp_proto::StoreKind::Ram,
             keep: None,
+            post_quantum: false,
         };
         let now = self.clocks(from);
         let node = &mut self.nodes[from];

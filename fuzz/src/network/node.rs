@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use egtp_proto::crypto::Suite;
+use egtp_proto::crypto::{Cipher, Suites};
 use egtp_proto::limits::Limits;
 use egtp_proto::time::{Instant, Now};
 use egtp_proto::{Config, Endpoint, EventCode, PublicKey, QueryId, SecretKey};
@@ -47,7 +47,7 @@ pub(super) fn endpoint(index: usize, life: u32, now: Duration, wall: i64) -> End
         identities: vec![secret(index)],
         limits: limits(),
         seed,
-        prefer: Suite::Aes256Gcm,
+        suites: Suites::all(Cipher::Aes256Gcm),
         reachable: true,
         exclusive: true,
     };

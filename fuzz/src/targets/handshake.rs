@@ -1,12 +1,16 @@
-//! Any bytes as a handshake message, in both directions and both suites: as they are, and as a
+//! Any bytes as a handshake message, in both directions and each suite: as they are, and as a
 //! payload that the other side has sealed. What is accepted is what the payload says; a refused
-//! answer leaves the handshake as it was.
+//! answer leaves the handshake as it was. With a hybrid suite the payload of a first flight begins with the
+//! encapsulation key, and a ciphertext stands in front of an answer.
 //!
 //! The first byte chooses the suite, the rest is message or payload.
 //
 // Reaches: Initiator::read, Responder::read.
 
-use egtp_proto::crypto::{DhKey, Noise, Role, Suite, derive};
+use egtp_proto::crypto::{
+    DecapsulationKey, DhKey, ENCAPSULATION_KEY_BYTES, EncapsulationKey, Noise, Random, Role, Suite,
+    derive,
+};
 use egtp_proto::session::handshake::{
     FirstFlight, Hello, Initiator, LocalKeys, Responder, Welcome,
 };
@@ -18,7 +22,7 @@ use super::Seed;
 /// See the head of this file.
 pub fn run(data: &[u8]) {
     let Some((first, payload)) = data.split_first() else { return };
-    let suite = Suite::ALL[usize::from(first & 1)];
+    let suite = Suite::ALL[usize::from(first & 3)];
     flight(suite, payload);
     answer(suite, payload);
 }
@@ -44,6 +48,12 @@ fn flight(suite: Suite, payload: &[u8]) {
     let Ok((_, FirstFlight { remote, hello, frames })) = read(&message[32..]) else { return };
     // Who owns one sign owns the other: both names follow from one secret.
     assert_eq!(remote.to_x25519(), ours.public.to_x25519());
+    let (key, payload) = if suite.is_hybrid() {
+        payload.split_first_chunk::<ENCAPSULATION_KEY_BYTES>().expect("it was read")
+    } else {
+        (&[0; ENCAPSULATION_KEY_BYTES], payload)
+    };
+    assert!(!suite.is_hybrid() || EncapsulationKey::from_bytes(key).is_ok());
     let mut again = vec![remote.sign_bit(), u8::from(hello.client)];
     hello.card.encode(&mut again);
     again.put_u64(hello.contact_sequence);
@@ -61,17 +71,27 @@ fn answer(suite: Suite, payload: &[u8]) {
         (&theirs.public, &prekey),
         (suite, &ini(suite)),
         dh(3),
-        &hello,
-        b"",
+        (&hello, b""),
+        &mut random(),
     );
     let (mut initiator, first) = started.expect("the keys are good");
     let mut noise = noise(Role::Responder, suite, &theirs, dh(5), None);
-    noise.read(&[dh(3).public(), &first[..]].concat()).expect("it is genuine");
+    let hello = noise.read(&[dh(3).public(), &first[..]].concat()).expect("it is genuine");
+    let mut answer = Vec::new();
+    if suite.is_hybrid() {
+        let key = hello.first_chunk::<ENCAPSULATION_KEY_BYTES>().expect("it begins with the key");
+        let theirs = EncapsulationKey::from_bytes(key).expect("it is genuine");
+        let (ciphertext, secret) = theirs.encapsulate([7; 32]);
+        let psk = derive("kem", &[&secret[..], &ciphertext, key]);
+        noise.set_second_psk(&psk).expect("32 bytes");
+        answer.extend_from_slice(&ciphertext);
+    }
     let message = noise.write(payload).expect("it is short");
+    answer.extend_from_slice(&message[32..]);
 
     let ephemeral = *dh(5).public();
     assert!(initiator.read(&ephemeral, payload).is_err(), "nobody can guess a seal");
-    let Ok((welcome, frames)) = initiator.read(&ephemeral, &message[32..]) else { return };
+    let Ok((welcome, frames)) = initiator.read(&ephemeral, &answer) else { return };
     assert_eq!(encode(&welcome, &frames), payload, "one spelling only");
     let (_, hash) = initiator.finish().expect("the answer was read");
     assert_eq!(hash, noise.hash());
@@ -125,14 +145,26 @@ fn card() -> LiveCard {
     LiveCard { prekey: None, stores: vec![store] }
 }
 
+fn random() -> Random {
+    Random::from_seed([6; 32])
+}
+
 /// What each side says, in each suite.
 pub fn seeds() -> Vec<Seed> {
+    let kem = DecapsulationKey::from_seed([1; 64]);
     let mut hello = vec![0, keys(1).public.sign_bit(), 0];
     card().encode(&mut hello);
     hello.put_u64(1);
     let (card, suites) = (card(), vec![2, 1]);
     let welcome = Welcome { session: 8, client: true, card, suites, contact_sequence: 0 };
-    vec![("hello", hello), ("welcome", [&[1], &encode(&welcome, &[1, 0])[..]].concat())]
+    let welcome = encode(&welcome, &[1, 0]);
+    let hybrid = [&[3], &kem.encapsulation_key()[..], &hello[1..]].concat();
+    vec![
+        ("hello", hello),
+        ("welcome", [&[1], &welcome[..]].concat()),
+        ("hello_hybrid", hybrid),
+        ("welcome_hybrid", [&[2], &welcome[..]].concat()),
+    ]
 }
 
 const PREKEY: u32 = 6;

@@ -73,6 +73,7 @@ impl OwnNode {
             Some(soft) => request.soft_timeout(soft),
             None => request,
         };
+        let request = if question.post_quantum { request.post_quantum() } else { request };
         let mut pending = if question.durable { request.durable() } else { request }.start();
         let mut soft_timeouts = 0;
         let mut is_taken = false;

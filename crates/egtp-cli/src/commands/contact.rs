@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use clap::{Args, Subcommand};
 use egtp::lookup::Lookup;
 use egtp::{Contact, ContactDraft, Limits, SecretKey};
-use egtp_proto::crypto::Suite;
+use egtp_proto::crypto::{Cipher, Suites};
 
 use crate::context::Context;
 use crate::directory::Directory;
@@ -72,7 +72,7 @@ fn export(context: &Context, directory: &Directory, key: &SecretKey) -> Result<(
     let mut draft = ContactDraft {
         sequence: last.as_ref().map_or(1, Contact::sequence),
         strategies: directory.listening()?,
-        suites: Suite::ALL.iter().map(|suite| suite.id()).collect(),
+        suites: Suites::all(Cipher::Aes256Gcm).ids(),
         mailbox_prekey: None,
         letter_store: None,
         instance: last.as_ref().map_or_else(random, |last| Ok(last.instance()))?,

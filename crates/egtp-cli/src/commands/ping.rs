@@ -77,6 +77,7 @@ async fn measure(context: &Context, arguments: &Arguments, asker: &Asker) -> Res
             soft: None,
             hard: arguments.hard,
             durable: false,
+            post_quantum: false,
         };
         let ended = asker.ask(&question, |_| {}, interrupted.clone()).await?;
         if let Some(failure) = ended.failure {

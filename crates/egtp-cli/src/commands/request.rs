@@ -57,6 +57,10 @@ pub(crate) struct Arguments {
     #[arg(long)]
     durable: bool,
 
+    /// Send it only under keys that withstand quantum computers; not at all if the peer has none
+    #[arg(long)]
+    post_quantum: bool,
+
     /// Ask this often
     #[arg(long, value_name = "N", default_value = "1", value_parser = counts::parse::<NonZeroU32>)]
     count: NonZeroU32,
@@ -79,6 +83,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
         soft: arguments.soft,
         hard: arguments.hard,
         durable: arguments.durable,
+        post_quantum: arguments.post_quantum,
     };
     let memory = if arguments.durable { Memory::Disk } else { Memory::Ram };
     let mut signals = Signals::catch()?;

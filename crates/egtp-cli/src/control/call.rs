@@ -54,6 +54,8 @@ pub(crate) struct Question {
     pub(crate) soft: Option<Duration>,
     pub(crate) hard: Duration,
     pub(crate) durable: bool,
+    /// Whether only a hybrid session may carry it.
+    pub(crate) post_quantum: bool,
 }
 
 /// A kind that another process answers.
@@ -137,6 +139,7 @@ impl Question {
             soft: fields.milliseconds("soft_ms")?,
             hard: fields.milliseconds("hard_ms")?.unwrap_or(HARD),
             durable: fields.flag("durable")?,
+            post_quantum: fields.flag("post_quantum")?,
         })
     }
 
@@ -148,6 +151,7 @@ impl Question {
             .with("soft_ms", self.soft.map(milliseconds))
             .with("hard_ms", milliseconds(self.hard))
             .with("durable", self.durable)
+            .with("post_quantum", self.post_quantum)
     }
 }
 
@@ -198,6 +202,7 @@ mod tests {
             soft: Some(Duration::from_millis(1)),
             hard: Duration::from_hours(24),
             durable: true,
+            post_quantum: true,
         };
         let service = Service { kind, allowed: [key].into_iter().collect(), concurrency: 3 };
         for what in [

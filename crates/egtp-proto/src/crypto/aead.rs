@@ -1,4 +1,4 @@
-//! Sealing and opening in place, and the suites that name the cipher.
+//! Sealing and opening in place.
 //!
 //! Knows keys and nonces, not who chose them: that a nonce is never used twice is the session's
 //! business. Invariant: a failed opening returns nothing of the plaintext.
@@ -6,50 +6,21 @@
 use aws_lc_rs::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::error::Unspecified;
 
+use super::{Cipher, Suite};
+
 /// How many bytes sealing adds.
 pub const TAG_BYTES: usize = 16;
-
-/// A named set of primitives. The initiator of a session picks one that the responder lists.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Suite {
-    /// 0x01: X25519, ChaCha20-Poly1305, SHA-256. Fast without special instructions.
-    ChaCha20Poly1305,
-    /// 0x02: X25519, AES-256-GCM, SHA-256. Faster where the processor has AES instructions.
-    Aes256Gcm,
-}
-
-impl Suite {
-    /// All suites that this version implements, and so lists.
-    pub const ALL: [Self; 2] = [Self::ChaCha20Poly1305, Self::Aes256Gcm];
-
-    /// The suite's number on the wire.
-    pub const fn id(self) -> u8 {
-        match self {
-            Self::ChaCha20Poly1305 => 0x01,
-            Self::Aes256Gcm => 0x02,
-        }
-    }
-
-    /// The suite of a number; `None` if this version does not know it.
-    pub const fn from_id(id: u8) -> Option<Self> {
-        match id {
-            0x01 => Some(Self::ChaCha20Poly1305),
-            0x02 => Some(Self::Aes256Gcm),
-            _ => None,
-        }
-    }
-}
 
 /// An expanded key, ready to seal or to open.
 pub struct AeadKey(LessSafeKey);
 
 impl AeadKey {
-    /// Expands a 32-byte key. `None` only if the library refuses the key, which it does not for
+    /// Expands a 32-byte key for the cipher of `suite`. `None` only if the library refuses the key, which it does not for
     /// 32 bytes.
     pub fn new(suite: Suite, key: &[u8; 32]) -> Option<Self> {
-        let algorithm = match suite {
-            Suite::ChaCha20Poly1305 => &CHACHA20_POLY1305,
-            Suite::Aes256Gcm => &AES_256_GCM,
+        let algorithm = match suite.cipher() {
+            Cipher::ChaCha20Poly1305 => &CHACHA20_POLY1305,
+            Cipher::Aes256Gcm => &AES_256_GCM,
         };
         UnboundKey::new(algorithm, key).ok().map(|key| Self(LessSafeKey::new(key)))
     }

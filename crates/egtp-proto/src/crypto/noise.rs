@@ -1,4 +1,4 @@
-//! `IKpsk0` through snow, with the primitives of aws-lc-rs.
+//! `IKpsk0` and `IKpsk0+psk2` through snow, with the primitives of aws-lc-rs.
 //!
 //! Two things that snow's own resolvers do not offer: the ephemeral key is chosen by us before the
 //! first message is written (the pre-shared key depends on it), and our static key stays imported
@@ -13,7 +13,7 @@ use snow::types::{Cipher, Dh, Hash, Random as NoiseRandom};
 use snow::{Builder, HandshakeState};
 use zeroize::Zeroizing;
 
-use super::{AeadKey, DhKey, Suite, TAG_BYTES};
+use super::{AeadKey, Cipher as SuiteCipher, DhKey, Suite, TAG_BYTES};
 
 /// Why a handshake message was refused or could not be made.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -74,6 +74,15 @@ impl Noise {
         }
         .map(Self)
         .map_err(out_of_order)
+    }
+
+    /// Sets the pre-shared key that a hybrid suite mixes in at the end of the second message. It takes
+    /// part when that message is written or read next, and may be set anew after a refusal.
+    ///
+    /// # Errors
+    /// [`NoiseError::OutOfOrder`] does not happen for 32 bytes.
+    pub fn set_second_psk(&mut self, psk: &[u8; 32]) -> Result<(), NoiseError> {
+        self.0.set_psk(SECOND_PSK, psk).map_err(|_| NoiseError::OutOfOrder)
     }
 
     /// Writes the next message around `payload`: ephemeral key first (32 bytes).
@@ -175,9 +184,14 @@ fn params(suite: Suite) -> Result<NoiseParams, NoiseError> {
     let name = match suite {
         Suite::ChaCha20Poly1305 => "Noise_IKpsk0_25519_ChaChaPoly_SHA256",
         Suite::Aes256Gcm => "Noise_IKpsk0_25519_AESGCM_SHA256",
+        Suite::HybridChaCha20Poly1305 => "Noise_IKpsk0+psk2_25519_ChaChaPoly_SHA256",
+        Suite::HybridAes256Gcm => "Noise_IKpsk0+psk2_25519_AESGCM_SHA256",
     };
     name.parse().map_err(|_| NoiseError::OutOfOrder)
 }
+
+/// Where the pattern of a hybrid suite has its second pre-shared key.
+const SECOND_PSK: usize = 2;
 
 /// Hands out our keys in the order in which snow asks: the static one, then the ephemeral one.
 struct Resolver {
@@ -288,9 +302,9 @@ struct NoiseCipher {
 impl NoiseCipher {
     /// Noise counts little-endian for ChaCha20-Poly1305 and big-endian for AES-GCM.
     fn nonce(&self, counter: u64) -> [u8; 12] {
-        let counter = match self.suite {
-            Suite::ChaCha20Poly1305 => counter.to_le_bytes(),
-            Suite::Aes256Gcm => counter.to_be_bytes(),
+        let counter = match self.suite.cipher() {
+            SuiteCipher::ChaCha20Poly1305 => counter.to_le_bytes(),
+            SuiteCipher::Aes256Gcm => counter.to_be_bytes(),
         };
         let mut nonce = [0; 12];
         for (to, from) in nonce.iter_mut().skip(4).zip(counter) {
@@ -302,9 +316,9 @@ impl NoiseCipher {
 
 impl Cipher for NoiseCipher {
     fn name(&self) -> &'static str {
-        match self.suite {
-            Suite::ChaCha20Poly1305 => "ChaChaPoly",
-            Suite::Aes256Gcm => "AESGCM",
+        match self.suite.cipher() {
+            SuiteCipher::ChaCha20Poly1305 => "ChaChaPoly",
+            SuiteCipher::Aes256Gcm => "AESGCM",
         }
     }
 
@@ -359,6 +373,9 @@ mod tests {
     fn both_sides_end_with_the_same_keys_and_hash() {
         for suite in Suite::ALL {
             let (mut a, mut b) = pair(suite, [9; 32]);
+            for side in [&mut a, &mut b] {
+                side.set_second_psk(&[7; 32]).unwrap();
+            }
             let first = a.write(b"hello").unwrap();
             assert_eq!(&first[..32], DhKey::from_secret(&[3; 32]).unwrap().public());
             assert_eq!(**b.read(&first).unwrap(), *b"hello");
@@ -385,6 +402,19 @@ mod tests {
     fn another_pre_shared_key_is_refused() {
         let (mut a, mut b) = pair(Suite::ChaCha20Poly1305, [8; 32]);
         assert_eq!(b.read(&a.write(b"").unwrap()).unwrap_err(), NoiseError::Refused);
+    }
+
+    #[test]
+    fn another_second_key_is_refused_and_the_right_one_can_follow() {
+        let (mut a, mut b) = pair(Suite::HybridAes256Gcm, [9; 32]);
+        b.read(&a.write(b"").unwrap()).unwrap();
+        assert_eq!(b.write(b"yes").unwrap_err(), NoiseError::OutOfOrder, "none is set yet");
+        b.set_second_psk(&[7; 32]).unwrap();
+        let second = b.write(b"yes").unwrap();
+        a.set_second_psk(&[6; 32]).unwrap();
+        assert_eq!(a.read(&second).unwrap_err(), NoiseError::Refused);
+        a.set_second_psk(&[7; 32]).unwrap();
+        assert_eq!(**a.read(&second).unwrap(), *b"yes");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use snow::{Builder, HandshakeState, TransportState};
 
 use super::noise::{Noise, Role};
-use super::{DhKey, Suite};
+use super::{Cipher, DhKey, Suite};
 
 const FILE: &str = include_str!("../../../../vectors/noise.txt");
 
@@ -126,11 +126,12 @@ fn reference(
     theirs: &[u8; 32],
     prologue: &[u8],
 ) -> HandshakeState {
-    let cipher = match suite {
-        Suite::ChaCha20Poly1305 => "ChaChaPoly",
-        Suite::Aes256Gcm => "AESGCM",
+    let cipher = match suite.cipher() {
+        Cipher::ChaCha20Poly1305 => "ChaChaPoly",
+        Cipher::Aes256Gcm => "AESGCM",
     };
-    let params = format!("Noise_IKpsk0_25519_{cipher}_SHA256").parse().unwrap();
+    let pattern = if suite.is_hybrid() { "IKpsk0+psk2" } else { "IKpsk0" };
+    let params = format!("Noise_{pattern}_25519_{cipher}_SHA256").parse().unwrap();
     let builder = Builder::new(params).prologue(prologue).unwrap().psk(0, psk).unwrap();
     let builder = builder.local_private_key(ours).unwrap();
     let builder = builder.fixed_ephemeral_key_for_testing_only(ephemeral);
@@ -145,14 +146,14 @@ proptest! {
 
     #[test]
     fn our_handshake_is_that_of_snow_with_its_own_primitives(
-        aes in any::<bool>(),
+        suite in 0..Suite::ALL.len(),
         secrets in any::<[[u8; 32]; 4]>(),
-        psk in any::<[u8; 32]>(),
+        (psk, later) in any::<([u8; 32], [u8; 32])>(),
         prologue in prop::collection::vec(any::<u8>(), 0..90),
         payloads in any::<[[u8; 3]; 2]>(),
         repeats in 0_usize..400,
     ) {
-        let suite = if aes { Suite::Aes256Gcm } else { Suite::ChaCha20Poly1305 };
+        let suite = Suite::ALL[suite];
         let keys = secrets.map(|secret| DhKey::from_secret(&secret).unwrap());
         let [one, two, first, second] = &keys;
         let payloads = payloads.map(|payload| payload.repeat(repeats));
@@ -175,6 +176,12 @@ proptest! {
             let length = reference[to].read_message(&message, &mut read).unwrap();
             prop_assert_eq!(&read[..length], &payloads[from][..]);
             prop_assert_eq!(&**ours[to].read(&message).unwrap(), &payloads[from][..]);
+            // The second key is not known before the first message was read; the pattern decides whether
+            // it takes part.
+            for side in 0..2 {
+                ours[side].set_second_psk(&later).unwrap();
+                reference[side].set_psk(2, &later).unwrap();
+            }
             prop_assert_eq!(&ours[to].hash()[..], reference[to].get_handshake_hash());
         }
         let [ours, _] = ours;

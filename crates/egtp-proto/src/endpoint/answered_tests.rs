@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Config, Endpoint, Submission};
-use crate::crypto::Suite;
+use crate::crypto::{Cipher, Suites};
 use crate::key::SecretKey;
 use crate::limits::Limits;
 use crate::message::{Kind, MessageClass};
@@ -18,7 +18,7 @@ fn endpoint() -> Endpoint {
         identities: vec![SecretKey::from_seed([1; 32])],
         limits: Limits::default(),
         seed: [1; 32],
-        prefer: Suite::Aes256Gcm,
+        suites: Suites::all(Cipher::Aes256Gcm),
         reachable: true,
         exclusive: true,
     };
@@ -39,6 +39,7 @@ fn ask(endpoint: &mut Endpoint, seed: u8) -> (u32, u64, ReplyHead) {
         hard: Duration::from_secs(9),
         wants: crate::card::StoreKind::Ram,
         keep: None,
+        post_quantum: false,
     };
     let (code, id) = endpoint.submit(Now::default(), submission).unwrap();
     let peer = endpoint.by_key[&(IdentityId(0), to)];

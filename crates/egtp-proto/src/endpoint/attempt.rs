@@ -9,7 +9,7 @@ use super::pack::Phase;
 use super::peer::{Attempt, KnownCard, Peer, Trust};
 use super::{Endpoint, Slot};
 use crate::card::{LiveCard, PrekeyCard, StoreKind};
-use crate::crypto::{DhKey, Role, Suite};
+use crate::crypto::{DhKey, ENCAPSULATION_KEY_BYTES, Role, Suite};
 use crate::exchange::outbox::Outbox;
 use crate::exchange::outgoing::Judgement;
 use crate::limits::{
@@ -35,6 +35,8 @@ impl Endpoint {
     pub(super) fn begin(&mut self, now: Now, code: u32, retries: u8) -> Option<Vec<u8>> {
         let peer = self.peers.get(code)?;
         let prekey = match peer.trust {
+            // A flight with a suite that does not do would be for nothing; a knock only asks for the list.
+            Trust::Good if self.hopes_for_hybrid(peer) => None,
             Trust::Good => peer.fresh_prekey(now.boot),
             // It may have begun a new life, which does not know the prekey of the last one.
             Trust::Suspect { .. } | Trust::Gone => None,
@@ -72,7 +74,7 @@ impl Endpoint {
     }
 
     fn knock(&mut self, now: Now, code: u32, session: u32, ephemeral: DhKey) -> Option<Attempt> {
-        let suite = self.pick_suite(&self.peers.get(code)?.suites);
+        let suite = self.pick_suite(self.peers.get(code)?);
         let header = ini_header(suite, session, 0);
         let mut noise = vec![0; KNOCK_NOISE];
         self.random.fill(&mut noise);
@@ -88,26 +90,28 @@ impl Endpoint {
         ephemeral: DhKey,
     ) -> Option<Attempt> {
         let identity = self.peers.get(code)?.identity;
-        let suite = self.pick_suite(&self.peers.get(code)?.suites);
+        let suite = self.pick_suite(self.peers.get(code)?);
         let header = ini_header(suite, session, prekey.id);
-        let frames =
-            self.pack_payload(now, code, Phase::FirstFlight, HANDSHAKE_PAYLOAD_MAX - HELLO_BYTES);
+        let beside = if suite.is_hybrid() { ENCAPSULATION_KEY_BYTES } else { 0 } + HELLO_BYTES;
+        let space = HANDSHAKE_PAYLOAD_MAX - beside;
+        let frames = self.pack_payload(now, code, Phase::FirstFlight, space);
         let hello = Hello {
             client: !self.reachable,
             card: self.card(identity, &now)?,
             contact_sequence: self.identity(identity)?.contact_sequence,
         };
-        let own = self.identity(identity)?;
         let remote = self.peers.get(code)?.key;
+        let own = self.identities.get(usize::from(identity.0))?;
         let started = Initiator::start(
             &own.secret_keys,
             (&remote, prekey),
             (suite, &header),
             ephemeral.clone(),
-            &hello,
-            &frames.bytes,
+            (&hello, &frames.bytes),
+            &mut self.random,
         );
         self.counters.agreements += 3;
+        self.counters.encapsulations += u64::from(suite.is_hybrid());
         let (initiator, noise) = started.ok()?;
         self.note_sent(now, code, &frames, first_eight(ephemeral.public()));
         self.told_card(code, identity);
@@ -142,6 +146,7 @@ impl Endpoint {
             next: now.boot.after(self.repeat_delay(1)),
             sends: 1,
             retries: 0,
+            is_second: false,
             active: true,
         })
     }
@@ -150,13 +155,6 @@ impl Endpoint {
     pub(super) fn repeat_delay(&mut self, sends: u32) -> std::time::Duration {
         let first = std::time::Duration::from_secs(1);
         crate::exchange::backoff::doubled(first, sends - 1, FIRST_FLIGHT, self.random.u64())
-    }
-
-    /// The suite of ours that we prefer among those that the peer takes.
-    fn pick_suite(&self, theirs: &[u8]) -> Suite {
-        let ours = self.suites();
-        let common = ours.into_iter().find(|suite| theirs.contains(suite));
-        common.and_then(Suite::from_id).unwrap_or(Suite::ChaCha20Poly1305)
     }
 
     /// "Try again, with this."
@@ -189,7 +187,7 @@ impl Endpoint {
     ) -> Option<()> {
         let peer = self.peers.get_mut(code)?;
         let attempt = peer.attempts.get(index)?;
-        let (asked, retries) = (attempt.asked, attempt.retries);
+        let (asked, retries, is_second) = (attempt.asked, attempt.retries, attempt.is_second);
         if retries >= RETRIES_PER_ATTEMPT {
             return None;
         }
@@ -199,14 +197,18 @@ impl Endpoint {
         let advice = decode_advice(packet, &cause).ok()?;
         // Authentic from here on. The attempt is not repeated, but its late answer still counts.
         peer.attempts.get_mut(index)?.active = false;
-        peer.suites = advice.suites;
         self.learn_card(now, code, advice.card, Some(asked));
+        self.learn_suites(code, advice.contact_sequence, &advice.suites);
+        if !is_second && !self.still_wants_session(now, code) {
+            return Some(());
+        }
         let peer = self.peers.get_mut(code)?;
         let path = peer.path?;
         // The peer's present life has spoken: its card is good for a flight, whatever the doubts
         // about its sessions, which stay until the handshake is done.
         let prekey = peer.fresh_prekey(now.boot);
         let packet = self.begin_with(now, code, prekey, retries + 1)?;
+        self.peers.get_mut(code)?.attempts.last_mut()?.is_second = is_second;
         self.ready.push_back((path, packet));
         Some(())
     }
@@ -249,7 +251,7 @@ impl Endpoint {
         now: Now,
         path: PathId,
         identity: IdentityId,
-        session: u32,
+        (suite, session): (u8, u32),
         packet: &[u8],
     ) {
         let Some(own) = self.identity(identity) else { return };
@@ -262,7 +264,7 @@ impl Endpoint {
             return;
         };
         let code = *code;
-        if self.finish_attempt(now, code, path, session, &rsp).is_none() {
+        if self.finish_attempt(now, code, path, (suite, session), &rsp).is_none() {
             self.counters.dropped.answer += 1;
         }
     }
@@ -272,14 +274,18 @@ impl Endpoint {
         now: Now,
         code: u32,
         path: PathId,
-        session: u32,
+        (suite, session): (u8, u32),
         rsp: &Rsp<'_>,
     ) -> Option<()> {
         let peer = self.peers.get_mut(code)?;
         let identity = peer.identity;
         let index = peer.attempts.iter().position(|attempt| attempt.session == session)?;
         let attempt = peer.attempts.get_mut(index)?;
+        if attempt.suite.id() != suite {
+            return None;
+        }
         self.counters.agreements += 2;
+        self.counters.encapsulations += u64::from(attempt.suite.is_hybrid());
         // A refused answer leaves the handshake as it was: the genuine one is still welcome.
         let read = attempt.flight.as_mut()?.read(&rsp.ephemeral, rsp.noise);
         if is(Bug::AlteredAnswerEnds) && read.is_err() {
@@ -299,10 +305,10 @@ impl Endpoint {
         *self.sessions.get_mut(session)? = Slot::Live(Box::new(live));
         self.counters.handshakes_finished += 1;
         peer.client = welcome.client;
-        peer.suites = welcome.suites;
         // Whatever waits goes out at once; if nothing does, an empty record confirms the session.
         peer.owes.record = true;
         self.learn_card(now, code, welcome.card, Some(attempt.asked));
+        self.learn_suites(code, welcome.contact_sequence, &welcome.suites);
         self.admit_session(now, code, session);
         self.authenticated(now, code, session, path, true);
         let name = first_eight(&rsp.ephemeral);
@@ -310,9 +316,10 @@ impl Endpoint {
             Arrival { peer: code, identity, name, assurance: Assurance::Confirmed, flight: false };
         self.receive_payload(now, arrival, &frames);
         let peer = self.peers.get(code)?;
-        if self.pick_suite(&peer.suites) != attempt.suite {
-            // The signed list allows a better suite than the one we were led to: once more, at once.
-            let packet = self.begin(now, code, RETRIES_PER_ATTEMPT)?;
+        if self.pick_suite(peer) != attempt.suite && !attempt.is_second {
+            // The list allows a better suite than the one we were led to: once more, at once.
+            let packet = self.begin(now, code, 0)?;
+            self.peers.get_mut(code)?.attempts.last_mut()?.is_second = true;
             self.ready.push_back((path, packet));
         }
         self.soil(code);
@@ -350,7 +357,7 @@ impl Endpoint {
     fn has_undoubted_session(&self, code: u32) -> bool {
         self.peers.get(code).is_some_and(|peer| {
             peer.sessions.iter().any(|id| match self.sessions.get(*id) {
-                Some(Slot::Live(session)) => !session.doubted,
+                Some(Slot::Live(session)) => !session.doubted && !session.is_retired,
                 _ => false,
             })
         })

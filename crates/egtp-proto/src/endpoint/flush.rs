@@ -63,7 +63,7 @@ impl Endpoint {
             self.shake(now, code, path, sink);
         }
         let Some(peer) = self.peers.get_mut(code) else { return };
-        if peer.lacks_card() {
+        if peer.lacks_card() || self.lacks_hybrid(code, session) {
             self.shake(now, code, path, sink);
         }
         let Some(peer) = self.peers.get_mut(code) else { return };
@@ -112,7 +112,7 @@ impl Endpoint {
 
     /// Whether a session has been in use so long that a new one should take its place. The side that
     /// opened it goes first, so that both do not renew it at once.
-    fn is_worn(&self, now: Now, session: u32) -> bool {
+    pub(super) fn is_worn(&self, now: Now, session: u32) -> bool {
         let Some(Slot::Live(session)) = self.sessions.get(session) else { return false };
         let turn = match session.role {
             Role::Initiator => SESSION_USED,
@@ -145,7 +145,7 @@ impl Endpoint {
         {
             let owed =
                 self.peers.get_mut(code).is_some_and(|peer| std::mem::take(&mut peer.owes.record));
-            let packed = self.pack_record(now, code, PREFIX_BYTES);
+            let packed = self.pack_record(now, code, session, PREFIX_BYTES);
             // Everything left waits for credit, or is no longer wanted.
             if packed.bytes.len() == PREFIX_BYTES && !owed {
                 break;
@@ -211,7 +211,7 @@ impl Endpoint {
         sink.send(path, packet);
     }
 
-    fn session_to_send_on(&self, now: Now, code: u32) -> Option<u32> {
+    pub(super) fn session_to_send_on(&self, now: Now, code: u32) -> Option<u32> {
         let peer = self.peers.get(code)?;
         let candidates = |doubted: bool| {
             peer.sessions.iter().filter_map(move |id| match self.sessions.get(*id) {

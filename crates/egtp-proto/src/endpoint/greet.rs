@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::frames::Arrival;
 use super::pack::Phase;
 use super::peer::Answering;
-use super::{Budgets, Endpoint, KeptAnswer, Slot, Source, Unproven};
-use crate::crypto::{DhKey, Role, Suite};
+use super::{Budgets, Endpoint, KeptAnswer, Slot, Source};
+use crate::crypto::{CIPHERTEXT_BYTES, DhKey, Role, Suite};
 use crate::limits::{ANSWER_DELAY, ANSWER_KEPT, HANDSHAKE_PAYLOAD_MAX, PROVISIONAL_PER_PEER};
 use crate::output::{Assurance, IdentityId, PathId};
 use crate::planted::{Bug, is};
@@ -21,7 +21,7 @@ use crate::time::Now;
 use crate::wire::packet::{Ini, Rsp};
 use crate::wire::{Header, VERSION};
 
-/// Bytes of a RETRY and an answer that are not frames, generously.
+/// Bytes of an answer that are not frames, generously.
 const WELCOME_BYTES: usize = 256;
 
 impl Endpoint {
@@ -55,7 +55,7 @@ impl Endpoint {
             return;
         }
         // An unknown version or suite gets the list of those that we have, as an unknown prekey does.
-        match (key, Suite::from_id(suite)) {
+        match (key, Suite::from_id(suite).filter(|suite| self.suites.contains(*suite))) {
             (Some(key), Some(suite)) if version == VERSION => {
                 self.open_flight(now, path, identity, header, suite, &key, &ini);
             }
@@ -103,7 +103,7 @@ impl Endpoint {
         ini: &Ini<'_>,
     ) {
         let Some(card) = self.card(identity, &now) else { return };
-        let suites = self.suites();
+        let suites = self.suites.ids();
         let Some(own) = self.identities.get(usize::from(identity.0)) else { return };
         self.counters.agreements += 1;
         let Ok(shared) = own.secret_keys.dh.agree(&ini.ephemeral) else {
@@ -203,7 +203,8 @@ impl Endpoint {
         let identity = peer.identity;
         let unproven = self.paths.get(&answering.path).and_then(|state| state.unproven);
         let unproven = unproven.filter(|_| !is(Bug::Amplifies));
-        let space = unproven.map_or(HANDSHAKE_PAYLOAD_MAX, Unproven::room);
+        let beside = if answering.suite.is_hybrid() { CIPHERTEXT_BYTES } else { 0 };
+        let space = unproven.map_or(HANDSHAKE_PAYLOAD_MAX, |one| one.room().saturating_sub(beside));
         let space = space.min(HANDSHAKE_PAYLOAD_MAX).saturating_sub(WELCOME_BYTES);
         // The rest waits for the first record of the session.
         let frames = self.pack_payload(now, code, Phase::Answer, space);
@@ -211,11 +212,12 @@ impl Endpoint {
             session: answering.session,
             client: !self.reachable,
             card: self.card(identity, &now)?,
-            suites: self.suites(),
+            suites: self.suites.ids(),
             contact_sequence: self.identity(identity)?.contact_sequence,
         };
         self.counters.agreements += 2;
-        let finished = answering.responder.finish(&welcome, &frames.bytes);
+        self.counters.encapsulations += u64::from(answering.suite.is_hybrid());
+        let finished = answering.responder.finish(&welcome, &frames.bytes, &mut self.random);
         let Ok((ephemeral, noise, (root, hash))) = finished else {
             self.sessions.remove(answering.session);
             return None;

@@ -114,11 +114,16 @@ impl Endpoint {
         let Some(query) = self.queries.get_mut(code) else { return };
         let (name, place) = ((query.dialog, query.serial), query.place);
         let awaited = query.in_flight && query.answer.is_none();
+        let waits_in_turn = query.answer.as_ref().is_some_and(|answer| answer.is_queued);
         if let Some(timer) = query.timer.take() {
             self.timers.cancel(timer);
         }
         let Some(peer) = self.peers.get_mut(query.peer) else { return };
         peer.queries.remove(&name);
+        if waits_in_turn {
+            // A reply that nobody awaits is no reason to open a session.
+            peer.replies.retain(|reply| *reply != code);
+        }
         if awaited && let Some(answering) = peer.answering.as_mut() {
             answering.waiting = answering.waiting.saturating_sub(1);
         }

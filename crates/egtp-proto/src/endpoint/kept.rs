@@ -42,6 +42,7 @@ impl Endpoint {
             body: one.body.clone(),
             room: one.room,
             expires: now.wall.saturating_add(one.hard),
+            post_quantum: one.post_quantum,
             hints,
             binding: None,
         };
@@ -190,9 +191,11 @@ impl Endpoint {
         token: u64,
         ask: SavedAsk,
     ) -> Option<()> {
-        let SavedAsk { name, id, class, kind, body, room, expires, binding, hints: _ } = ask;
+        let SavedAsk { name, id, class, kind, body, room, expires, binding, .. } = ask;
         let code = self.by_key.get(&(identity, name.peer)).copied()?;
-        let outbox = self.peers.get_mut(code)?.outboxes.of_mut(name.dialog)?;
+        let peer = self.peers.get_mut(code)?;
+        let outbox = peer.outboxes.of_mut(name.dialog)?;
+        peer.post_quantum_open += usize::from(ask.post_quantum);
         let hard = expires.saturating_sub(now.wall).min(self.limits.hard_timeout_max);
         let (wants, bytes, serial) = (StoreKind::Durable, body.len(), name.serial);
         let place = (name.dialog, serial);
@@ -202,6 +205,7 @@ impl Endpoint {
             one.sent_by_earlier_run(binding);
         }
         one.hard_due = now.boot.after(hard);
+        one.post_quantum = ask.post_quantum;
         let event = self.outgoing.insert(one);
         outbox.open(serial, event, bytes);
         let timer = self.timers.set(now.boot.after(hard), Timer::Hard(event));

@@ -9,9 +9,9 @@
 //! 5. calls [`Endpoint::tick`] when [`Endpoint::deadline`] has come.
 //!
 //! Nothing is lost if a step is late. Files: `submit` (messages of ours), `receive` (packets),
-//! `attempt` and `greet` (handshakes, from either side), `frames`, `taken` and `answered` (what records
-//! say), `flush` and `pack` (what records are made of), `journal` and `kept` (what must be on disk first),
-//! `timeouts`.
+//! `attempt` and `greet` (handshakes, from either side), `suites` (which one), `frames`, `taken` and
+//! `answered` (what records say), `flush` and `pack` (what records are made of), `journal` and `kept` (what
+//! must be on disk first), `timeouts`.
 
 mod answered;
 #[cfg(test)]
@@ -29,6 +29,7 @@ mod parts;
 mod peer;
 mod receive;
 mod submit;
+mod suites;
 mod taken;
 mod timeouts;
 
@@ -41,7 +42,7 @@ pub use self::submit::Submission;
 use crate::card::{LiveCard, StoreKind};
 use crate::codes::Table;
 use crate::counters::Counters;
-use crate::crypto::{Random, Suite};
+use crate::crypto::{Random, Suites};
 use crate::exchange::inbox::Inbox;
 use crate::exchange::outgoing::Outgoing;
 use crate::exchange::query::Query;
@@ -66,8 +67,8 @@ pub struct Config {
     pub limits: Limits,
     /// 32 bytes that nobody else knows, different at each start.
     pub seed: [u8; 32],
-    /// The suite to pick where a peer lists it: by what this processor does fast.
-    pub prefer: Suite,
+    /// The suites that this node lists and takes. It picks the first of them that a peer lists.
+    pub suites: Suites,
     /// Whether others can call this node; if not, it is a *client*.
     pub reachable: bool,
     /// Whether this is certainly the only running instance of its identities: a lock is held, or the
@@ -90,7 +91,7 @@ pub struct Endpoint {
     identities: Vec<Identity>,
     limits: Limits,
     random: Random,
-    prefer: Suite,
+    suites: Suites,
     reachable: bool,
     exclusive: bool,
     peers: Table<Peer>,
@@ -217,7 +218,7 @@ impl Endpoint {
         }
         Some(Self {
             identities,
-            prefer: config.prefer,
+            suites: config.suites,
             reachable: config.reachable,
             exclusive: config.exclusive,
             peers: Table::new(1),
@@ -355,13 +356,6 @@ impl Endpoint {
 
     fn identity_mut(&mut self, id: IdentityId) -> Option<&mut Identity> {
         self.identities.get_mut(usize::from(id.0))
-    }
-
-    /// The suites that we take, the preferred one first.
-    fn suites(&self) -> Vec<u8> {
-        let mut suites = Suite::ALL;
-        suites.sort_by_key(|suite| *suite != self.prefer);
-        suites.map(Suite::id).to_vec()
     }
 
     /// The peer's entry, made if there is none. `None` if nobody can be forgotten to make room.

@@ -48,8 +48,21 @@ pub(super) enum Phase {
     FirstFlight,
     /// The answer to one: nothing that needs the peer's card, which is not confirmed yet.
     Answer,
-    /// A record of a confirmed session.
+    /// A record of a confirmed session without post-quantum secrecy.
     Record,
+    /// A record of a confirmed session with a hybrid suite.
+    HybridRecord,
+}
+
+impl Phase {
+    const fn is_record(self) -> bool {
+        matches!(self, Self::Record | Self::HybridRecord)
+    }
+
+    /// Whether a message may ride in it as far as its secrecy is concerned.
+    fn may_carry(self, one: &Outgoing) -> bool {
+        self == Self::HybridRecord || !one.post_quantum
+    }
 }
 
 impl Endpoint {
@@ -58,15 +71,22 @@ impl Endpoint {
         self.pack(now, code, phase, Vec::new(), max)
     }
 
-    /// Frames for one record; the buffer begins with `prefix` bytes of room for its header.
-    pub(super) fn pack_record(&mut self, now: Now, code: u32, prefix: usize) -> Packed {
+    /// Frames for one record of `session`; the buffer begins with `prefix` bytes of room for its header.
+    pub(super) fn pack_record(
+        &mut self,
+        now: Now,
+        code: u32,
+        session: u32,
+        prefix: usize,
+    ) -> Packed {
         let few = self.peers.get(code).is_none_or(|peer| {
             peer.outboxes.queued() + peer.replies.len() < 2 && peer.large.is_empty()
         });
         let capacity = if few { 512 } else { RECORD_FRAMES_MAX + 64 };
         let mut bytes = Vec::with_capacity(prefix + capacity);
         bytes.resize(prefix, 0);
-        self.pack(now, code, Phase::Record, bytes, RECORD_FRAMES_MAX)
+        let phase = if self.is_hybrid(session) { Phase::HybridRecord } else { Phase::Record };
+        self.pack(now, code, phase, bytes, RECORD_FRAMES_MAX)
     }
 
     fn pack(&mut self, now: Now, code: u32, phase: Phase, bytes: Vec<u8>, max: usize) -> Packed {
@@ -75,7 +95,7 @@ impl Endpoint {
         let identity = self.peers.get(code).map(|peer| peer.identity).unwrap_or_default();
         let state = self.card_state(identity);
         let news = self.peers.get(code).is_some_and(|peer| peer.owes.card || peer.told != state);
-        let card = (news && phase == Phase::Record).then(|| self.card(identity, &now)).flatten();
+        let card = (news && phase.is_record()).then(|| self.card(identity, &now)).flatten();
         let bytes_max = self.limits.query_bytes_per_peer;
         let Self { peers, outgoing, queries, identities, random, counters, closing, .. } = self;
         let Some(peer) = peers.get_mut(code) else { return filled };
@@ -87,7 +107,7 @@ impl Endpoint {
             packer.peer.told = state;
             packer.frame(&Frame::Card(card));
         }
-        if phase == Phase::Record {
+        if phase.is_record() {
             packer.small_frames(outgoing);
             if *closing {
                 packer.frame(&Frame::Close);
@@ -100,7 +120,7 @@ impl Endpoint {
         if phase != Phase::Answer {
             packer.messages(outgoing);
         }
-        if phase == Phase::Record {
+        if phase.is_record() {
             packer.parts(outgoing, queries);
             packer.closed();
         }
@@ -273,7 +293,7 @@ impl Packer<'_> {
                 continue;
             }
             let large = one.body.len() > WHOLE_MAX;
-            if large && self.phase == Phase::FirstFlight {
+            if !self.phase.may_carry(one) || (large && self.phase == Phase::FirstFlight) {
                 passed_over.push((one.serial, code));
                 continue;
             }
@@ -330,6 +350,9 @@ impl Packer<'_> {
         let Some(one) = outgoing.get_mut(code).filter(|one| one.state == State::Sent) else {
             return false;
         };
+        if !self.phase.may_carry(one) {
+            return true;
+        }
         let Some(binding) = self.peer.binding_of(one) else { return false };
         let size = (self.space() - HEAD_MAX).min(one.body.len().saturating_sub(one.offset));
         let Some(bytes) = one.body.get(one.offset..one.offset + size) else { return false };

@@ -21,6 +21,7 @@ use crate::message::Kind;
 use crate::output::{IdentityId, PathId};
 use crate::planted::{Bug, is};
 use crate::session::handshake::{Initiator, Responder};
+use crate::session::known_suites::KnownSuites;
 use crate::session::live::TransmissionName;
 use crate::time::Instant;
 use crate::timers::TimerId;
@@ -45,13 +46,15 @@ pub(super) struct Peer {
     pub card: Option<KnownCard>,
     /// A card from a first flight, to be used once that session is confirmed.
     pub offered: Option<(u32, LiveCard)>,
-    pub suites: Vec<u8>,
+    pub suites: KnownSuites,
     /// Whether the peer cannot be called.
     pub client: bool,
     pub path: Option<PathId>,
     pub connect: Connect,
     pub trust: Trust,
     pub outboxes: Outboxes,
+    /// How many open messages of ours want a hybrid suite.
+    pub post_quantum_open: usize,
     /// Answers that wait to be sent, by query code.
     pub replies: VecDeque<u32>,
     /// Large bodies that are being sent in parts, in turn.
@@ -144,6 +147,8 @@ pub(super) struct Attempt {
     pub next: Instant,
     pub sends: u32,
     pub retries: u8,
+    /// Whether it follows on one whose answer allowed a better suite: that is done once.
+    pub is_second: bool,
     /// Whether it is still repeated; if not, only a late answer is awaited.
     pub active: bool,
 }
@@ -197,12 +202,13 @@ impl Peer {
             answering: None,
             card: None,
             offered: None,
-            suites: Suite::ALL.map(Suite::id).to_vec(),
+            suites: KnownSuites::default(),
             client: false,
             path: None,
             connect: Connect::default(),
             trust: Trust::Good,
             outboxes: Outboxes::new(Outbox::new(StoreKind::Ram, random.u64(), own, &key)),
+            post_quantum_open: 0,
             replies: VecDeque::new(),
             large: VecDeque::new(),
             resend: Resend::default(),

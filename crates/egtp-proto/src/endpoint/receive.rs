@@ -75,8 +75,8 @@ impl Endpoint {
         own.shroud.uncover(&mut packet, header.masked_bytes());
         match header {
             Header::Ini { .. } => self.receive_flight(now, path, identity, &header, &packet),
-            Header::Rsp { session, .. } => {
-                self.receive_answer(now, path, identity, session, &packet);
+            Header::Rsp { suite, session } => {
+                self.receive_answer(now, path, identity, (suite, session), &packet);
             }
             // RETRY and UNK come under their sender's shroud; letters travel in deposits or as text.
             _ => self.counters.dropped.header += 1,
@@ -234,6 +234,9 @@ impl Endpoint {
             peer.provisional.remove(index);
             self.provisional = self.provisional.saturating_sub(1);
         }
+        if let Some(Slot::Live(session)) = self.sessions.get(id) {
+            peer.suites.shown(session.suite);
+        }
         // Its card was only a claim until now.
         if let Some((_, card)) = peer.offered.take_if(|(session, _)| *session == id) {
             peer.card = Some(super::peer::KnownCard { card, learned: now.boot });
@@ -257,6 +260,7 @@ impl Endpoint {
         if let Some(displaced) = displaced {
             self.sessions.remove(displaced);
         }
+        self.retire_classical(code, id);
         self.events.push_back(Event::Session { identity, peer });
         self.resend_all(now, code);
     }

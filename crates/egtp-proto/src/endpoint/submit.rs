@@ -44,6 +44,9 @@ pub struct Submission {
     /// Whether it is to outlive this run, if its identity has a durable store: then it is written down
     /// before it is sent, with these places where the peer may be reached.
     pub keep: Option<Vec<Strategy>>,
+    /// Whether it may travel only in records of a session with a hybrid suite. It then waits for one, and
+    /// ends as [`NotSent::NoHybridSuite`] if the peer takes none.
+    pub post_quantum: bool,
 }
 
 impl Endpoint {
@@ -56,13 +59,29 @@ impl Endpoint {
         now: Now,
         submission: Submission,
     ) -> Result<(EventCode, MessageId), NotSent> {
-        let Submission { token, identity, to, class, kind, body, room, soft, hard, wants, keep } =
-            submission;
+        let Submission {
+            token,
+            identity,
+            to,
+            class,
+            kind,
+            body,
+            room,
+            soft,
+            hard,
+            wants,
+            keep,
+            ..
+        } = submission;
         let keep = keep.filter(|_| self.can_keep(identity));
         let wants = if keep.is_some() { StoreKind::Durable } else { wants };
+        let post_quantum = submission.post_quantum;
         let own = self.identity(identity).ok_or(NotSent::NoIdentity)?.secret_keys.public;
         if own == to {
             return Err(NotSent::Oneself);
+        }
+        if post_quantum && !self.suites.has_hybrid() {
+            return Err(NotSent::NoHybridSuite);
         }
         let limit = self.limits.message_bytes_max;
         if body.len() > limit {
@@ -90,11 +109,13 @@ impl Endpoint {
         let outgoing = Outgoing::new(token, code, wants, name, id, class, kind, body, room, hard);
         let event = self.outgoing.insert(outgoing);
         outbox.open(serial, event, bytes);
+        peer.post_quantum_open += usize::from(post_quantum);
         let hard_timer = self.timers.set(now.boot.after(hard), Timer::Hard(event));
         let soft_timer = soft
             .filter(|soft| *soft < hard)
             .map(|soft| self.timers.set(now.boot.after(soft), Timer::Soft(event)));
         if let Some(outgoing) = self.outgoing.get_mut(event) {
+            outgoing.post_quantum = post_quantum;
             outgoing.hard_due = now.boot.after(hard);
             outgoing.hard_timer = Some(hard_timer);
             outgoing.soft_timer = soft_timer;
@@ -195,10 +216,13 @@ impl Endpoint {
         for timer in [one.soft_timer, one.hard_timer].into_iter().flatten() {
             self.timers.cancel(timer);
         }
-        if one.state == State::Sent
-            && let Some(peer) = self.peers.get_mut(one.peer)
-        {
-            peer.landed(&one);
+        if let Some(peer) = self.peers.get_mut(one.peer) {
+            if one.state == State::Sent {
+                peer.landed(&one);
+            }
+            if one.post_quantum {
+                peer.post_quantum_open = peer.post_quantum_open.saturating_sub(1);
+            }
         }
         Some(one)
     }

@@ -203,7 +203,7 @@ impl Endpoint {
             Item::Reply(query) => queries.get(query).is_some(),
         });
         let attempts = peer.attempts.iter().filter(|attempt| attempt.active);
-        // Without a path nothing can be repeated, and the next one is looked at when it comes up.
+        // Without a path nothing is repeated: only the end of the attempt is waited for.
         let has_path = peer.path.is_some();
         let attempts = attempts
             .flat_map(|one| [has_path.then_some(one.next), Some(one.asked.after(FIRST_FLIGHT))]);

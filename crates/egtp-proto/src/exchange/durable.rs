@@ -164,6 +164,8 @@ pub struct SavedAsk {
     pub room: usize,
     /// When its hard timeout comes: time since the Unix epoch, as the machine believes it.
     pub expires: Duration,
+    /// Whether only records of a session with a hybrid suite may carry it.
+    pub post_quantum: bool,
     /// Where the peer may be reached.
     pub hints: Vec<Strategy>,
     /// What it was bound to; `None` if it was certainly never sent.

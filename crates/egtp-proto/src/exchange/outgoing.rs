@@ -43,6 +43,8 @@ pub struct Outgoing {
     pub room: usize,
     /// How long it may take in all.
     pub hard: Duration,
+    /// Whether only records of a session with a hybrid suite may carry it.
+    pub post_quantum: bool,
     /// The deadline of the soft timeout, until it fired.
     pub soft_timer: Option<TimerId>,
     /// When the hard timeout comes.
@@ -184,6 +186,7 @@ impl Outgoing {
             body,
             room,
             hard,
+            post_quantum: false,
             soft_timer: None,
             hard_due: Instant::default(),
             hard_timer: None,

@@ -1,4 +1,5 @@
-//! The live handshake: `IKpsk0` bound to a prekey of the responder's present life.
+//! The live handshake: `IKpsk0` bound to a prekey of the responder's present life, and with a hybrid
+//! suite `IKpsk0+psk2`, whose second key comes from ML-KEM.
 //!
 //! Makes and reads the two messages, given keys and payloads; knows no tables, budgets or paths.
 //! Invariant: both sides hash header, target and the responder's Ed25519 key, so that a first
@@ -7,9 +8,12 @@
 use zeroize::Zeroizing;
 
 use crate::card::{LiveCard, PrekeyCard};
-use crate::crypto::{DhKey, Noise, NoiseError, Role, Suite, derive};
+use crate::crypto::{
+    CIPHERTEXT_BYTES, DecapsulationKey, DhKey, ENCAPSULATION_KEY_BYTES, EncapsulationKey, Noise,
+    NoiseError, Random, Role, Suite, derive,
+};
 use crate::key::{KeyError, PublicKey, SecretKey};
-use crate::limits::{HANDSHAKE_PAYLOAD_MAX, INI_BYTES_MIN};
+use crate::limits::{HANDSHAKE_PAYLOAD_MAX, INI_BYTES_MIN, INI_BYTES_MIN_HYBRID};
 use crate::wire::packet::Ini;
 use crate::wire::{Header, Reader, VERSION, WireError, Writer};
 
@@ -87,11 +91,14 @@ pub type Root = (Zeroizing<[u8; 32]>, [u8; 32]);
 #[derive(Debug)]
 pub struct Initiator {
     noise: Noise,
+    /// With a hybrid suite.
+    kem: Option<DecapsulationKey>,
 }
 
 impl Initiator {
     /// Writes the first message. Returns the pending side and the Noise message without its
-    /// ephemeral key. `ini` is the header that the packet will carry.
+    /// ephemeral key. `ini` is the header that the packet will carry. Draws from `random` only for a
+    /// hybrid suite.
     ///
     /// # Errors
     /// [`HandshakeError::Agreement`] if the prekey is of small order.
@@ -100,8 +107,8 @@ impl Initiator {
         (remote, prekey): (&PublicKey, &PrekeyCard),
         (suite, ini): (Suite, &Header),
         ephemeral: DhKey,
-        hello: &Hello,
-        frames: &[u8],
+        (hello, frames): (&Hello, &[u8]),
+        random: &mut Random,
     ) -> Result<(Self, Vec<u8>), HandshakeError> {
         let shared = ephemeral.agree(&prekey.key).map_err(|_| HandshakeError::Agreement)?;
         let psk = psk(&shared, ephemeral.public(), prekey.id, &prekey.key);
@@ -114,21 +121,28 @@ impl Initiator {
             &psk,
             &prologue(ini, remote),
         )?;
-        let mut payload = Zeroizing::new(Vec::with_capacity(128 + frames.len()));
+        let kem = suite.is_hybrid().then(|| DecapsulationKey::from_seed(random.bytes()));
+        let (key, least): (&[u8], usize) = match &kem {
+            Some(kem) => (kem.encapsulation_key(), INI_BYTES_MIN_HYBRID),
+            None => (&[], INI_BYTES_MIN),
+        };
+        let mut payload = Zeroizing::new(Vec::with_capacity(128 + key.len() + frames.len()));
+        payload.put(key);
         payload.put_u8(local.public.sign_bit());
         payload.put_u8(u8::from(hello.client));
         hello.card.encode(&mut payload);
         payload.put_u64(hello.contact_sequence);
         payload.put(frames);
         // Padding frames are zero bytes: up to the shortest first flight.
-        let padded = payload.len().max(INI_BYTES_MIN - Ini::packet_bytes(SEALING_BYTES));
+        let padded = payload.len().max(least - Ini::packet_bytes(SEALING_BYTES));
         payload.resize(padded, 0);
         let message = noise.write(&payload)?;
         let rest = message.get(32..).unwrap_or_default().to_vec();
-        Ok((Self { noise }, rest))
+        Ok((Self { noise, kem }, rest))
     }
 
-    /// Reads the answer. A refused one changes nothing: the genuine one is still welcome.
+    /// Reads the answer: the responder's ephemeral key, and the rest of its packet. A refused one changes
+    /// nothing: the genuine one is still welcome.
     ///
     /// # Errors
     /// [`HandshakeError`].
@@ -137,6 +151,18 @@ impl Initiator {
         ephemeral: &[u8; 32],
         rest: &[u8],
     ) -> Result<(Welcome, Zeroizing<Vec<u8>>), HandshakeError> {
+        let rest = match &self.kem {
+            Some(kem) => {
+                let (ciphertext, rest) =
+                    rest.split_first_chunk::<CIPHERTEXT_BYTES>().ok_or(WireError::Truncated)?;
+                // A broken ciphertext gives another key, with which the message does not open.
+                let shared = kem.decapsulate(ciphertext);
+                let psk = kem_psk(&shared, ciphertext, kem.encapsulation_key());
+                self.noise.set_second_psk(&psk)?;
+                rest
+            }
+            None => rest,
+        };
         bound(rest)?;
         let payload = self.noise.read(&[&ephemeral[..], rest].concat())?;
         let mut reader = Reader::new(&payload);
@@ -173,6 +199,8 @@ pub struct FirstFlight {
 pub struct Responder {
     noise: Noise,
     ephemeral: [u8; 32],
+    /// The initiator's, with a hybrid suite.
+    kem: Option<EncapsulationKey>,
 }
 
 impl Responder {
@@ -203,6 +231,12 @@ impl Responder {
         )?;
         let payload = noise.read(&[&remote_ephemeral[..], rest].concat())?;
         let mut reader = Reader::new(&payload);
+        let kem = if suite.is_hybrid() {
+            let key = reader.array::<ENCAPSULATION_KEY_BYTES>()?;
+            Some(EncapsulationKey::from_bytes(&key).map_err(|_| HandshakeError::Agreement)?)
+        } else {
+            None
+        };
         let sign = reader.u8()?;
         let remote = noise.remote_static().ok_or(NoiseError::OutOfOrder)?;
         let remote = PublicKey::from_x25519(&remote, sign)?;
@@ -211,10 +245,11 @@ impl Responder {
         let contact_sequence = reader.u64()?;
         let frames = Zeroizing::new(reader.take_rest().to_vec());
         let hello = Hello { client, card, contact_sequence };
-        Ok((Self { noise, ephemeral: public }, FirstFlight { remote, hello, frames }))
+        Ok((Self { noise, ephemeral: public, kem }, FirstFlight { remote, hello, frames }))
     }
 
-    /// Writes the answer: our ephemeral key, the rest of the Noise message, and the session's root.
+    /// Writes the answer: our ephemeral key, the rest of the packet's body, and the session's root. Draws
+    /// from `random` only for a hybrid suite.
     ///
     /// # Errors
     /// [`HandshakeError::Noise`] if the payload is too long.
@@ -222,7 +257,15 @@ impl Responder {
         mut self,
         welcome: &Welcome,
         frames: &[u8],
+        random: &mut Random,
     ) -> Result<([u8; 32], Vec<u8>, Root), HandshakeError> {
+        let mut rest = Vec::new();
+        if let Some(key) = &self.kem {
+            let (ciphertext, shared) = key.encapsulate(random.bytes());
+            let psk = kem_psk(&shared, &ciphertext, key.as_bytes());
+            self.noise.set_second_psk(&psk)?;
+            rest.extend_from_slice(&ciphertext);
+        }
         let mut payload = Zeroizing::new(Vec::with_capacity(128 + frames.len()));
         payload.put_u32(welcome.session);
         payload.put_u8(u8::from(welcome.client));
@@ -231,7 +274,7 @@ impl Responder {
         payload.put_u64(welcome.contact_sequence);
         payload.put(frames);
         let message = self.noise.write(&payload)?;
-        let rest = message.get(32..).unwrap_or_default().to_vec();
+        rest.extend_from_slice(message.get(32..).unwrap_or_default());
         Ok((self.ephemeral, rest, root(self.noise)?))
     }
 }
@@ -275,6 +318,16 @@ fn prologue(ini: &Header, responder: &PublicKey) -> Vec<u8> {
 
 fn psk(shared: &[u8; 32], ephemeral: &[u8; 32], id: u32, prekey: &[u8; 32]) -> Zeroizing<[u8; 32]> {
     derive("prekey", &[shared, ephemeral, prekey, &id.to_le_bytes()])
+}
+
+/// What a hybrid suite mixes in at the end of the second message. Key and ciphertext enter it, so that it
+/// belongs to this handshake alone.
+fn kem_psk(
+    shared: &[u8; 32],
+    ciphertext: &[u8; CIPHERTEXT_BYTES],
+    key: &[u8; ENCAPSULATION_KEY_BYTES],
+) -> Zeroizing<[u8; 32]> {
+    derive("kem", &[shared, ciphertext, key])
 }
 
 fn root(noise: Noise) -> Result<Root, HandshakeError> {

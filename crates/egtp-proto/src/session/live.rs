@@ -34,6 +34,8 @@ pub struct Session {
     /// Whether something speaks against the peer still having the keys: a hint, or silence. Ends with
     /// the next record that opens.
     pub doubted: bool,
+    /// Whether a hybrid one has taken its place: it still receives, and is not used for sending.
+    pub is_retired: bool,
     epochs: Epochs,
     /// The tags of the last records sent, which an unknown-session hint must echo.
     tags: [[u8; 16]; 4],
@@ -65,6 +67,7 @@ impl Session {
             confirmed,
             received: now,
             doubted: false,
+            is_retired: false,
             epochs,
             tags: [[0; 16]; 4],
             sent: 0,
@@ -131,9 +134,9 @@ impl Session {
         self.epochs.progress().try_for_each(|progress| write!(text, "{progress:?}"))
     }
 
-    /// What the choice of a session to send on looks at; `None` while provisional.
+    /// What the choice of a session to send on looks at; `None` while provisional, and once retired.
     pub fn candidate(&self, id: u32) -> Option<Candidate> {
-        let confirmed = self.confirmed?;
+        let confirmed = self.confirmed.filter(|_| !self.is_retired)?;
         let (received, suite, hash) = (self.received, self.suite, self.hash);
         Some(Candidate { session: id, role: self.role, confirmed, received, suite, hash })
     }

@@ -12,7 +12,8 @@
 
 use super::shroud::{HEADER_BYTES, PREFIX_BYTES, Shroud};
 use super::{Reader, WireError};
-use crate::limits::{INI_BYTES_MIN, PACKET_BYTES_MIN};
+use crate::crypto::{CIPHERTEXT_BYTES, Suite};
+use crate::limits::{INI_BYTES_MIN, INI_BYTES_MIN_HYBRID, PACKET_BYTES_MIN};
 
 /// The protocol's version, in the low bits of byte 0 of handshake packets.
 pub const VERSION: u8 = 0;
@@ -22,7 +23,8 @@ pub const UNK_BYTES: usize = 48;
 
 /// Bytes of INI after the prefix that are masked: ephemeral key, target, puzzle.
 const INI_MASKED: usize = 48;
-/// Bytes of RSP after the prefix that are masked: ephemeral key.
+/// Bytes of RSP after the prefix that are masked: ephemeral key; of a hybrid suite the KEM ciphertext, too,
+/// which is not quite random.
 const RSP_MASKED: usize = 32;
 /// Bytes of UNK after the prefix that are masked: the echoed tag.
 const UNK_MASKED: usize = 16;
@@ -207,6 +209,7 @@ impl Header {
     pub const fn masked_bytes(&self) -> usize {
         match self {
             Self::Ini { .. } => INI_MASKED,
+            Self::Rsp { suite, .. } if is_hybrid(*suite) => RSP_MASKED + CIPHERTEXT_BYTES,
             Self::Rsp { .. } => RSP_MASKED,
             Self::Unknown { .. } => UNK_MASKED,
             Self::Record { .. } | Self::Retry { .. } | Self::Letter { .. } => 0,
@@ -216,7 +219,14 @@ impl Header {
     /// The fewest bytes that a packet of this type has.
     pub const fn bytes_min(&self) -> usize {
         match self {
+            // A knock has no key inside, whatever suite it names.
+            Self::Ini { suite, prekey, .. } if *prekey != 0 && is_hybrid(*suite) => {
+                INI_BYTES_MIN_HYBRID
+            }
             Self::Ini { .. } => INI_BYTES_MIN,
+            Self::Rsp { suite, .. } if is_hybrid(*suite) => {
+                PREFIX_BYTES + RSP_MASKED + CIPHERTEXT_BYTES + 32
+            }
             Self::Rsp { .. } => PREFIX_BYTES + RSP_MASKED + 32,
             Self::Record { .. } => PACKET_BYTES_MIN,
             Self::Retry { .. } => PREFIX_BYTES + 32,
@@ -289,7 +299,8 @@ impl<'a> Ini<'a> {
 pub struct Rsp<'a> {
     /// The responder's ephemeral key.
     pub ephemeral: [u8; 32],
-    /// The Noise message without its ephemeral key.
+    /// The Noise message without its ephemeral key; in front of it, with a hybrid suite, the ciphertext
+    /// of the key encapsulation.
     pub noise: &'a [u8],
 }
 
@@ -350,6 +361,11 @@ fn finish(mut packet: Vec<u8>, header: &Header, shroud: &Shroud) -> Vec<u8> {
     packet.extend_from_slice(&mac);
     shroud.cover(&mut packet, header.masked_bytes());
     packet
+}
+
+/// Whether packets of this suite carry key encapsulation.
+const fn is_hybrid(suite: u8) -> bool {
+    matches!(Suite::from_id(suite), Some(suite) if suite.is_hybrid())
 }
 
 /// Puts a header together; of `rest` the low 48 bits.

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use disk::Disk;
-use egtp_proto::crypto::Suite;
+use egtp_proto::crypto::{Cipher, Suites};
 use egtp_proto::exchange::durable::SavedAsk;
 use egtp_proto::limits::Limits;
 use egtp_proto::time::{Instant, Now};
@@ -95,6 +95,8 @@ pub struct World {
     pub wants: StoreKind,
     /// Whether messages are to outlive the run of their sender, if it has a disk.
     pub keeps: bool,
+    /// Whether what is submitted wants a hybrid suite.
+    pub post_quantum: bool,
 }
 
 struct Outbound {
@@ -130,7 +132,7 @@ fn make(seed: u8, generation: u8, adjust: fn(&mut Config), now: Now) -> (Endpoin
         identities: vec![secret],
         limits: Limits::default(),
         seed: random,
-        prefer: Suite::Aes256Gcm,
+        suites: Suites::all(Cipher::Aes256Gcm),
         reachable: true,
         exclusive: true,
     };
@@ -171,6 +173,7 @@ impl World {
             callable: vec![true; usize::from(count)],
             wants: StoreKind::Ram,
             keeps: false,
+            post_quantum: false,
         };
         for seed in 1..=count {
             let now = world.clocks(Duration::ZERO);
@@ -233,6 +236,7 @@ impl World {
             hard,
             wants: self.wants,
             keep: self.keeps.then(Vec::new),
+            post_quantum: self.post_quantum,
         };
         let now = self.at(from);
         if let Err(error) = self.machines[from].endpoint.submit(now, submission) {

@@ -19,7 +19,7 @@ use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 
-use egtp_proto::crypto::{DhKey, Suite};
+use egtp_proto::crypto::{DhKey, Random, Suite};
 use egtp_proto::session::handshake::{Hello, Initiator, LocalKeys, Responder};
 use egtp_proto::session::retry::{Cause, decode_advice, decode_cookie};
 use egtp_proto::wire::frame::Frame;
@@ -253,7 +253,9 @@ fn initiator() -> Initiator {
     let card = LiveCard { prekey: None, stores: vec![store] };
     let hello = Hello { client: false, card, contact_sequence: 1 };
     let (suite, theirs) = (Suite::ChaCha20Poly1305, keys(2).public);
-    Initiator::start(&keys(1), (&theirs, &prekey), (suite, &ini()), dh(3), &hello, b"").unwrap().0
+    let (start, mut random) = ((&theirs, &prekey), Random::from_seed([1; 32]));
+    let said = (&hello, &b""[..]);
+    Initiator::start(&keys(1), start, (suite, &ini()), dh(3), said, &mut random).unwrap().0
 }
 
 thread_local! {

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use egtp_proto::crypto::Suites;
 use egtp_proto::limits::Limits;
 use egtp_proto::time::{Instant, Now};
 use egtp_proto::wire::Lane;
@@ -45,9 +46,9 @@ impl Desk {
         let secret = SecretKey::from_seed([1; 32]);
         let (key, now) = (secret.public(), Instant::new(secs(1000)));
         let limits = Limits::default();
-        let (identities, prefer) = (vec![secret], SUITE);
+        let (identities, suites) = (vec![secret], Suites::classical(SUITE.cipher()));
         let mut config =
-            Config { identities, limits, seed: [9; 32], prefer, reachable: true, exclusive: true };
+            Config { identities, limits, seed: [9; 32], suites, reachable: true, exclusive: true };
         adjust(&mut config);
         let peer = SecretKey::from_seed([2; 32]).public();
         let mut endpoint = Endpoint::new(config, clocks(now)).unwrap();
@@ -131,6 +132,7 @@ impl Desk {
             hard: secs(60),
             wants: egtp_proto::StoreKind::Ram,
             keep: None,
+            post_quantum: false,
         };
         self.endpoint.submit(clocks(self.now), submission).unwrap();
         self.settle()

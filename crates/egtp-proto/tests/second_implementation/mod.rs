@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 pub(crate) use desk::Desk;
-use egtp_proto::crypto::{AeadKey, DhKey, Noise, Random, Role, Suite};
+use egtp_proto::crypto::{AeadKey, DecapsulationKey, DhKey, Noise, Random, Role, Suite};
 use egtp_proto::wire::frame::{Class, DialogHead, Frame, MessageHead};
 use egtp_proto::wire::{Header, Lane, Reader, RetryKind, VERSION};
 use egtp_proto::{LiveCard, PathId, PrekeyCard, PublicKey, SecretKey, StoreCard, StoreKind};
@@ -30,6 +30,8 @@ pub(crate) const DIALED: PathId = PathId(2);
 /// The id by which the second implementation calls every session of its own.
 const SESSION: u32 = 77;
 const SUITE: Suite = Suite::ChaCha20Poly1305;
+/// Bytes of the ciphertext of ML-KEM-768.
+const CIPHERTEXT: usize = 1088;
 
 /// The store that the second implementation says it has.
 pub(crate) const STORE: StoreCard =
@@ -71,6 +73,7 @@ pub(crate) fn unmask(key: &PublicKey, packet: &[u8]) -> Option<(Header, Vec<u8>)
 fn masked_after_16(header: &Header) -> usize {
     match header {
         Header::Ini { .. } => 48,
+        Header::Rsp { suite: 0x11 | 0x12, .. } => 32 + CIPHERTEXT,
         Header::Rsp { .. } => 32,
         Header::Unknown { .. } => 16,
         _ => 0,
@@ -110,6 +113,8 @@ pub(crate) struct Hand {
     pub(crate) theirs: PublicKey,
     pub(crate) card: Option<LiveCard>,
     pub(crate) noise: Option<Noise>,
+    /// The key that the responder encapsulates to, with a hybrid suite.
+    pub(crate) kem: Option<DecapsulationKey>,
     pub(crate) keys: Option<Keys>,
     pub(crate) suite: u8,
     pub(crate) version: u8,
@@ -131,8 +136,8 @@ impl Hand {
         let (secret, random) = (SecretKey::from_seed([seed; 32]), Random::from_seed([seed; 32]));
         let (suite, version) = (SUITE.id(), VERSION);
         let (card, noise, keys, cookie) = (None, None, None, None);
-        let sent = None;
-        Self { secret, random, theirs, card, noise, keys, suite, version, cookie, sent }
+        let (sent, kem) = (None, None);
+        Self { secret, random, theirs, card, noise, kem, keys, suite, version, cookie, sent }
     }
 
     pub(crate) fn fresh(&mut self) -> DhKey {
@@ -204,7 +209,8 @@ impl Hand {
         let body = key.open([0; 12], &head, &mut plain[32..]).ok()?;
         let mut reader = Reader::new(body);
         let card = LiveCard::decode(&mut reader).ok()?;
-        assert_eq!(reader.prefixed(16).unwrap(), [SUITE.id(), Suite::Aes256Gcm.id()]);
+        let suites = reader.prefixed(16).unwrap();
+        assert!([self.suite, 0x01, 0x02].iter().all(|id| suites.contains(id)) || self.suite > 0x12);
         assert_eq!(reader.u64(), Ok(0));
         Some(card)
     }
@@ -236,11 +242,15 @@ impl Hand {
         let mut noise =
             Noise::new(Role::Initiator, suite, &own, e.clone(), them, &psk, &prologue).unwrap();
         let prekey_card = PrekeyCard { id: 5, key: *own.public(), lifetime: 7000 };
-        let mut text = vec![self.secret.public().sign_bit(), 0];
+        self.kem = suite.is_hybrid().then(|| DecapsulationKey::from_seed(self.random.bytes()));
+        let mut text = Vec::new();
+        text.extend(self.kem.iter().flat_map(|kem| *kem.encapsulation_key()));
+        text.extend_from_slice(&[self.secret.public().sign_bit(), 0]);
         LiveCard { prekey: Some(prekey_card), stores: vec![STORE] }.encode(&mut text);
         text.extend_from_slice(&[0; 8]);
         text.extend_from_slice(payload);
-        text.resize(text.len().max(96), 0);
+        let least = if suite.is_hybrid() { 1400 } else { 256 };
+        text.resize(text.len().max(least - 160), 0);
         let message = noise.write(&text).unwrap();
         self.noise = Some(noise);
         let rest = message[32..].to_vec();
@@ -257,7 +267,14 @@ impl Hand {
         let (covered, tag) = plain.split_last_chunk::<16>().unwrap();
         assert_eq!(mac(&own, covered), *tag);
         let mut noise = self.noise.take().unwrap();
-        let payload = noise.read(&covered[16..]).unwrap();
+        let mut message = covered[16..].to_vec();
+        if let Some(kem) = self.kem.take() {
+            let ciphertext: Vec<u8> = message.drain(32..32 + CIPHERTEXT).collect();
+            let secret = kem.decapsulate(ciphertext[..].try_into().unwrap());
+            let psk = h("kem", &[&secret[..], &ciphertext, kem.encapsulation_key()]);
+            noise.set_second_psk(&psk).unwrap();
+        }
+        let payload = noise.read(&message).unwrap();
         let mut reader = Reader::new(&payload);
         let (remote, client) = (reader.u32().unwrap(), reader.u8().unwrap());
         let card = LiveCard::decode(&mut reader).unwrap();

@@ -259,6 +259,7 @@ impl World {
             hard,
             wants,
             keep: outlives.then(Vec::new),
+            post_quantum: wish.post_quantum,
         };
         self.tell(|| {
             let Wish { to, behaviour, body, hard, .. } = &wish;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use egtp_proto::crypto::Suite;
+use egtp_proto::crypto::{Cipher, Suites};
 use egtp_proto::limits::Limits;
 use egtp_proto::{Config, Endpoint, EventCode, PublicKey, QueryId, SecretKey};
 
@@ -48,7 +48,7 @@ pub(crate) struct Node {
     pub callable: bool,
     exclusive: bool,
     pub limits: Limits,
-    prefer: Suite,
+    fast: Cipher,
     pub open: BTreeMap<u64, EventCode>,
     pub held: BTreeMap<QueryId, Held>,
     /// Its durable store, if it has one: it outlives its lives.
@@ -81,7 +81,7 @@ impl Node {
             callable: true,
             exclusive: plan.strength(Fault::NoAge) == 0 || happens(&mut of, 500),
             limits: limits(plan, index),
-            prefer: if happens(&mut of, 500) { Suite::Aes256Gcm } else { Suite::ChaCha20Poly1305 },
+            fast: if happens(&mut of, 500) { Cipher::Aes256Gcm } else { Cipher::ChaCha20Poly1305 },
             open: BTreeMap::new(),
             held: BTreeMap::new(),
             disk: Disk::of(plan, index),
@@ -96,11 +96,18 @@ impl Node {
         self.life += 1;
         self.open.clear();
         self.held.clear();
+        let life = self.index << 32 | self.life;
+        // Old and new nodes: what a life takes, the next one may not, or the other way round.
+        let suites = if happens(&mut dice(self.seed, "suites", life), HYBRID_PER_MILLE) {
+            Suites::all(self.fast)
+        } else {
+            Suites::classical(self.fast)
+        };
         let config = Config {
             identities: vec![SecretKey::from_seed(self.secret)],
             limits: self.limits.clone(),
-            seed: bytes(self.seed, "life", self.index << 32 | self.life),
-            prefer: self.prefer,
+            seed: bytes(self.seed, "life", life),
+            suites,
             reachable: self.callable,
             exclusive: self.exclusive,
         };
@@ -187,3 +194,6 @@ fn limits(plan: &Plan, index: u64) -> Limits {
 
 /// Which node cannot be called, where one cannot.
 const CLIENT: u64 = 0;
+
+/// Lives that take the hybrid suites: most, so that two of them often meet, and enough others.
+const HYBRID_PER_MILLE: u64 = 700;

@@ -40,6 +40,8 @@ pub(crate) struct Wish {
     pub soft: Option<Time>,
     pub hard: Time,
     pub cancel: Option<Time>,
+    /// Whether it may travel only under post-quantum keys.
+    pub post_quantum: bool,
     /// The faults of the workload that made it what it is.
     pub made_by: Vec<Fault>,
 }
@@ -125,6 +127,8 @@ impl Wish {
             soft,
             hard,
             cancel,
+            // A sequence of its own, so that it changes no plan.
+            post_quantum: happens(&mut dice(plan.seed, "post quantum", number), 100),
             made_by,
         }
     }
@@ -144,6 +148,7 @@ impl Wish {
             soft: None,
             hard,
             cancel: None,
+            post_quantum: false,
             made_by: Vec::new(),
         }
     }

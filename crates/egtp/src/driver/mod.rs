@@ -173,7 +173,10 @@ impl Driver {
                 self.is_writing = false;
                 self.endpoint.committed(now, number);
             }
-            Command::Learn(contact) => self.reach.learn(*contact),
+            Command::Learn(contact) => {
+                self.endpoint.learn_contact(&contact);
+                self.reach.learn(*contact);
+            }
             Command::Status(answer) => {
                 // Who asked may have gone.
                 let _ = answer.send(self.status());
@@ -207,6 +210,10 @@ impl Driver {
                 Some((identity, peer)) => {
                     debug!(peer = %peer.short(), %strategy, "connected");
                     self.connections.insert(path, OpenPath::new(strategy, OpenedBy::Us));
+                    // Its suites are known before the first packet is made.
+                    if let Some(contact) = self.reach.contact(&peer) {
+                        self.endpoint.learn_contact(contact);
+                    }
                     let (source, lane) = (Source::Verified, Lane::Direct);
                     self.endpoint.path_up(path, identity, Some(peer), source, lane);
                 }

@@ -103,7 +103,7 @@ impl Driver {
     }
 
     pub(super) fn start(&mut self, now: Now, start: Start) {
-        let Start { slot, to, class, message, identity, soft, hard, room, wants } = start;
+        let Start { slot, to, class, message, identity, soft, hard, room, wants, .. } = start;
         let outlives = wants == StoreKind::Durable && self.writer.is_some();
         let identity = match identity {
             None => Some(IdentityId::default()),
@@ -127,6 +127,7 @@ impl Driver {
                     soft,
                     hard,
                     wants,
+                    post_quantum: start.post_quantum,
                     keep: outlives.then_some(to.hints),
                 },
             ),

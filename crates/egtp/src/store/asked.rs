@@ -38,7 +38,7 @@ pub(super) fn write_ask(transaction: &Transaction<'_>, key: &[u8], ask: &SavedAs
     let plain = Plain::of(ask);
     transaction
         .prepare_cached(
-            "INSERT OR REPLACE INTO ask VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            "INSERT OR REPLACE INTO ask VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?
         .execute(params![
             key,
@@ -52,6 +52,7 @@ pub(super) fn write_ask(transaction: &Transaction<'_>, key: &[u8], ask: &SavedAs
             plain.room,
             plain.expires_ms,
             plain.hints,
+            plain.post_quantum,
             ask_mark(key, ask, &plain)
         ])?;
     Ok(())
@@ -144,7 +145,7 @@ pub(super) fn read_outboxes(transaction: &Transaction<'_>, key: &[u8]) -> Rows<V
 
 pub(super) fn read_asks(transaction: &Transaction<'_>, key: &[u8]) -> Rows<Vec<SavedAsk>> {
     let mut statement = transaction.prepare(
-        "SELECT peer, dialog, serial, id, class, ask.kind, body, room, expires_ms, hints, ask.mark, \
+        "SELECT peer, dialog, serial, id, class, ask.kind, body, room, expires_ms, hints, post_quantum, ask.mark, \
          binding.kind, store, generation, binding.mark \
          FROM ask LEFT JOIN binding USING (identity, peer, dialog, serial) \
          WHERE identity = ?1 ORDER BY dialog, serial",
@@ -159,16 +160,17 @@ pub(super) fn read_asks(transaction: &Transaction<'_>, key: &[u8]) -> Rows<Vec<S
             room: row.get(7)?,
             expires_ms: row.get(8)?,
             hints: row.get(9)?,
+            post_quantum: row.get(10)?,
         };
         let (kind, body): (String, Vec<u8>) = (row.get(5)?, row.get(6)?);
         let ask = plain.ask(name, MessageId::from_bytes(row.get(3)?), &kind, body);
         let mut ask = ask.ok_or_else(|| damaged("ask"))?;
-        fits("ask", &ask_mark(key, &ask, &plain), &row.get::<_, Vec<u8>>(10)?)?;
-        if let Some(kind) = row.get::<_, Option<i64>>(11)? {
+        fits("ask", &ask_mark(key, &ask, &plain), &row.get::<_, Vec<u8>>(11)?)?;
+        if let Some(kind) = row.get::<_, Option<i64>>(12)? {
             let kind = read_store_kind(kind).ok_or_else(|| damaged("binding"))?;
             let binding =
-                Binding { kind, store: number(row, 12)?, generation: small(row.get(13)?)? };
-            fits("binding", &binding_mark(key, &name, &binding), &row.get::<_, Vec<u8>>(14)?)?;
+                Binding { kind, store: number(row, 13)?, generation: small(row.get(14)?)? };
+            fits("binding", &binding_mark(key, &name, &binding), &row.get::<_, Vec<u8>>(15)?)?;
             ask.binding = Some(binding);
         }
         asks.push(ask);
@@ -200,6 +202,7 @@ struct Plain {
     room: i64,
     expires_ms: i64,
     hints: String,
+    post_quantum: i64,
 }
 
 impl Plain {
@@ -210,6 +213,7 @@ impl Plain {
             room: i64::try_from(ask.room).unwrap_or(i64::MAX),
             expires_ms: i64::try_from(ask.expires.as_millis()).unwrap_or(i64::MAX),
             hints: hints.join(" "),
+            post_quantum: ask.post_quantum.into(),
         }
     }
 
@@ -229,6 +233,11 @@ impl Plain {
             body: body.into(),
             room: usize::try_from(self.room).ok()?,
             expires: Duration::from_millis(u64::try_from(self.expires_ms).ok()?),
+            post_quantum: match self.post_quantum {
+                0 => false,
+                1 => true,
+                _ => return None,
+            },
             hints: hints.ok()?,
             binding: None,
         })
@@ -306,6 +315,7 @@ fn not_sent(why: NotSent) -> i64 {
     match why {
         NotSent::NotFound => 1,
         NotSent::Unreachable => 2,
+        NotSent::NoHybridSuite => 3,
         _ => 0,
     }
 }
@@ -315,6 +325,7 @@ fn read_not_sent(detail: i64) -> Option<NotSent> {
         0 => Some(NotSent::Busy),
         1 => Some(NotSent::NotFound),
         2 => Some(NotSent::Unreachable),
+        3 => Some(NotSent::NoHybridSuite),
         _ => None,
     }
 }
@@ -327,8 +338,8 @@ fn outbox_mark(key: &[u8], outbox: &SavedOutbox) -> [u8; 16] {
 fn ask_mark(key: &[u8], ask: &SavedAsk, plain: &Plain) -> [u8; 16] {
     let MessageName { peer, dialog, serial } = &ask.name;
     let (dialog, serial) = (dialog.to_le_bytes(), serial.to_le_bytes());
-    let numbers =
-        (plain.class.to_le_bytes(), plain.room.to_le_bytes(), plain.expires_ms.to_le_bytes());
+    let numbers = [plain.class, plain.room, plain.expires_ms, plain.post_quantum];
+    let [class, room, expires_ms, post_quantum] = numbers.map(i64::to_le_bytes);
     check(
         "ask",
         &[
@@ -337,12 +348,13 @@ fn ask_mark(key: &[u8], ask: &SavedAsk, plain: &Plain) -> [u8; 16] {
             &dialog,
             &serial,
             ask.id.as_bytes(),
-            &numbers.0,
+            &class,
             ask.kind.as_str().as_bytes(),
             &ask.body,
-            &numbers.1,
-            &numbers.2,
+            &room,
+            &expires_ms,
             plain.hints.as_bytes(),
+            &post_quantum,
         ],
     )
 }

@@ -47,7 +47,8 @@ CREATE TABLE outbox (
 CREATE TABLE ask (
     identity BLOB NOT NULL, peer BLOB NOT NULL, dialog INTEGER NOT NULL, serial INTEGER NOT NULL,
     id BLOB NOT NULL, class INTEGER NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL,
-    room INTEGER NOT NULL, expires_ms INTEGER NOT NULL, hints TEXT NOT NULL, mark BLOB NOT NULL,
+    room INTEGER NOT NULL, expires_ms INTEGER NOT NULL, hints TEXT NOT NULL,
+    post_quantum INTEGER NOT NULL, mark BLOB NOT NULL,
     PRIMARY KEY (identity, peer, dialog, serial)
 ) STRICT;
 CREATE TABLE binding (

@@ -191,8 +191,8 @@ impl Hostile {
             (victim.key, &prekey),
             (SUITE, &header),
             ephemeral.clone(),
-            &hello,
-            &frames,
+            (&hello, &frames),
+            &mut self.random,
         )
         .ok()?;
         self.send_flight(victim, session, prekey.id, ephemeral, Some(flight), &noise)
@@ -217,7 +217,9 @@ impl Hostile {
         let ini = Ini::decode(packet, &self.shroud).ok()?;
         let own = self.own_card();
         let card = frames::false_card(&mut self.dice, own);
-        let suites = vec![SUITE.id(), 0x01, 0x7f];
+        // Sometimes he takes the hybrid suites, and sometimes he says so and means nothing by it.
+        let hybrid = if happens(&mut self.dice, 500) { 0x12 } else { 0x01 };
+        let suites = vec![SUITE.id(), hybrid, 0x7f];
         if prekey != PREKEY {
             let shared = self.own.dh.agree(&ini.ephemeral).ok()?;
             let cause = Cause { shared: &shared, mac: &ini.mac };
@@ -249,7 +251,8 @@ impl Hostile {
         frames.truncate(HANDSHAKE_PAYLOAD_MAX - CARD_BYTES);
         let session = self.session_id();
         let welcome = Welcome { session, client: false, card, suites, contact_sequence: 1 };
-        let (ephemeral, noise, (root, hash)) = responder.finish(&welcome, &frames).ok()?;
+        let (ephemeral, noise, (root, hash)) =
+            responder.finish(&welcome, &frames, &mut self.random).ok()?;
         let (role, remote) = (Role::Responder, initiator_session);
         let live = Session::new(0, role, suite, remote, (&root, hash), victim.now)?;
         self.admit(session, victim.party, live);

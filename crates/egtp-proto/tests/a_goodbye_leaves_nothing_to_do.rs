@@ -1,0 +1,59 @@
+//! Who was told that a peer goes away, and what is left of its requests, does nothing more about it.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as loudly as tests")]
+
+mod common;
+
+use bytes::BytesMut;
+use common::{World, millis, secs};
+use egtp_proto::Lost;
+use egtp_proto::wire::Header;
+use egtp_proto::wire::shroud::Shroud;
+
+/// A world in which the second machine has answered a request inside its RSP, and the asker says in one
+/// record that it has the session, the reply, and enough.
+fn answered_and_left() -> World {
+    let mut world = World::new(2);
+    world.request(0, 1, b"hello");
+    let shroud = Shroud::new(&world.key(0));
+    let is_answer = |packet: &[u8]| {
+        let header = shroud.uncovered_prefix(packet).map(|header| Header::decode(&header));
+        matches!(header, Some(Ok(Header::Rsp { .. })))
+    };
+    let index = loop {
+        if let Some(index) = world.network.iter().position(|flight| is_answer(&flight.packet)) {
+            break index;
+        }
+        world.run(millis(1));
+    };
+    let answer = world.network.remove(index);
+    let now = world.at(0);
+    let endpoint = &mut world.machines.first_mut().unwrap().endpoint;
+    endpoint.receive(now, answer.path, BytesMut::from(&answer.packet[..]));
+    endpoint.close();
+    world.run(millis(30));
+    world
+}
+
+/// The reply that was queued again when the session was confirmed is of no use after the goodbye.
+#[test]
+fn a_reply_that_nobody_awaits_opens_no_session() {
+    let mut world = answered_and_left();
+    let before = world.recorded.len();
+    world.run(secs(20));
+    assert_eq!(world.recorded.len(), before, "nothing more is sent");
+}
+
+/// Proves EVT-9: an attempt that has no path is not looked at again and again.
+#[test]
+fn an_attempt_without_a_path_does_not_keep_the_node_awake() {
+    let mut world = World::new(2);
+    world.request(0, 1, b"hello");
+    // The knock is out; its path breaks, and no other is to be had.
+    world.tamper = |_| false;
+    world.callable = vec![false; 2];
+    world.cut(0, Lost::Broken);
+    let before = world.steps;
+    world.run(secs(8));
+    assert!(world.steps - before < 40, "woken {} times", world.steps - before);
+}
