@@ -103,8 +103,7 @@ impl Exec {
         command.env("EGTP_PEER", query.from());
         command.env("EGTP_KIND", query.kind());
         command.env("EGTP_ID", query.id());
-        // Nothing is delivered twice by a node that keeps nothing.
-        command.env("EGTP_REDELIVERED", "0");
+        command.env("EGTP_REDELIVERED", if query.redelivered() { "1" } else { "0" });
         let child = command.spawn()?;
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         Ok((child, Group(id)))

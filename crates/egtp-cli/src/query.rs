@@ -49,6 +49,14 @@ impl Query {
         }
     }
 
+    /// Whether an earlier run of its node may have been at work on it.
+    pub(crate) const fn redelivered(&self) -> bool {
+        match self {
+            Self::Own(query) => query.redelivered(),
+            Self::Attached(held) => held.redelivered,
+        }
+    }
+
     /// Bytes that the asker has reserved for the reply.
     pub(crate) const fn reply_room(&self) -> usize {
         match self {

@@ -63,7 +63,7 @@ fn a_command_line_that_makes_no_sense_is_2_and_says_how_to_write_it() {
         (vec!["serve", "a/1"], "--echo"),
         (vec!["serve", "a/1", "--exec", "cat", "--ephemeral"], "--allow-any"),
         (vec!["serve", "a/1", "--exec", "cat", "--allow", "nobody", "--ephemeral"], "no such file"),
-        (vec!["serve", "a/1", "--echo", "--redeliver", "--ephemeral"], "after a crash"),
+        (vec!["serve", "a/1", "--echo", "--redeliver", "--ephemeral"], "a data directory"),
         (vec!["contact", "import", "hello"], "not a contact"),
         (vec!["errors", "99"], "egtp errors"),
         (vec!["frobnicate"], "frobnicate"),

@@ -127,6 +127,8 @@ pub struct QueryEvent {
     pub room: usize,
     /// How long the asker will wait.
     pub patience: Duration,
+    /// Whether an earlier life may have been at work on it (see [`Policy::Redeliver`]).
+    pub redelivered: bool,
 }
 
 /// What a message came with.
@@ -136,6 +138,19 @@ pub enum Assurance {
     FirstFlight,
     /// In a session that the sender has confirmed.
     Confirmed,
+}
+
+/// What becomes of the requests of a kind when their receiver dies while it is at work on them.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Policy {
+    /// They are not handed over again: their askers hear `Unknown`.
+    #[default]
+    AtMostOnce,
+    /// They are handed over again, marked as such, by whichever life finds them unanswered on its disk.
+    Redeliver,
+    /// Their handler runs inside the disk's own transaction: either all of it has happened, reply
+    /// included, or nothing.
+    Transaction,
 }
 
 /// How a request or send ended. Exactly one for each.

@@ -4,6 +4,7 @@
 mod common;
 
 use common::{EARLIER, Handler, World, millis, secs};
+use egtp_proto::crypto::{Cipher, Suites};
 use egtp_proto::exchange::durable::SavedOutcome;
 use egtp_proto::{Event, IdentityId, MessageClass, Outcome, RefusedWhy, StoreKind, Taken};
 
@@ -173,6 +174,27 @@ fn a_refusal_does_not_free_what_an_earlier_run_may_have_sent() {
     world.run(secs(60));
     assert!(matches!(world.outcome(0, EARLIER), Some(Outcome::Unknown { .. })));
     assert_eq!(world.executions(1, b"pay"), 1, "in all lives and stores");
+}
+
+/// Proves X-35, H-29: a later run finds that the peer has no hybrid suite any more; what an earlier one may
+/// have sent is not called unsent for that.
+#[test]
+fn a_post_quantum_request_of_an_earlier_run_is_not_called_unsent() {
+    let mut world = world();
+    world.post_quantum = true;
+    world.machines[1].handler = Handler::Hold;
+    world.tamper = |flight| flight.from != 1 || flight.packet.len() > 1_000;
+    ask(&mut world, b"secret");
+    world.run(millis(500));
+    world.tamper = |_| true;
+    assert_eq!(world.executions(1, b"secret"), 1);
+    world.kill(0);
+    world.kill(1);
+    world.machines[1].config = |config| config.suites = Suites::classical(Cipher::Aes256Gcm);
+    world.restart(1, 1);
+    world.restart(0, 1);
+    world.run(secs(30));
+    assert!(matches!(world.outcome(0, EARLIER), Some(Outcome::Unknown { .. })));
 }
 
 /// Proves X-33: a message of which certainly nothing was sent is bound anew like any other.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use egtp_proto::crypto::{Cipher, Suites};
 use egtp_proto::limits::Limits;
 use egtp_proto::time::{Instant, Now};
-use egtp_proto::{Config, Endpoint, IdentityId, PublicKey, SecretKey};
+use egtp_proto::{Config, Endpoint, IdentityId, Kind, Policy, PublicKey, SecretKey};
 use tokio::sync::oneshot;
 
 use crate::clock::{Clock, SystemClock};
@@ -230,6 +230,11 @@ impl Builder {
         identities.extend(self.also);
         let keys: Vec<PublicKey> = identities.iter().map(SecretKey::public).collect();
         let (commands, routes): (Commands, Routes) = (Queue::new(), Routes::default());
+        let policies: Vec<(Kind, Policy)> =
+            self.routers.iter().flat_map(Router::policies).collect();
+        if let Some((kind, _)) = policies.first().filter(|_| self.store.is_none()) {
+            return Err(ServeError::NeedsStore { kind: kind.clone() }.into());
+        }
         let serving = self.routers.into_iter().map(|router| router.register(&routes));
         let serving = serving.collect::<Result<Vec<Serving>, ServeError>>()?;
         let network = match self.network {
@@ -254,6 +259,11 @@ impl Builder {
         };
         let now = Now { boot: Instant::new(self.clock.boot()), wall: self.clock.wall() };
         let mut endpoint = Endpoint::new(config, now).ok_or(StartError::Cryptography)?;
+        for (kind, policy) in policies {
+            endpoint.set_policy(kind, policy);
+        }
+        let has_store = self.store.is_some();
+        let shared = (commands.clone(), routes.clone());
         let mut restored = Restored::new();
         let mut reach = Reach::new(self.lookups);
         let writer = match self.store {
@@ -268,15 +278,15 @@ impl Builder {
                         (&mut restored, &mut reach),
                     );
                 }
-                let writer = Writer::start(store, keys.clone(), commands.clone());
+                let writer = Writer::start(store, keys.clone(), shared.clone());
                 Some(writer.map_err(StartError::Driver)?)
             }
             None => None,
         };
-        let shared = (commands.clone(), routes.clone());
         let kept = (writer, restored);
         let driver = Driver::new(endpoint, self.clock, shared, vec![network], reach, kept, hold);
-        Ok((Node::new(keys, listening, commands, routes), driver, serving))
+        let node = Node::new(keys, listening, (commands, routes), has_store);
+        Ok((node, driver, serving))
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use egtp_proto::{Contact, MessageClass, MessageId, PublicKey, QueryId, StoreKind};
+use egtp_proto::exchange::durable::Ran;
+use egtp_proto::{Contact, Kind, MessageClass, MessageId, Policy, PublicKey, QueryId, StoreKind};
 use tokio::sync::oneshot;
 
 use crate::error::Refusal;
@@ -36,8 +37,10 @@ pub(crate) enum Command {
     Ignore(QueryId),
     /// Remember how a peer can be reached.
     Learn(Box<Contact>),
-    /// Rows are durable.
-    Committed(u64),
+    /// Rows are durable, and handlers among them have run.
+    Committed(u64, Vec<Ran>),
+    /// How requests of a kind are taken from now on.
+    Policy(Kind, Policy),
     /// Report what is going on.
     Status(oneshot::Sender<Status>),
     /// Show what has happened, and what happens from now on.

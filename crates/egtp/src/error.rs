@@ -5,6 +5,8 @@ use std::time::Duration;
 
 pub use egtp_proto::{NotSent, RefusedWhy as Refusal, Taken};
 
+use egtp_proto::Kind;
+
 use crate::keyfile::KeyFileError;
 use crate::store::StoreError;
 
@@ -74,12 +76,18 @@ pub enum StartError {
 }
 
 /// Why a node does not serve.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
     /// Somebody else serves this kind already. Use one router for all.
     #[error("this kind is served already")]
     KindTaken,
+    /// A kind's handler runs in the node's store, or its requests are to be kept there, and there is none.
+    #[error("{kind} needs a durable store; give the builder one with `store`")]
+    NeedsStore {
+        /// The kind.
+        kind: Kind,
+    },
     /// The node is closing.
     #[error("this node is closing")]
     Closing,

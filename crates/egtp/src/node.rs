@@ -24,6 +24,7 @@ struct Inner {
     listening: Vec<Strategy>,
     commands: Commands,
     routes: Routes,
+    has_store: bool,
 }
 
 impl Node {
@@ -35,10 +36,10 @@ impl Node {
     pub(crate) fn new(
         keys: Vec<PublicKey>,
         listening: Vec<Strategy>,
-        commands: Commands,
-        routes: Routes,
+        (commands, routes): (Commands, Routes),
+        has_store: bool,
     ) -> Self {
-        Self(Arc::new(Inner { keys, listening, commands, routes }))
+        Self(Arc::new(Inner { keys, listening, commands, routes, has_store }))
     }
 
     /// Our public key: our name, and all that anybody needs in order to address us.
@@ -114,12 +115,21 @@ impl Node {
     /// Answers queries until the node closes. Handlers run as tasks of the calling runtime.
     ///
     /// # Errors
-    /// [`ServeError::KindTaken`] at once if a kind is served already, [`ServeError::Closing`] when
-    /// the node has closed.
+    /// [`ServeError::KindTaken`] at once if a kind is served already, [`ServeError::NeedsStore`] if one
+    /// needs a store and the node has none, [`ServeError::Closing`] when the node has closed.
     pub async fn serve(&self, router: Router) -> Result<(), ServeError> {
         // The handle is not held while serving: the node closes when the last one goes.
         let table = self.0.routes.clone();
-        router.register(&table)?.run().await
+        let policies = router.policies();
+        if let Some((kind, _)) = policies.first().filter(|_| !self.0.has_store) {
+            return Err(ServeError::NeedsStore { kind: kind.clone() });
+        }
+        let serving = router.register(&table)?;
+        for (kind, policy) in policies {
+            // Without a driver nothing is served.
+            let _ = self.0.commands.push(Command::Policy(kind, policy));
+        }
+        serving.run().await
     }
 
     /// Waits until the node has closed, whoever closed it.

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use egtp::store::{MessageName, SavedOutcome, SqliteStore, Store, Write};
+use egtp::store::{MessageName, SavedOutcome, SqliteStore, Store, Values, Write};
 use egtp::testing::{Network, spawn};
-use egtp::{Kind, Message, Node, Progress, RequestError, Router, SecretKey};
-use egtp_proto::{MessageId, Outcome};
+use egtp::{Kind, Message, Node, Progress, Refusal, RequestError, Router, SecretKey};
+use egtp_proto::{MessageId, Outcome, QueryEvent};
 use folder::Folder;
 use tokio::sync::Semaphore;
 
@@ -79,7 +79,8 @@ async fn an_outcome_waits_for_somebody_to_take_it() {
     let outcome = Outcome::Reply { body: "paid".into(), attempts: 2, path: None };
     let name = MessageName { peer: SecretKey::from_seed([3; 32]).public(), dialog: 1, serial: 1 };
     let over = Write::Over { name, outcome: Some(SavedOutcome { id, outcome }) };
-    store.commit(&[(me, over)]).unwrap();
+    let mut none = |_: &mut dyn Values, _: &QueryEvent| Err(Refusal::Failed);
+    store.commit(&[(me, over)], &mut none).unwrap();
     drop(store);
 
     let node = asker(&network, &path);

@@ -143,7 +143,9 @@ impl Bench {
             Verdict::Refuse(Refusal::Stale) => Expected::Stale,
             Verdict::Refuse(Refusal::Window) => Expected::Window,
             Verdict::Refuse(Refusal::Busy) => Expected::Busy,
-            Verdict::Refuse(Refusal::TooLarge) => panic!("a store knows no sizes"),
+            Verdict::Refuse(Refusal::TooLarge | Refusal::OtherStore) => {
+                panic!("a store knows neither sizes nor kinds")
+            }
         };
         assert_eq!(found, expected, "{message:?}");
         self.verdicts[found as usize] += 1;

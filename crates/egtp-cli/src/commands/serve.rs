@@ -52,7 +52,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     allow_any: bool,
 
-    /// Give a request to the command again after a crash (not in this version yet)
+    /// Give a request that a crash has cut off to the command again, with `EGTP_REDELIVERED=1`
     #[arg(long)]
     redeliver: bool,
 
@@ -74,13 +74,6 @@ pub(crate) struct Arguments {
 /// # Errors
 /// When nobody is said to be allowed, or the directory or an address cannot be had.
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), Failure> {
-    if arguments.redeliver {
-        return Err(Failure::with_next(
-            Code::Usage,
-            "this version cannot give a request to the command again after a crash yet",
-            "leave --redeliver out: a request cut off by a crash ends as unknown at its asker",
-        ));
-    }
     if !arguments.echo && arguments.exec.as_ref().is_none_or(|command| command.trim().is_empty()) {
         return Err(Failure::with_next(
             Code::Usage,
@@ -106,22 +99,37 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), F
     };
     let exec = arguments.exec.map(|command| Exec::new(command, arguments.timeout, context.output));
     let exec = exec.map(Arc::new);
+    let again = if arguments.redeliver { Again::Redelivered } else { Again::Unknown };
     let mut owned = None;
     if let Some(directory) = context.directory_if_kept()? {
         match access::to(&directory, "serve").await? {
             Access::Owner(ownership) => owned = Some(ownership),
+            Access::Guest(attached) if again == Again::Redelivered => {
+                return Err(redelivers_itself(&attached));
+            }
             Access::Guest(attached) if arguments.listening.is_unsaid() => {
                 return guest::serve(context, &attached, service, exec).await;
             }
             Access::Guest(attached) => return Err(listens_already(&attached)),
         }
     }
-    let duty = duty(service, exec, risk)?;
+    if owned.is_none() && again == Again::Redelivered {
+        return Err(Failure::with_next(
+            Code::Usage,
+            "--redeliver keeps requests in a data directory, and --ephemeral says to use none",
+            "leave one of them out",
+        ));
+    }
+    let duty = duty(service, exec, (risk, again))?;
     Standing::start(context, "serve", &arguments.listening, duty, owned).await?.stay().await
 }
 
 /// What a node of this process does: the service, and what every node answers.
-fn duty(service: Service, exec: Option<Arc<Exec>>, risk: Risk) -> Result<Duty, Failure> {
+fn duty(
+    service: Service,
+    exec: Option<Arc<Exec>>,
+    (risk, again): (Risk, Again),
+) -> Result<Duty, Failure> {
     let (echo_kind, echo_router) = echo_service()?;
     let Service { kind, allowed, concurrency } = service;
     let router = match exec {
@@ -133,12 +141,36 @@ fn duty(service: Service, exec: Option<Arc<Exec>>, risk: Risk) -> Result<Duty, F
             })
         }
     };
+    let router = match again {
+        Again::Redelivered => router.redeliver(kind.clone()),
+        Again::Unknown => router,
+    };
     let (mut routers, mut kinds) = (vec![router.allow(allowed)], vec![kind]);
     if !kinds.contains(&echo_kind) {
         routers.push(echo_router);
         kinds.push(echo_kind);
     }
     Ok(Duty { routers, kinds, risk })
+}
+
+/// What becomes of requests that a crash has cut off.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Again {
+    /// They are answered by the next run.
+    Redelivered,
+    /// They end as unknown.
+    Unknown,
+}
+
+fn redelivers_itself(attached: &Attached) -> Failure {
+    Failure::with_next(
+        Code::Usage,
+        format_args!(
+            "--redeliver needs the node that keeps the requests, and {} runs it",
+            attached.owner()
+        ),
+        "stop that process and serve from here, or leave --redeliver out",
+    )
 }
 
 fn listens_already(attached: &Attached) -> Failure {

@@ -149,6 +149,5 @@ fn describe(object: Object, query: &Query) -> Object {
         .with("reply_bytes_max", query.reply_room())
         .with("patience_ms", milliseconds(query.patience()))
         .with("wants_reply", query.wants_reply())
-        // Nothing is delivered twice by a node that keeps no handlers' marks.
-        .with("redelivered", false)
+        .with("redelivered", query.redelivered())
 }

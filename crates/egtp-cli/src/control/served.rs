@@ -30,6 +30,7 @@ pub(crate) struct Held {
     pub(crate) kind: String,
     pub(crate) body: Bytes,
     pub(crate) reply_room: usize,
+    pub(crate) redelivered: bool,
     answering: Option<(u64, u64, Line)>,
     withdrawn: watch::Receiver<bool>,
 }
@@ -75,6 +76,7 @@ impl Served {
             body: fields.needed("body_base64", Fields::bytes)?,
             reply_room: usize::try_from(fields.needed("reply_bytes_max", Fields::number)?)
                 .unwrap_or(usize::MAX),
+            redelivered: fields.flag("redelivered")?,
             answering: Some((number, query, line)),
             withdrawn,
         };

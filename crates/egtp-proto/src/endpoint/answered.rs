@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::Endpoint;
 use super::frames::Arrival;
+use crate::card::StoreKind;
 use crate::exchange::outgoing::{Consequence, State};
 use crate::exchange::resend::Item;
 use crate::exchange::stores::DialogCode;
@@ -161,6 +162,7 @@ impl Endpoint {
         match outgoing.after_refusal(refused.transmission, refused.why) {
             Consequence::None => {}
             Consequence::BindAnew => self.rebind(event),
+            Consequence::BindToDisk => self.bind_to_disk(now, event),
             Consequence::Doubt => self.put_in_doubt(now, event),
             Consequence::Wait => self.lay_by(now, event),
             Consequence::End(Refusal::TooLarge) => {
@@ -171,6 +173,21 @@ impl Endpoint {
                 self.end(event, Outcome::Refused(RefusedWhy::Busy { retry_after }));
             }
         }
+    }
+
+    /// The receiver remembers this kind on its disk: so does this message want it, and the next ones of its
+    /// kind.
+    fn bind_to_disk(&mut self, now: Now, event: u32) {
+        let Some(one) = self.outgoing.get_mut(event) else { return };
+        let Some(peer) = self.peers.get_mut(one.peer) else { return };
+        let has_disk = peer.binding(StoreKind::Durable);
+        if !has_disk.is_some_and(|binding| binding.kind == StoreKind::Durable) {
+            // Its card says nothing of such a store, yet.
+            return self.lay_by(now, event);
+        }
+        one.wants = StoreKind::Durable;
+        peer.learn_durable_kind(&one.kind);
+        self.rebind(event);
     }
 
     /// A message that was refused for now waits for its time, and leaves its credit to others.

@@ -23,20 +23,22 @@ impl Endpoint {
         if entry.answer.is_some() {
             return;
         }
-        let (mut status, mut body) = match reply {
-            Ok(body) => (0, body),
-            Err(why) => (why.status(), Bytes::new()),
-        };
-        if body.len() > entry.room {
-            (status, body) = (RefusedWhy::TooLarge.status(), Bytes::new());
-        }
+        let answer = SavedAnswer::new(reply, entry.room);
+        self.give_answer(now, query.0, &answer);
+        self.write_query(query.0, |name, _| Some(Write::Answer { name, answer }));
+    }
+
+    /// A query has its answer, which is sent from now on.
+    pub(super) fn give_answer(&mut self, now: Now, query: u32, answer: &SavedAnswer) {
+        let Some(entry) = self.queries.get_mut(query) else { return };
+        let SavedAnswer { status, body } = answer.clone();
         let (peer, in_flight) = (entry.peer, entry.in_flight);
         let before = std::mem::replace(&mut entry.bytes, body.len());
         let after = body.len();
         entry.answer = Some(Answer::new(status, body));
         if let Some(peer) = self.peers.get_mut(peer) {
             peer.query_bytes = peer.query_bytes.saturating_sub(before).saturating_add(after);
-            peer.replies.push_back(query.0);
+            peer.replies.push_back(query);
             if in_flight && let Some(answering) = peer.answering.as_mut() {
                 answering.waiting = answering.waiting.saturating_sub(1);
                 if answering.waiting == 0 {
@@ -44,11 +46,6 @@ impl Endpoint {
                 }
             }
         }
-        self.write_query(query.0, |name, one| {
-            let Answer { status, body, .. } = one.answer.as_ref()?;
-            let answer = SavedAnswer { status: *status, body: body.clone() };
-            Some(Write::Answer { name, answer })
-        });
         self.soil(peer);
     }
 

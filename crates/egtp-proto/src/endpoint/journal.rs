@@ -6,14 +6,16 @@
 
 use super::{Endpoint, Timer};
 use crate::card::StoreKind;
-use crate::exchange::durable::{Batch, MessageName, Row, SavedAnswer, SavedAsk, SavedQuery, Write};
+use crate::exchange::durable::{
+    Batch, MessageName, Offer, Ran, Row, SavedAnswer, SavedAsk, SavedQuery, Write,
+};
 use crate::exchange::inbox::Inbox;
 use crate::exchange::outgoing::Binding;
 use crate::exchange::query::{Answer, Query, Standing};
 use crate::exchange::saved::Saved;
 use crate::exchange::stores::DialogCode;
 use crate::limits::ACK_DELAY;
-use crate::output::{Event, IdentityId, LOST};
+use crate::output::{Event, IdentityId, LOST, MessageEvent, QueryEvent, QueryId};
 use crate::planted::{Bug, is};
 use crate::time::Now;
 
@@ -32,6 +34,8 @@ pub(super) struct Journal {
 pub(super) enum Waiting {
     /// A message was taken, and is not handed over yet.
     Taken { peer: u32, identity: IdentityId, place: DialogCode, serial: u64, event: Event },
+    /// A message was taken, and its handler has run.
+    Run { peer: u32, identity: IdentityId, place: DialogCode, serial: u64 },
     /// A message of ours is on the disk.
     Kept(u32),
     /// So is what it is bound to.
@@ -86,14 +90,20 @@ impl Endpoint {
         let inbox = self.identity_mut(identity)?.stores.get_mut(StoreKind::Durable)?;
         let place = DialogCode { kind: StoreKind::Durable, code: inbox.code(&peer, dialog)? };
         inbox.dialog_mut(place.code)?.open += 1;
-        let answer = answer.unwrap_or_else(|| {
+        let offer = saved.offer.as_ref().filter(|_| answer.is_none());
+        let answer = answer.or_else(|| {
+            if offer.is_some() {
+                return None;
+            }
             // It was with its handler: nobody can know what became of it.
             let lost = SavedAnswer { status: LOST, body: bytes::Bytes::new() };
             self.write(identity, Write::Answer { name: saved.name, answer: lost.clone() });
-            lost
+            Some(lost)
         });
-        let bytes = answer.body.len();
-        let answer = Answer::new(answer.status, answer.body);
+        let body = answer.as_ref().map(|answer| &answer.body);
+        let bytes = body.or(offer.map(|offer| &offer.body)).map_or(0, bytes::Bytes::len);
+        let is_answered = answer.is_some();
+        let answer = answer.map(|answer| Answer::new(answer.status, answer.body));
         let query = self.queries.insert(Query {
             standing: Standing::Open,
             peer: code,
@@ -106,14 +116,19 @@ impl Endpoint {
             bytes,
             timer: None,
             in_flight: false,
-            answer: Some(answer),
+            answer,
         });
         let timer = self.timers.set(now.boot.after(saved.patience), Timer::Query(query));
         self.queries.get_mut(query)?.timer = Some(timer);
         let peer = self.peers.get_mut(code)?;
         peer.queries.insert((dialog, serial), query);
         peer.query_bytes += bytes;
-        peer.replies.push_back(query);
+        if is_answered {
+            peer.replies.push_back(query);
+        }
+        if let Some(offer) = offer {
+            self.events.push_back(Event::Query(offer_again(identity, saved, offer, query)));
+        }
         self.soil(code);
         Some(())
     }
@@ -144,15 +159,24 @@ impl Endpoint {
         Some(Batch { number, rows })
     }
 
-    /// The rows of a batch are durable: what waited for them goes on.
-    pub fn committed(&mut self, now: Now, number: u64) {
+    /// The rows of a batch are durable: what waited for them goes on. `ran` is what came of the handlers
+    /// among them, in their order.
+    pub fn committed(&mut self, now: Now, number: u64, ran: Vec<Ran>) {
         let Some((_, waiting)) = self.journal.out.take_if(|(out, _)| *out == number) else {
             return;
         };
         for one in waiting {
-            let Waiting::Taken { peer, identity, place, serial, event } = one else {
-                self.kept(&one);
-                continue;
+            let (peer, identity, place, serial, event) = match one {
+                Waiting::Taken { peer, identity, place, serial, event } => {
+                    (peer, identity, place, serial, Some(event))
+                }
+                Waiting::Run { peer, identity, place, serial } => {
+                    (peer, identity, place, serial, None)
+                }
+                of_ours => {
+                    self.kept(&of_ours);
+                    continue;
+                }
             };
             if let Some(identity) = self.identity_mut(identity)
                 && let Some(inbox) = identity.stores.get_mut(place.kind)
@@ -163,7 +187,12 @@ impl Endpoint {
                 peer.owe_ack(place, now.boot.after(ACK_DELAY));
             }
             self.soil(peer);
-            self.release(event);
+            if let Some(event) = event {
+                self.release(event);
+            }
+        }
+        for Ran { query, answer } in ran {
+            self.has_run(now, query, &answer);
         }
     }
 
@@ -230,3 +259,17 @@ impl Endpoint {
 
 /// Rows, and messages, that wait for the disk. Above it senders are told `Busy`.
 const ROWS_MAX: usize = 65_536;
+
+/// What an earlier life may have been at work on is handed over again.
+fn offer_again(identity: IdentityId, saved: &SavedQuery, offer: &Offer, query: u32) -> QueryEvent {
+    let message = MessageEvent {
+        identity,
+        from: saved.name.peer,
+        kind: offer.kind.clone(),
+        body: offer.body.clone(),
+        assurance: offer.assurance,
+        id: saved.id,
+    };
+    let (room, patience) = (saved.room, saved.patience);
+    QueryEvent { query: QueryId(query), message, room, patience, redelivered: true }
+}

@@ -147,7 +147,7 @@ impl Endpoint {
                     self.events.push_back(Event::Outcome { token: one.token, outcome });
                 }
             }
-            Waiting::Taken { .. } => {}
+            Waiting::Taken { .. } | Waiting::Run { .. } => {}
         }
     }
 

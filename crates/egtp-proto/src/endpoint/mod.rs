@@ -24,6 +24,7 @@ mod greet;
 mod in_hand;
 mod journal;
 mod kept;
+mod on_disk;
 mod pack;
 mod parts;
 mod peer;
@@ -49,7 +50,8 @@ use crate::exchange::query::Query;
 use crate::exchange::stores::Stores;
 use crate::key::{PublicKey, SecretKey};
 use crate::limits::{Limits, PREKEY_REPLACED, UNPROVEN_FACTOR};
-use crate::output::{Event, IdentityId, PathId};
+use crate::message::Kind;
+use crate::output::{Event, IdentityId, PathId, Policy};
 use crate::session::cookie::Cookies;
 use crate::session::handshake::LocalKeys;
 use crate::session::live::Session;
@@ -117,6 +119,8 @@ pub struct Endpoint {
     closing: bool,
     counters: Counters,
     journal: Journal,
+    /// Kinds that are not taken at most once as all others.
+    policies: BTreeMap<Kind, Policy>,
 }
 
 struct Identity {
@@ -240,6 +244,7 @@ impl Endpoint {
             closing: false,
             counters: Counters::default(),
             journal: Journal::default(),
+            policies: BTreeMap::new(),
             limits: config.limits,
             random,
         })

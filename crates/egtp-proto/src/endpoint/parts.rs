@@ -7,6 +7,7 @@
 use super::Endpoint;
 use super::frames::{Arrival, Context};
 use super::peer::{Incoming, owe_partial};
+use crate::card::StoreKind;
 use crate::exchange::assembly::{Assembly, Progress};
 use crate::exchange::inbox::Verdict;
 use crate::exchange::outgoing::State;
@@ -40,7 +41,9 @@ impl Endpoint {
         };
         let total = usize::try_from(part.total).ok()?;
         let verdict = match verdict {
-            Verdict::Take(_) => self.begin_assembly(arrival, name, total, head).err(),
+            Verdict::Take(_) => {
+                self.begin_assembly(arrival, (name, dialog.kind), total, head).err()
+            }
             other => Some(other),
         };
         match verdict {
@@ -80,7 +83,7 @@ impl Endpoint {
     fn begin_assembly(
         &mut self,
         arrival: Arrival,
-        name: (u64, u64),
+        (name, store): ((u64, u64), StoreKind),
         total: usize,
         head: Option<&MessageHead<'_>>,
     ) -> Result<(), Verdict> {
@@ -102,6 +105,10 @@ impl Endpoint {
             return Err(Verdict::Refuse(Refusal::Busy));
         }
         let Ok(kind) = Kind::new(head.kind) else { return Ok(()) };
+        if self.belongs_elsewhere(arrival.identity, store, &kind) {
+            return Err(Verdict::Refuse(Refusal::OtherStore));
+        }
+        let Some(peer) = self.peers.get_mut(arrival.peer) else { return Ok(()) };
         let (class, names) = (head.class, vec![arrival.name]);
         peer.assembly_bytes = bytes;
         peer.assemblies

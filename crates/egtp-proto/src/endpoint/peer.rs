@@ -53,6 +53,8 @@ pub(super) struct Peer {
     pub connect: Connect,
     pub trust: Trust,
     pub outboxes: Outboxes,
+    /// Kinds that it remembers on its disk, those learned last at the end.
+    pub durable_kinds: Vec<Kind>,
     /// How many open messages of ours want a hybrid suite.
     pub post_quantum_open: usize,
     /// Answers that wait to be sent, by query code.
@@ -209,6 +211,7 @@ impl Peer {
             trust: Trust::Good,
             outboxes: Outboxes::new(Outbox::new(StoreKind::Ram, random.u64(), own, &key)),
             post_quantum_open: 0,
+            durable_kinds: Vec::new(),
             replies: VecDeque::new(),
             large: VecDeque::new(),
             resend: Resend::default(),
@@ -238,6 +241,16 @@ impl Peer {
     /// Whether a message or reply waits to be sent: worth opening a path and a session for.
     pub(super) fn is_pressing(&self) -> bool {
         self.outboxes.queued() > 0 || !self.replies.is_empty() || !self.large.is_empty()
+    }
+
+    /// Messages of this kind are remembered on the peer's disk.
+    pub(super) fn learn_durable_kind(&mut self, kind: &Kind) {
+        if !self.durable_kinds.contains(kind) {
+            if self.durable_kinds.len() >= DURABLE_KINDS_MAX {
+                self.durable_kinds.remove(0);
+            }
+            self.durable_kinds.push(kind.clone());
+        }
     }
 
     /// Whether messages wait that cannot be bound, because the peer's card is not known: it came with a flight
@@ -324,6 +337,10 @@ impl Peer {
         self.attempts.iter().any(|attempt| attempt.active)
     }
 }
+
+/// Kinds of a peer that are known to be remembered on its disk. Of one that was forgotten, the next message
+/// costs a refusal.
+const DURABLE_KINDS_MAX: usize = 16;
 
 /// Plans a report of how much of a large body has arrived.
 pub(super) fn owe_partial(peer: &mut Peer, name: (u64, u64, PartOf)) {

@@ -100,6 +100,8 @@ impl Endpoint {
         let room = room.unwrap_or(usize::MAX).min(self.limits.reply_bytes_max);
         let random = &mut self.random;
         let make = || Outbox::new(wants, random.u64(), &own, &to);
+        let on_disk = peer.durable_kinds.contains(&kind);
+        let wants = if on_disk { StoreKind::Durable } else { wants };
         let outboxes = &mut peer.outboxes;
         let outbox =
             if keep.is_some() { outboxes.for_kept(make) } else { outboxes.for_store(wants, make) };
@@ -159,7 +161,7 @@ impl Endpoint {
             .outboxes
             .codes()
             .filter(|code| {
-                let is_unsent = |one: &Outgoing| one.attempts == 0 && one.kept.is_none();
+                let is_unsent = |one: &Outgoing| one.never_left() && one.kept.is_none();
                 self.outgoing.get(*code).is_some_and(is_unsent)
             })
             .collect();

@@ -28,7 +28,7 @@ impl Endpoint {
             return;
         }
         // Those of which nothing has left. Of the others an earlier life of the peer may know.
-        let is_unsent = |one: &Outgoing| one.post_quantum && one.attempts == 0;
+        let is_unsent = |one: &Outgoing| one.post_quantum && one.never_left();
         let codes: Vec<u32> = peer
             .outboxes
             .codes()

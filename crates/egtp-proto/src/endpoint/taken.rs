@@ -3,18 +3,20 @@
 //! Invariant: a message is handed to the application only after the inbox has marked it as taken, and
 //! every verdict is answered: by an acknowledgement, or by a refusal that names the transmission.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::frames::{Arrival, Canonicals, Context};
 use super::{Endpoint, Timer};
 use crate::card::StoreKind;
-use crate::exchange::durable::{SavedQuery, Write};
+use crate::exchange::durable::{Offer, SavedQuery, Write};
 use crate::exchange::inbox::{Place, Verdict};
 use crate::exchange::query::{Query, Standing, kept};
 use crate::exchange::stores::DialogCode;
 use crate::limits::{ACK_DELAY, REFUSALS_MAX};
 use crate::message::{Canonical, Kind, MessageClass};
-use crate::output::{Event, MessageEvent, QueryEvent, QueryId};
+use crate::output::{Event, MessageEvent, Policy, QueryEvent, QueryId};
 use crate::planted::{Bug, is};
 use crate::session::live::TransmissionName;
 use crate::time::Now;
@@ -32,7 +34,7 @@ impl Endpoint {
     ) -> Option<()> {
         let (dialog, place, canonicals) = context.dialog.as_mut()?;
         let kind = Kind::new(head.kind).ok()?;
-        let verdict = self.decide(now, arrival, dialog, *place, head.serial, body.len());
+        let verdict = self.decide(now, arrival, dialog, *place, (head.serial, &kind), body.len());
         if let Verdict::Take(code) = verdict {
             *place = Ok(Place::Known(code));
             let canonical = self.canonical(arrival, dialog.dialog, &head.class, canonicals)?;
@@ -59,7 +61,7 @@ impl Endpoint {
         arrival: Arrival,
         dialog: &DialogHead,
         place: Result<Place, Refusal>,
-        serial: u64,
+        (serial, kind): (u64, &Kind),
         bytes: usize,
     ) -> Verdict {
         let place = match place {
@@ -74,11 +76,20 @@ impl Endpoint {
         };
         let waits_long = dialog.kind == StoreKind::Durable && self.journal.is_full();
         let over = waits_long || !peer.has_share_left(bytes, &self.limits);
-        let key = peer.key;
+        let elsewhere = self.belongs_elsewhere(arrival.identity, dialog.kind, kind);
+        let Some(key) = self.peers.get(arrival.peer).map(|peer| peer.key) else {
+            return Verdict::Refuse(Refusal::Busy);
+        };
         let identity = self.identities.get_mut(usize::from(arrival.identity.0));
         let Some(inbox) = identity.and_then(|one| one.stores.get_mut(dialog.kind)) else {
             return Verdict::Refuse(Refusal::Stale);
         };
+        if elsewhere {
+            return match inbox.would_take(place, dialog.low_water, serial) {
+                Verdict::Take(_) => Verdict::Refuse(Refusal::OtherStore),
+                other => other,
+            };
+        }
         if over {
             // A message that was taken before is still only acknowledged.
             return match inbox.would_take(place, dialog.low_water, serial) {
@@ -134,7 +145,8 @@ impl Endpoint {
                     peer.refusals.push(Refused { dialog, serial, transmission, why, retry_ms });
                 }
                 // The sender needs to know what to bind to instead.
-                peer.owes.card = peer.owes.card || why == Refusal::Stale;
+                let binds_anew = matches!(why, Refusal::Stale | Refusal::OtherStore);
+                peer.owes.card = peer.owes.card || binds_anew;
             }
         }
         self.soil(code);
@@ -186,12 +198,23 @@ impl Endpoint {
         {
             dialog.open += 1;
         }
+        let policy = self.policy(&message.kind);
+        let offer = (policy == Policy::Redeliver).then(|| Offer {
+            kind: message.kind.clone(),
+            body: message.body.clone(),
+            assurance: message.assurance,
+        });
         self.write_query(query, |name, one| {
             let (code, id) = (one.code, one.id);
-            Some(Write::Query(SavedQuery { name, code, id, room, patience }))
+            Some(Write::Query(SavedQuery { name, code, id, room, patience, offer }))
         });
-        let query = QueryId(query);
-        let event = Event::Query(QueryEvent { query, message, room, patience });
+        let redelivered = false;
+        let event = QueryEvent { query: QueryId(query), message, room, patience, redelivered };
+        if place.kind == StoreKind::Durable && policy == Policy::Transaction {
+            let name = (dialog, serial, place);
+            return self.run_on_disk(arrival, name, true, event);
+        }
+        let event = Event::Query(event);
         self.hand_over_taken(arrival.peer, arrival.identity, (place, serial), event);
     }
 
@@ -221,6 +244,12 @@ impl Endpoint {
         if let Some(peer) = self.peers.get_mut(code) {
             peer.held += 1;
             peer.query_bytes += bytes;
+        }
+        if place.kind == StoreKind::Durable && self.policy(&message.kind) == Policy::Transaction {
+            let patience = Duration::ZERO;
+            let query = QueryId(query);
+            let event = QueryEvent { query, message, room: 0, patience, redelivered: false };
+            return self.run_on_disk(arrival, (dialog, serial, place), false, event);
         }
         let event = Event::Message { query: QueryId(query), message };
         self.hand_over_taken(code, arrival.identity, (place, serial), event);

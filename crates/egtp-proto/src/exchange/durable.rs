@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::exchange::outgoing::Binding;
 use crate::key::PublicKey;
 use crate::message::{Kind, MessageClass, MessageId};
-use crate::output::{IdentityId, Outcome};
+use crate::output::{Assurance, IdentityId, Outcome, QueryEvent, QueryId, RefusedWhy};
 use crate::strategy::Strategy;
 use crate::wire::Serials;
 
@@ -54,6 +54,9 @@ pub enum Write {
     },
     /// A request was taken and wants a reply.
     Query(SavedQuery),
+    /// A message whose handler is to run inside this transaction, and whose [`Ran`] goes back. If it wants
+    /// a reply, its [`Write::Query`] came before and its [`Write::Answer`] is written with it.
+    Run(Box<Run>),
     /// It has its reply.
     Answer {
         /// The request.
@@ -84,6 +87,35 @@ pub enum Write {
     },
     /// The application has taken the outcome of the message with this id.
     Collected(MessageId),
+}
+
+/// A handler to be run inside a transaction.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Run {
+    /// The message.
+    pub name: MessageName,
+    /// Whether its sender waits for a reply.
+    pub wants_reply: bool,
+    /// What the handler is given.
+    pub event: QueryEvent,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Ran {
+    /// The message, as the endpoint calls it.
+    pub query: QueryId,
+    /// Its answer.
+    pub answer: SavedAnswer,
+}
+
+impl Ran {
+    /// What a handler gave, as it is written down and sent: a body that the asker has no room for is
+    /// replaced.
+    pub fn new(event: &QueryEvent, reply: Result<Bytes, RefusedWhy>) -> Self {
+        let answer = SavedAnswer::new(reply, event.room);
+        Self { query: event.query, answer }
+    }
 }
 
 /// Names a message, of a peer's or of ours.
@@ -125,6 +157,19 @@ pub struct SavedQuery {
     pub room: usize,
     /// How long the requester waits, from the arrival on.
     pub patience: Duration,
+    /// What a later life is to hand over again if there is no answer.
+    pub offer: Option<Offer>,
+}
+
+/// A request as it is handed over again.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Offer {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its body.
+    pub body: Bytes,
+    /// What it came with.
+    pub assurance: Assurance,
 }
 
 /// The reply to a request.
@@ -134,6 +179,17 @@ pub struct SavedAnswer {
     pub status: u8,
     /// The body.
     pub body: Bytes,
+}
+
+impl SavedAnswer {
+    /// What a handler gave, for an asker who has this much room.
+    pub fn new(reply: Result<Bytes, RefusedWhy>, room: usize) -> Self {
+        match reply {
+            Ok(body) if body.len() <= room => Self { status: 0, body },
+            Ok(_) => Self { status: RefusedWhy::TooLarge.status(), body: Bytes::new() },
+            Err(why) => Self { status: why.status(), body: Bytes::new() },
+        }
+    }
 }
 
 /// Our dialog with a peer, for messages that outlive a run.

@@ -151,6 +151,8 @@ pub enum Consequence {
     None,
     /// Bind it anew and send it.
     BindAnew,
+    /// Bind it to the receiver's store on its disk, and send it.
+    BindToDisk,
     /// Send nothing more of it; await an answer for a while.
     Doubt,
     /// Send it again under the same binding, in its time.
@@ -208,6 +210,11 @@ impl Outgoing {
         self.transmissions.earlier_run = true;
     }
 
+    /// Whether certainly nothing of it has ever left, in this run or an earlier one.
+    pub const fn never_left(&self) -> bool {
+        self.attempts == 0 && !self.transmissions.earlier_run
+    }
+
     /// Whether an earlier run may have sent it.
     pub const fn is_from_earlier_run(&self) -> bool {
         self.transmissions.earlier_run
@@ -262,8 +269,9 @@ impl Outgoing {
     pub fn after_refusal(&mut self, name: TransmissionName, why: Refusal) -> Consequence {
         match (why, self.refused(name)) {
             (Refusal::Stale, Judgement::Free) => Consequence::BindAnew,
-            (Refusal::Stale, Judgement::Doubtful) => Consequence::Doubt,
-            (Refusal::Stale, Judgement::None) => Consequence::None,
+            (Refusal::OtherStore, Judgement::Free) => Consequence::BindToDisk,
+            (Refusal::Stale | Refusal::OtherStore, Judgement::Doubtful) => Consequence::Doubt,
+            (Refusal::Stale | Refusal::OtherStore, Judgement::None) => Consequence::None,
             (Refusal::Busy | Refusal::TooLarge, Judgement::Free) => Consequence::End(why),
             (Refusal::Window | Refusal::Busy | Refusal::TooLarge, _) => Consequence::Wait,
         }

@@ -56,6 +56,8 @@ impl Saved {
             }
             Write::Forget { peer, dialog } => self.forget(&peer, dialog),
             Write::Query(query) => self.queries.push((query, None)),
+            // A store runs it before, and gives its answer as a row of its own.
+            Write::Run(_) => {}
             Write::Answer { name, answer } => {
                 if let Some((_, kept)) = self.queries.iter_mut().find(|(one, _)| one.name == name) {
                     *kept = Some(answer);

@@ -108,6 +108,8 @@ pub enum Refusal {
     Busy,
     /// It is larger than the receiver takes.
     TooLarge,
+    /// Its kind is remembered on the receiver's disk: it is to be bound to the store there.
+    OtherStore,
 }
 
 /// The refusal of one transmission.
@@ -201,6 +203,7 @@ impl Refusal {
             Self::Window => 1,
             Self::Busy => 2,
             Self::TooLarge => 3,
+            Self::OtherStore => 4,
         }
     }
 
@@ -210,6 +213,7 @@ impl Refusal {
             1 => Self::Window,
             2 => Self::Busy,
             3 => Self::TooLarge,
+            4 => Self::OtherStore,
             _ => return Err(WireError::Forbidden),
         })
     }

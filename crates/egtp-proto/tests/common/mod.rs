@@ -26,7 +26,7 @@ use egtp_proto::time::{Instant, Now};
 use egtp_proto::wire::Lane;
 use egtp_proto::{
     Config, Endpoint, Event, IdentityId, Kind, Lost, MessageClass, NotSent, Outcome, PathId,
-    PublicKey, QueryId, RefusedWhy, SecretKey, Sink, Source, StoreKind, Submission,
+    Policy, PublicKey, QueryId, RefusedWhy, SecretKey, Sink, Source, StoreKind, Submission,
 };
 
 /// One machine.
@@ -46,6 +46,8 @@ pub struct Machine {
     pub wall_offset: Duration,
     /// Its durable store, if it has one.
     pub disk: Option<Disk>,
+    /// Kinds that it takes otherwise than at most once.
+    pub policies: BTreeMap<Kind, Policy>,
 }
 
 /// What a machine does with queries.
@@ -191,6 +193,7 @@ impl World {
                 config: adjust,
                 wall_offset: Duration::ZERO,
                 disk: None,
+                policies: BTreeMap::new(),
             });
         }
         world
@@ -305,6 +308,9 @@ impl World {
         let now = self.at(machine);
         let one = &mut self.machines[machine];
         one.endpoint = make(one.seed, generation, one.config, now).0;
+        for (kind, policy) in &one.policies {
+            one.endpoint.set_policy(kind.clone(), *policy);
+        }
         if let Some(disk) = &one.disk {
             restore(&mut one.endpoint, now, disk);
         }
@@ -351,6 +357,14 @@ impl World {
         one.disk = Some(disk);
     }
 
+    /// From now on, in all its lives, a machine takes requests of the tests' kind so.
+    pub fn set_policy(&mut self, machine: usize, policy: Policy) {
+        let one = &mut self.machines[machine];
+        let kind = Kind::new("test/1").unwrap();
+        one.endpoint.set_policy(kind.clone(), policy);
+        one.policies.insert(kind, policy);
+    }
+
     /// Lets a disk that was stuck go on, or makes it stuck.
     pub fn stick(&mut self, machine: usize, is_stuck: bool) {
         self.machines[machine].disk.as_mut().unwrap().is_stuck = is_stuck;
@@ -369,8 +383,8 @@ impl World {
             self.kill(machine);
             return true;
         }
-        disk.commit(&batch);
-        one.endpoint.committed(now, batch.number);
+        let ran = disk.commit(&batch);
+        one.endpoint.committed(now, batch.number, ran);
         true
     }
 

@@ -4,9 +4,9 @@
 //! Knows rows and nothing of what they mean. Invariant: the rows of a batch are there together or not at
 //! all.
 
-use egtp_proto::exchange::durable::{Batch, SavedAsk};
+use egtp_proto::exchange::durable::{Batch, Ran, Run, SavedAsk, Write};
 use egtp_proto::exchange::saved::Saved;
-use egtp_proto::{IdentityId, StoreKind};
+use egtp_proto::{IdentityId, Kind, Policy, StoreKind};
 
 use super::chance::{dice, happens, spread};
 use super::checker::{Ended, Party, Promise, Restored};
@@ -16,15 +16,15 @@ use super::fault::Fault;
 use super::plan::Plan;
 use super::queue::Happening;
 use super::run::World;
-use super::workload::{Wish, number_of};
+use super::workload::{Wish, number_of, parse_kind};
 
 /// See the head of this file.
 #[derive(Debug)]
 pub(crate) struct Disk {
     /// What is read back when a life begins.
     saved: Saved,
-    /// What is being written.
-    writing: Option<Batch>,
+    /// What is being written, and what its handlers do when it is there.
+    writing: Option<(Batch, Vec<Booked>)>,
     /// What there was before the last write, on a disk that does not sync.
     unsynced: Option<Saved>,
 }
@@ -41,14 +41,35 @@ impl Disk {
         })
     }
 
-    /// What was being written is there.
-    fn finish(&mut self) {
-        let Some(batch) = self.writing.take() else { return };
+    /// What was being written is there. Returns what handlers have done with it.
+    fn finish(&mut self) -> Vec<Booked> {
+        let Some((batch, booked)) = self.writing.take() else { return Vec::new() };
         if does_not_sync() {
             self.unsynced = Some(self.saved.clone());
         }
         batch.rows.into_iter().for_each(|row| self.saved.apply(row.write));
+        for one in booked.iter().filter(|one| one.run.wants_reply) {
+            let (name, answer) = (one.run.name, one.ran.answer.clone());
+            self.saved.apply(Write::Answer { name, answer });
+        }
+        booked
     }
+}
+
+/// What a handler does inside a write.
+#[derive(Clone, Debug)]
+pub(crate) struct Booked {
+    pub run: Run,
+    pub ran: Ran,
+}
+
+/// How nodes with a disk take requests of a kind. Of others than the few known ones nothing is said.
+pub(crate) fn policies(plan: &Plan) -> impl Iterator<Item = (Kind, Policy)> {
+    let mut of = dice(plan.seed, "policies", 0);
+    let has_some = plan.strength(Fault::Disk) > 0 && happens(&mut of, 600);
+    let kinds = [("a", Policy::Transaction), ("block.get/2", Policy::Redeliver)];
+    let kinds = kinds.into_iter().filter(move |_| has_some);
+    kinds.filter_map(|(kind, policy)| Some((parse_kind(kind)?, policy)))
 }
 
 /// A planted bug: see [`egtp_proto::planted::Bug::SyncOff`].
@@ -145,11 +166,17 @@ impl World {
             _ => spread(of, 1, 30) * MILLI,
         };
         let number = batch.number;
+        let runs = batch.rows.iter().filter_map(|row| match &row.write {
+            Write::Run(run) => Some((**run).clone()),
+            _ => None,
+        });
+        let runs: Vec<Run> = runs.collect();
+        let booked = runs.into_iter().map(|run| self.handle_on_disk(index, run)).collect();
         self.tell(|| format!("node {index} writes {} rows, for {takes} ns", batch.rows.len()));
         let Some(node) = self.nodes.get_mut(index) else { return };
         let life = node.life;
         if let Some(disk) = &mut node.disk {
-            disk.writing = Some(batch);
+            disk.writing = Some((batch, booked));
         }
         self.queue.push(self.now + takes, Happening::Written(index, life, number));
     }
@@ -163,10 +190,10 @@ impl World {
         if !node.is_up() {
             return;
         }
-        if let Some(disk) = &mut node.disk {
-            disk.finish();
-        }
-        self.with(index, |endpoint, now| endpoint.committed(now, number));
+        let booked = node.disk.as_mut().map(Disk::finish).unwrap_or_default();
+        self.has_booked(index, &booked);
+        let ran = booked.into_iter().map(|one| one.ran).collect();
+        self.with(index, |endpoint, now| endpoint.committed(now, number, ran));
         self.settle(index);
     }
 
@@ -182,10 +209,9 @@ impl World {
         if disk.writing.is_none() {
             return;
         }
-        if there {
-            disk.finish();
-        }
+        let booked = if there { disk.finish() } else { Vec::new() };
         disk.writing = None;
+        self.has_booked(index, &booked);
         self.fired(Fault::Disk);
     }
 }

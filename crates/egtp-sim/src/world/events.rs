@@ -30,10 +30,16 @@ impl World {
             Event::Taken { token } => self.checker.taken(token, asker),
             Event::Kept { token } => self.checker.kept(token, asker),
             Event::Query(query) => {
-                self.given_to_handler(index, query.query, &query.message, Some(query.room));
+                let again = query.redelivered;
+                self.given_to_handler(
+                    index,
+                    query.query,
+                    &query.message,
+                    (Some(query.room), again),
+                );
             }
             Event::Message { query, message } => {
-                self.given_to_handler(index, query, &message, None);
+                self.given_to_handler(index, query, &message, (None, false));
             }
             Event::QueryClosed { query } => self.withdrawn(index, query),
             Event::Hint(message) => {
@@ -53,7 +59,7 @@ impl World {
         }
     }
 
-    fn is_honest(&self, message: &MessageEvent) -> bool {
+    pub(crate) fn is_honest(&self, message: &MessageEvent) -> bool {
         self.parties.get(&message.from).is_none_or(|from| *from < self.nodes.len())
     }
 
@@ -89,7 +95,7 @@ impl World {
         index: Party,
         query: QueryId,
         message: &MessageEvent,
-        room: Option<usize>,
+        (room, again): (Option<usize>, bool),
     ) {
         let (kind, body) = (message.kind.as_str(), &message.body[..]);
         let from = self.parties.get(&message.from).copied();
@@ -103,7 +109,7 @@ impl World {
         if self.is_honest(message) {
             let seen = (room.is_some(), kind, *blake3::hash(body).as_bytes());
             let at = self.life_of(index);
-            self.checker.ran(number, at, from, seen);
+            self.checker.ran(number, at, from, (seen, again));
         } else {
             number = None;
             let [first, ..] = message.id.reference();

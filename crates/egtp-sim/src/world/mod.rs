@@ -10,6 +10,7 @@
 //! on addresses or on a random hash, no clock and no randomness but those of the seed.
 
 mod batch;
+mod booking;
 mod chance;
 mod checker;
 mod clock;

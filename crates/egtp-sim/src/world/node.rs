@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use egtp_proto::crypto::{Cipher, Suites};
 use egtp_proto::limits::Limits;
-use egtp_proto::{Config, Endpoint, EventCode, PublicKey, QueryId, SecretKey};
+use egtp_proto::{Config, Endpoint, EventCode, Kind, Policy, PublicKey, QueryId, SecretKey};
 
 use super::chance::{bytes, dice, happens, spread};
 use super::clock::{Clocks, HOUR, SECOND, Time};
-use super::disk::Disk;
+use super::disk::{Disk, policies};
 use super::fault::Fault;
 use super::plan::Plan;
 use super::workload::Behaviour;
@@ -51,6 +51,8 @@ pub(crate) struct Node {
     fast: Cipher,
     pub open: BTreeMap<u64, EventCode>,
     pub held: BTreeMap<QueryId, Held>,
+    /// Kinds that it does not take as all others.
+    policies: Vec<(Kind, Policy)>,
     /// Its durable store, if it has one: it outlives its lives.
     pub disk: Option<Disk>,
     /// How often it was woken at one moment.
@@ -85,6 +87,7 @@ impl Node {
             open: BTreeMap::new(),
             held: BTreeMap::new(),
             disk: Disk::of(plan, index),
+            policies: policies(plan).collect(),
             spins: (0, 0),
         };
         node.callable = plan.strength(Fault::Client) == 0 || index != CLIENT;
@@ -113,6 +116,11 @@ impl Node {
         };
         self.endpoint = Endpoint::new(config, self.clocks.now(now));
         self.awake_since = self.clocks.boot(now);
+        if let Some(endpoint) = &mut self.endpoint {
+            for (kind, policy) in &self.policies {
+                endpoint.set_policy(kind.clone(), *policy);
+            }
+        }
         self.endpoint.is_some()
     }
 

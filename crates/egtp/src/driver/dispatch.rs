@@ -27,6 +27,8 @@ impl Driver {
                 self.replied(now, id, Some(why));
                 self.endpoint.reply(now, event.query, Err(why));
             }
+            // It came before its handler was in the store.
+            Ok(To::Store(_)) => self.endpoint.reply(now, event.query, Err(Refusal::Failed)),
             Ok(To::Sync(handler)) => {
                 let reply = self.call(&handler, &event);
                 self.replied(now, id, reply.as_ref().err().copied());
@@ -45,13 +47,14 @@ impl Driver {
     pub(super) fn tell(&mut self, now: Now, query: QueryId, message: MessageEvent) {
         self.took(now, &message);
         let (room, patience) = (0, Duration::ZERO);
-        let event = QueryEvent { query, message, room, patience };
+        let event = QueryEvent { query, message, room, patience, redelivered: false };
         match self.routes.find(&event.message.kind, &event.message.from) {
             Err(why) => {
                 let (from, kind) = (event.message.from.short(), &event.message.kind);
                 warn!(%from, %kind, ?why, "a message was taken and nobody serves it");
                 self.endpoint.ignore(query);
             }
+            Ok(To::Store(_)) => self.endpoint.ignore(query),
             Ok(To::Sync(handler)) => {
                 // Nobody waits for what it says.
                 let _ = self.call(&handler, &event);

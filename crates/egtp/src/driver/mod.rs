@@ -169,9 +169,10 @@ impl Driver {
                 self.queries.remove(&query);
                 self.endpoint.ignore(query);
             }
-            Command::Committed(number) => {
+            Command::Policy(kind, policy) => self.endpoint.set_policy(kind, policy),
+            Command::Committed(number, ran) => {
                 self.is_writing = false;
-                self.endpoint.committed(now, number);
+                self.endpoint.committed(now, number, ran);
             }
             Command::Learn(contact) => {
                 self.endpoint.learn_contact(&contact);
@@ -387,6 +388,8 @@ impl Future for Driver {
 impl Drop for Driver {
     /// Whatever still waits for this node learns that it is closing.
     fn drop(&mut self) {
+        // First of all: who waits for the end may open the store at once.
+        self.writer = None;
         for command in self.commands.close() {
             if let Command::Start(start) = command {
                 start.slot.finish(Outcome::Closing, None);

@@ -68,6 +68,12 @@ impl Query {
         self.event.message.assurance
     }
 
+    /// Whether an earlier life of this node may have been at work on it: see
+    /// [`Router::redeliver`](super::Router::redeliver).
+    pub const fn redelivered(&self) -> bool {
+        self.event.redelivered
+    }
+
     /// How long the asker will wait, counted from arrival.
     pub const fn patience(&self) -> Duration {
         self.event.patience

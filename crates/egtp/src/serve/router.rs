@@ -2,20 +2,21 @@
 //!
 //! Invariant: no more handlers run than the router's concurrency allows; further queries wait.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use egtp_proto::{Kind, QueryEvent};
+use egtp_proto::{Kind, Policy, QueryEvent};
 use tokio::sync::Semaphore;
 
 use super::inward::Inward;
-use super::routes::{Allowed, Registration, Routes, SyncHandler, To};
+use super::routes::{Allowed, Registration, Routes, StoreHandler, SyncHandler, To};
 use super::{Handler, Query};
 use crate::error::ServeError;
 use crate::message::IntoReply;
+use crate::store::Values;
 
 type BoxedHandler = Arc<dyn Fn(Query) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
@@ -23,6 +24,7 @@ type BoxedHandler = Arc<dyn Fn(Query) -> Pin<Box<dyn Future<Output = ()> + Send>
 #[must_use = "a router answers nothing until a node serves it"]
 pub struct Router {
     routes: HashMap<Kind, Route>,
+    redelivered: HashSet<Kind>,
     fallback: Option<BoxedHandler>,
     concurrency: usize,
     allowed: Allowed,
@@ -32,6 +34,7 @@ pub struct Router {
 enum Route {
     Async(BoxedHandler),
     Sync(SyncHandler),
+    Store(StoreHandler),
 }
 
 impl Router {
@@ -39,6 +42,7 @@ impl Router {
     pub fn new() -> Self {
         Self {
             routes: HashMap::new(),
+            redelivered: HashSet::new(),
             fallback: None,
             concurrency: 1024,
             allowed: Allowed::Anybody,
@@ -61,6 +65,39 @@ impl Router {
         let handler: SyncHandler = Arc::new(move |query| handler(query).into_reply());
         self.routes.insert(kind, Route::Sync(handler));
         self
+    }
+
+    /// Answers `kind` inside a transaction of the node's store: what `handler` puts there, the mark that the
+    /// message was taken, and the reply are there together or not at all, whenever the node dies. So it
+    /// happens exactly once, and no asker hears `Unknown`. If it refuses or panics, nothing of it stays but
+    /// the answer. It may be run again if the disk fails, so it does nothing but through its values, and
+    /// quickly: the disk waits for it. The node needs a store (`Builder::store`).
+    pub fn transact<R: IntoReply>(
+        mut self,
+        kind: Kind,
+        handler: impl Fn(&mut dyn Values, &QueryEvent) -> R + Send + Sync + 'static,
+    ) -> Self {
+        let handler: StoreHandler =
+            Arc::new(move |values, query| handler(values, query).into_reply());
+        self.routes.insert(kind, Route::Store(handler));
+        self
+    }
+
+    /// Requests of `kind` that were with their handler when the node died are given to it again by the next
+    /// life, and [`Query::redelivered`] says so: for handlers that can tell, or that may run twice. The
+    /// router must be given to `Builder::serve` then, or it may come too late for them. The node needs a
+    /// store (`Builder::store`).
+    pub fn redeliver(mut self, kind: Kind) -> Self {
+        self.redelivered.insert(kind);
+        self
+    }
+
+    /// Kinds that are not taken as all others.
+    pub(crate) fn policies(&self) -> Vec<(Kind, Policy)> {
+        let in_store = self.routes.iter().filter(|(_, route)| matches!(route, Route::Store(_)));
+        let in_store = in_store.map(|(kind, _)| (kind.clone(), Policy::Transaction));
+        let again = self.redelivered.iter().map(|kind| (kind.clone(), Policy::Redeliver));
+        again.chain(in_store).collect()
     }
 
     /// Answers every kind that has no route. Without one they are refused as unknown.
@@ -92,6 +129,7 @@ impl Router {
             let to = match route {
                 Route::Async(_) => To::Queue(queue.clone()),
                 Route::Sync(handler) => To::Sync(Arc::clone(handler)),
+                Route::Store(handler) => To::Store(Arc::clone(handler)),
             };
             (kind.clone(), to)
         });

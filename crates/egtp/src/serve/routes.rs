@@ -13,9 +13,14 @@ use super::Query;
 use super::inward::Inward;
 use super::query::Flag;
 use crate::error::{Refusal, ServeError};
+use crate::store::Values;
 
 /// A handler that answers on the driver itself.
 pub(crate) type SyncHandler = Arc<dyn Fn(&QueryEvent) -> Result<Bytes, Refusal> + Send + Sync>;
+
+/// A handler that answers inside a transaction of the store.
+pub(crate) type StoreHandler =
+    Arc<dyn Fn(&mut dyn Values, &QueryEvent) -> Result<Bytes, Refusal> + Send + Sync>;
 
 /// Who may ask.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -88,6 +93,8 @@ pub(crate) enum To {
     Queue(Inward),
     /// Answered on the spot.
     Sync(SyncHandler),
+    /// Answered by the thread of the store.
+    Store(StoreHandler),
 }
 
 impl Routes {

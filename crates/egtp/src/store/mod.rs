@@ -6,6 +6,7 @@
 
 mod asked;
 mod fault;
+mod handled;
 mod rows;
 mod schema;
 mod sqlite;
@@ -15,12 +16,14 @@ use std::fmt::Debug;
 use std::io;
 use std::path::PathBuf;
 
-use egtp_proto::PublicKey;
+use bytes::Bytes;
 pub use egtp_proto::exchange::durable::{
-    MessageName, SavedAnswer, SavedAsk, SavedDialog, SavedOutbox, SavedOutcome, SavedQuery, Write,
+    MessageName, Offer, Ran, Run, SavedAnswer, SavedAsk, SavedDialog, SavedOutbox, SavedOutcome,
+    SavedQuery, Write,
 };
 pub use egtp_proto::exchange::outgoing::Binding;
 pub use egtp_proto::exchange::saved::Saved;
+use egtp_proto::{PublicKey, QueryEvent, RefusedWhy};
 
 pub use self::sqlite::SqliteStore;
 pub(crate) use self::writer::Writer;
@@ -33,11 +36,55 @@ pub trait Store: Debug + Send + 'static {
     /// [`StoreError`]: nothing is made or changed, and the node does not start.
     fn load(&mut self, identity: &PublicKey) -> Result<Saved, StoreError>;
 
-    /// Makes these rows durable, all of them or none. Takes as long as the disk needs.
+    /// Makes these rows durable, all of them or none. Takes as long as the disk needs. For each
+    /// [`Write::Run`] it calls `run` with the values of that identity: what that puts there is part of the
+    /// whole, and so is the answer, if one is wanted; of one that refuses nothing remains but the answer.
     ///
     /// # Errors
     /// [`StoreError`]: none of the rows is there; the same rows are tried again later.
-    fn commit(&mut self, rows: &[(PublicKey, Write)]) -> Result<(), StoreError>;
+    fn commit(
+        &mut self,
+        rows: &[(PublicKey, Write)],
+        run: &mut RunHandler<'_>,
+    ) -> Result<Vec<Ran>, StoreError>;
+}
+
+/// Runs the handler of a message.
+pub type RunHandler<'a> = dyn FnMut(&mut dyn Values, &QueryEvent) -> Result<Bytes, RefusedWhy> + 'a;
+
+/// What a handler inside a transaction of a store has for itself: values by keys of its own choice, in one
+/// space for each identity of the node.
+pub trait Values {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// [`StoreFailed`].
+    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreFailed>;
+
+    /// Gives a key a value.
+    ///
+    /// # Errors
+    /// [`StoreFailed`].
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreFailed>;
+
+    /// Takes a key's value away, if it has one.
+    ///
+    /// # Errors
+    /// [`StoreFailed`].
+    fn remove(&mut self, key: &[u8]) -> Result<(), StoreFailed>;
+}
+
+/// The store could not do what its handler wanted: the whole transaction is undone and tried again, handler
+/// included, whatever that answers now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the store failed; the transaction will be tried again")]
+pub struct StoreFailed;
+
+impl From<StoreFailed> for RefusedWhy {
+    /// So that handlers can use `?`. Nobody hears of it.
+    fn from(_: StoreFailed) -> Self {
+        Self::Failed
+    }
 }
 
 /// Why a store cannot be used. It was not changed.

@@ -11,9 +11,9 @@ use super::fault::{Fault, Rows};
 const APPLICATION: i64 = 0x4547_5450;
 
 /// What brings a file from each version to the next; a new one is of version 0.
-const STEPS: [&str; 2] = [RECEIVED, ASKED];
+const STEPS: [&str; 3] = [RECEIVED, ASKED, HANDLED];
 /// The newest version that this program knows: one for each step.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// What was taken from others, and what they were answered.
 const RECEIVED: &str = "
@@ -59,6 +59,19 @@ CREATE TABLE binding (
 CREATE TABLE outcome (
     identity BLOB NOT NULL, id BLOB NOT NULL, outcome INTEGER NOT NULL, detail INTEGER NOT NULL,
     number INTEGER NOT NULL, body BLOB NOT NULL, mark BLOB NOT NULL, PRIMARY KEY (identity, id)
+) STRICT;
+";
+
+/// What a later life hands over again, and what handlers have for themselves.
+const HANDLED: &str = "
+CREATE TABLE offer (
+    identity BLOB NOT NULL, peer BLOB NOT NULL, dialog INTEGER NOT NULL, serial INTEGER NOT NULL,
+    kind TEXT NOT NULL, body BLOB NOT NULL, assurance INTEGER NOT NULL, mark BLOB NOT NULL,
+    PRIMARY KEY (identity, peer, dialog, serial)
+) STRICT;
+CREATE TABLE value (
+    identity BLOB NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, mark BLOB NOT NULL,
+    PRIMARY KEY (identity, key)
 ) STRICT;
 ";
 

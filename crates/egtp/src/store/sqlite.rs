@@ -7,19 +7,24 @@
 use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use egtp_proto::{MessageId, PublicKey};
+use egtp_proto::{MessageId, PublicKey, QueryEvent, RefusedWhy};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, params};
 
 use super::asked::{self, read_asks, read_outboxes, read_outcomes};
 use super::fault::{Fault, Rows, damaged, fits, public_key, small, told};
+use super::handled::{self, Table};
 use super::rows::{check, decode, encode};
 use super::schema::{bring_up, version};
-use super::{MessageName, Saved, SavedAnswer, SavedDialog, SavedQuery, Store, StoreError, Write};
+use super::{
+    MessageName, Ran, RunHandler, Saved, SavedAnswer, SavedDialog, SavedQuery, Store, StoreError,
+    Write,
+};
 
 /// What every file of `SQLite` begins with.
 const MAGIC: &[u8] = b"SQLite format 3\0";
@@ -113,9 +118,18 @@ impl SqliteStore {
         Ok(saved)
     }
 
-    fn write(&mut self, rows: &[(PublicKey, Write)]) -> Rows<()> {
-        let transaction = self.connection.transaction()?;
+    fn write(&mut self, rows: &[(PublicKey, Write)], run: &mut RunHandler<'_>) -> Rows<Vec<Ran>> {
+        let mut transaction = self.connection.transaction()?;
+        let mut all = Vec::new();
         for (identity, write) in rows {
+            if let Write::Run(one) = write {
+                let ran = run_handler(&mut transaction, identity.as_bytes(), &one.event, run)?;
+                if one.wants_reply {
+                    let (name, answer) = (one.name, ran.answer.clone());
+                    write_row(&transaction, identity.as_bytes(), &Write::Answer { name, answer })?;
+                }
+                all.push(ran);
+            }
             write_row(&transaction, identity.as_bytes(), write)?;
         }
         let is_over = |(_, write): &&(PublicKey, Write)| matches!(write, Write::Over { .. });
@@ -124,8 +138,29 @@ impl SqliteStore {
             self.ended = 0;
             asked::drop_oldest_outcomes(&transaction)?;
         }
-        Ok(transaction.commit()?)
+        transaction.commit()?;
+        Ok(all)
     }
+}
+
+/// Runs a handler. Of one that refuses, or panics, nothing stays but its answer.
+fn run_handler(
+    transaction: &mut Transaction<'_>,
+    key: &[u8],
+    event: &QueryEvent,
+    run: &mut RunHandler<'_>,
+) -> Rows<Ran> {
+    let savepoint = transaction.savepoint()?;
+    let mut values = Table::new(&savepoint, key);
+    let reply = catch_unwind(AssertUnwindSafe(|| run(&mut values, event)));
+    values.failed()?;
+    let ran = Ran::new(event, reply.unwrap_or(Err(RefusedWhy::Failed)));
+    if ran.answer.status == 0 {
+        savepoint.commit()?;
+    } else {
+        savepoint.finish()?;
+    }
+    Ok(ran)
 }
 
 impl Store for SqliteStore {
@@ -133,8 +168,12 @@ impl Store for SqliteStore {
         self.read(identity).map_err(|fault| self.told(fault))
     }
 
-    fn commit(&mut self, rows: &[(PublicKey, Write)]) -> Result<(), StoreError> {
-        self.write(rows).map_err(|fault| self.told(fault))
+    fn commit(
+        &mut self,
+        rows: &[(PublicKey, Write)],
+        run: &mut RunHandler<'_>,
+    ) -> Result<Vec<Ran>, StoreError> {
+        self.write(rows, run).map_err(|fault| self.told(fault))
     }
 }
 
@@ -197,7 +236,10 @@ fn write_row(transaction: &Transaction<'_>, key: &[u8], write: &Write) -> Rows<(
                 .execute(params![key, peer.as_bytes(), dialog.cast_signed()])?;
         }
         Write::Query(query) => {
-            let SavedQuery { name, code, id, room, patience } = query;
+            let SavedQuery { name, code, id, room, patience, offer } = query;
+            if let Some(offer) = offer {
+                handled::write_offer(transaction, key, name, offer)?;
+            }
             let MessageName { peer, dialog, serial } = name;
             let room = i64::try_from(*room).unwrap_or(i64::MAX);
             let patience = i64::try_from(patience.as_millis()).unwrap_or(i64::MAX);
@@ -218,7 +260,10 @@ fn write_row(transaction: &Transaction<'_>, key: &[u8], write: &Write) -> Rows<(
                     mark
                 ])?;
         }
+        // Its handler has run before.
+        Write::Run(_) => {}
         Write::Answer { name, answer } => {
+            handled::forget_offer(transaction, key, name)?;
             let MessageName { peer, dialog, serial } = name;
             let mark = answer_mark(key, name, answer.status, &answer.body);
             transaction
@@ -236,6 +281,7 @@ fn write_row(transaction: &Transaction<'_>, key: &[u8], write: &Write) -> Rows<(
                 ])?;
         }
         Write::Done(name) => {
+            handled::forget_offer(transaction, key, name)?;
             for delete in [
                 "DELETE FROM query WHERE identity = ?1 AND peer = ?2 AND dialog = ?3 AND serial = ?4",
                 "DELETE FROM answer WHERE identity = ?1 AND peer = ?2 AND dialog = ?3 AND serial = ?4",
@@ -324,7 +370,8 @@ fn read_queries(
         let patience = u64::try_from(patience).map_err(|_| damaged("query"))?;
         let patience = Duration::from_millis(patience);
         let id = MessageId::from_bytes(id);
-        queries.push((SavedQuery { name, code, id, room, patience }, answer));
+        let offer = handled::read_offer(transaction, key, &name)?;
+        queries.push((SavedQuery { name, code, id, room, patience, offer }, answer));
     }
     Ok(queries)
 }

@@ -10,11 +10,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use egtp_proto::PublicKey;
-use egtp_proto::exchange::durable::{Batch, Row, Write};
+use egtp_proto::QueryEvent;
+use egtp_proto::exchange::durable::{Batch, Ran, Row, Write};
 use tracing::{error, info};
 
-use super::Store;
+use super::{Store, Values};
 use crate::command::{Command, Commands};
+use crate::error::Refusal;
+use crate::serve::{Routes, To};
 
 /// The driver's end of it.
 #[derive(Debug)]
@@ -29,12 +32,12 @@ impl Writer {
     pub(crate) fn start(
         store: Box<dyn Store>,
         identities: Vec<PublicKey>,
-        commands: Commands,
+        (commands, routes): (Commands, Routes),
     ) -> std::io::Result<Self> {
         // The endpoint gives one batch at a time; there is room for it.
         let (batches, taken) = sync_channel(1);
         let stop = Arc::new(AtomicBool::new(false));
-        let desk = Desk { store, identities, commands, stop: Arc::clone(&stop) };
+        let desk = Desk { store, identities, commands, routes, stop: Arc::clone(&stop) };
         let thread =
             std::thread::Builder::new().name("egtp-store".into()).spawn(|| desk.run(taken))?;
         Ok(Self { batches: Some(batches), stop, thread: Some(thread) })
@@ -67,6 +70,7 @@ struct Desk {
     store: Box<dyn Store>,
     identities: Vec<PublicKey>,
     commands: Commands,
+    routes: Routes,
     stop: Arc<AtomicBool>,
 }
 
@@ -79,32 +83,42 @@ impl Desk {
                     Some((*self.identities.get(usize::from(identity.0))?, write))
                 })
                 .collect();
-            if !self.commit(&rows) {
-                return;
-            }
-            if self.commands.push(Command::Committed(number)).is_err() {
+            let Some(ran) = self.commit(&rows) else { return };
+            if self.commands.push(Command::Committed(number, ran)).is_err() {
                 return;
             }
         }
     }
 
-    /// Whether it is durable: if not, the node is closing.
-    fn commit(&mut self, rows: &[(PublicKey, Write)]) -> bool {
+    /// What the handlers among the rows have answered, once all is durable. `None`: the node is closing.
+    fn commit(&mut self, rows: &[(PublicKey, Write)]) -> Option<Vec<Ran>> {
         let mut failed = 0_u32;
-        while let Err(error) = self.store.commit(rows) {
+        let routes = &self.routes;
+        let mut run = |values: &mut dyn Values, event: &QueryEvent| {
+            match routes.find(&event.message.kind, &event.message.from)? {
+                To::Store(handler) => handler(values, event),
+                // Its router has gone, and another one serves the kind otherwise.
+                To::Queue(_) | To::Sync(_) => Err(Refusal::Failed),
+            }
+        };
+        let ran = loop {
+            let error = match self.store.commit(rows, &mut run) {
+                Ok(ran) => break ran,
+                Err(error) => error,
+            };
             if failed == 0 {
                 error!(%error, "cannot write; durable messages wait until it goes");
             }
             failed += 1;
             if self.stop.load(Ordering::Acquire) {
-                return false;
+                return None;
             }
             std::thread::park_timeout(RETRY);
-        }
+        };
         if failed > 0 {
             info!(failed, "writing goes again");
         }
-        true
+        Some(ran)
     }
 }
 

@@ -155,7 +155,7 @@ impl RealAsker {
         }
         let one = self.message_mut(which)?;
         match one.after_refusal(name, why) {
-            Consequence::BindAnew => one.unbind(),
+            Consequence::BindAnew | Consequence::BindToDisk => one.unbind(),
             Consequence::Doubt => one.doubt(),
             Consequence::End(_) => return self.end(which, End::Busy),
             Consequence::Wait | Consequence::None => {}

@@ -68,7 +68,7 @@ impl Checker {
         number: Option<u64>,
         (at, life): (Party, u64),
         from: Option<Party>,
-        (wants_reply, kind, body): (bool, &str, [u8; 32]),
+        ((wants_reply, kind, body), again): ((bool, &str, [u8; 32]), bool),
     ) {
         let record = number.and_then(|number| self.records.get_mut(&number));
         let genuine = record.as_ref().is_some_and(|one| {
@@ -85,6 +85,10 @@ impl Checker {
             });
             return;
         };
+        if again && record.ran.len() == 1 {
+            // Its handler has asked for that, and an earlier life was at work on it.
+            record.ran.clear();
+        }
         record.ran.push(Ran { life });
         let record = record.clone();
         let number = number.unwrap_or_default();
@@ -102,7 +106,7 @@ impl Checker {
     /// The handler gave its answer.
     pub(crate) fn given(&mut self, number: u64, given: Given) {
         if let Some(record) = self.records.get_mut(&number) {
-            record.given.get_or_insert(given);
+            record.given.push(given);
         }
     }
 
@@ -192,15 +196,15 @@ impl Checker {
             Ended::Accepted | Ended::TimedOut(Acted::Yes) => record.was_acted_on(),
             _ if says_never_ran(ended) => record.ran.is_empty(),
             // A reply that the asker has no room for is replaced by the receiver, or refused here.
-            Ended::TooLarge => record.ran.is_empty() || record.given.is_some(),
+            Ended::TooLarge => record.ran.is_empty() || !record.given.is_empty(),
             _ => record.ran.len() <= 1,
         };
         self.check(Promise::HonestOutcome, honest, || {
             format!("number {number} ended as {ended:?} and ran {:?}", record.ran)
         });
         let right = match ended {
-            Ended::Reply(body) => record.given == Some(Given::Reply(body)),
-            Ended::RefusedByHandler(status) => record.given == Some(Given::Status(status)),
+            Ended::Reply(body) => record.given.contains(&Given::Reply(body)),
+            Ended::RefusedByHandler(status) => record.given.contains(&Given::Status(status)),
             Ended::Accepted => !record.sent.wants_reply,
             _ => return,
         };

@@ -85,7 +85,8 @@ pub(crate) struct Restored {
 pub(crate) struct Record {
     pub sent: Sent,
     pub ran: Vec<Ran>,
-    pub given: Option<Given>,
+    /// More than one only if it was handed over again.
+    pub given: Vec<Given>,
     pub ended: Option<Ended>,
     pub soft_seen: bool,
     /// Whether a life of the receiver has ended since it was sent.
@@ -103,7 +104,7 @@ impl Record {
         Self {
             sent,
             ran: Vec::new(),
-            given: None,
+            given: Vec::new(),
             ended: None,
             soft_seen: false,
             receiver_died: false,

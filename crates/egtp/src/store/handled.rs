@@ -1,0 +1,156 @@
+//! The tables of handlers: requests that a later life hands over again, and the values that handlers keep
+//! for themselves.
+//!
+//! Invariant: a value that was changed by anybody else is never given to a handler.
+
+use egtp_proto::{Assurance, Kind};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::fault::{Fault, Rows, damaged, fits};
+use super::rows::check;
+use super::{MessageName, Offer, StoreFailed, Values};
+
+pub(super) fn write_offer(
+    transaction: &Transaction<'_>,
+    key: &[u8],
+    name: &MessageName,
+    offer: &Offer,
+) -> Rows<()> {
+    let MessageName { peer, dialog, serial } = name;
+    let (kind, assurance) = (offer.kind.as_str(), assurance(offer.assurance));
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO offer VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+        .execute(params![
+            key,
+            peer.as_bytes(),
+            dialog.cast_signed(),
+            serial.cast_signed(),
+            kind,
+            &offer.body[..],
+            assurance,
+            offer_mark(key, name, kind, &offer.body, assurance)
+        ])?;
+    Ok(())
+}
+
+/// It is answered, or nobody wants an answer any more.
+pub(super) fn forget_offer(
+    transaction: &Transaction<'_>,
+    key: &[u8],
+    name: &MessageName,
+) -> Rows<()> {
+    let (dialog, serial) = (name.dialog.cast_signed(), name.serial.cast_signed());
+    transaction
+        .prepare_cached(
+            "DELETE FROM offer WHERE identity = ?1 AND peer = ?2 AND dialog = ?3 AND serial = ?4",
+        )?
+        .execute(params![key, name.peer.as_bytes(), dialog, serial])?;
+    Ok(())
+}
+
+pub(super) fn read_offer(
+    transaction: &Transaction<'_>,
+    key: &[u8],
+    name: &MessageName,
+) -> Rows<Option<Offer>> {
+    let (dialog, serial) = (name.dialog.cast_signed(), name.serial.cast_signed());
+    let found: Option<(String, Vec<u8>, i64, Vec<u8>)> = transaction
+        .prepare_cached(
+            "SELECT kind, body, assurance, mark FROM offer \
+             WHERE identity = ?1 AND peer = ?2 AND dialog = ?3 AND serial = ?4",
+        )?
+        .query_row(params![key, name.peer.as_bytes(), dialog, serial], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })
+        .optional()?;
+    let Some((kind, body, number, mark)) = found else { return Ok(None) };
+    fits("offer", &offer_mark(key, name, &kind, &body, number), &mark)?;
+    let kind = Kind::new(&kind).map_err(|_| damaged("offer"))?;
+    let assurance = match number {
+        0 => Assurance::FirstFlight,
+        1 => Assurance::Confirmed,
+        _ => return Err(damaged("offer")),
+    };
+    Ok(Some(Offer { kind, body: body.into(), assurance }))
+}
+
+const fn assurance(assurance: Assurance) -> i64 {
+    match assurance {
+        Assurance::FirstFlight => 0,
+        Assurance::Confirmed => 1,
+    }
+}
+
+fn offer_mark(key: &[u8], name: &MessageName, kind: &str, body: &[u8], assurance: i64) -> [u8; 16] {
+    let (dialog, serial) = (name.dialog.to_le_bytes(), name.serial.to_le_bytes());
+    let (kind, assurance) = (kind.as_bytes(), assurance.to_le_bytes());
+    check("offer", &[key, name.peer.as_bytes(), &dialog, &serial, kind, body, &assurance])
+}
+
+/// The values of one identity, inside a transaction.
+pub(super) struct Table<'a> {
+    connection: &'a Connection,
+    identity: &'a [u8],
+    failed: Option<Fault>,
+}
+
+impl<'a> Table<'a> {
+    pub(super) const fn new(connection: &'a Connection, identity: &'a [u8]) -> Self {
+        Self { connection, identity, failed: None }
+    }
+
+    /// What went wrong, if something did: then nothing of the transaction may stay.
+    pub(super) fn failed(self) -> Rows<()> {
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    fn noted<T>(&mut self, done: Rows<T>) -> Result<T, StoreFailed> {
+        done.map_err(|fault| {
+            self.failed.get_or_insert(fault);
+            StoreFailed
+        })
+    }
+
+    fn read(&self, key: &[u8]) -> Rows<Option<Vec<u8>>> {
+        let found: Option<(Vec<u8>, Vec<u8>)> = self
+            .connection
+            .prepare_cached("SELECT value, mark FROM value WHERE identity = ?1 AND key = ?2")?
+            .query_row([self.identity, key], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((value, mark)) = found else { return Ok(None) };
+        fits("value", &check("value", &[self.identity, key, &value]), &mark)?;
+        Ok(Some(value))
+    }
+
+    fn write(&self, key: &[u8], value: &[u8]) -> Rows<()> {
+        let mark = check("value", &[self.identity, key, value]);
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO value VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![self.identity, key, value, mark])?;
+        Ok(())
+    }
+
+    fn delete(&self, key: &[u8]) -> Rows<()> {
+        self.connection
+            .prepare_cached("DELETE FROM value WHERE identity = ?1 AND key = ?2")?
+            .execute([self.identity, key])?;
+        Ok(())
+    }
+}
+
+impl Values for Table<'_> {
+    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreFailed> {
+        let read = self.read(key);
+        self.noted(read)
+    }
+
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreFailed> {
+        let written = self.write(key, value);
+        self.noted(written)
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Result<(), StoreFailed> {
+        let deleted = self.delete(key);
+        self.noted(deleted)
+    }
+}
