@@ -198,6 +198,42 @@ impl Directory {
         text_file::replace(&self.path.join("listening"), &text)
     }
 
+    /// The files that a backup holds, those that there are.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub(crate) fn files_to_keep(&self) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+        let mut files = Vec::new();
+        for name in KEPT {
+            let path = self.path.join(name);
+            match std::fs::read(&path) {
+                Ok(bytes) => files.push(((*name).to_owned(), bytes)),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(text_file::failed("read", &path, &error)),
+            }
+        }
+        Ok(files)
+    }
+
+    /// Puts the files of a backup here. The key comes last: without it the directory is none yet.
+    ///
+    /// # Errors
+    /// When one is there already, or cannot be written.
+    pub(crate) fn bring_back(&self, files: &[(String, Vec<u8>)]) -> Result<(), Failure> {
+        for name in KEPT {
+            let Some((_, bytes)) = files.iter().find(|(one, _)| one == name) else { continue };
+            let path = self.path.join(name);
+            let mut options = OpenOptions::new();
+            let made = options.write(true).create_new(true).mode(0o600).open(&path);
+            let written = made.and_then(|mut file| {
+                file.write_all(bytes)?;
+                file.sync_all()
+            });
+            written.map_err(|error| text_file::failed("write", &path, &error))?;
+        }
+        Ok(())
+    }
+
     fn key_path(&self) -> PathBuf {
         self.path.join("key")
     }
@@ -260,6 +296,9 @@ fn owner_in(file: &mut File) -> String {
 fn is_unfinished_key(name: &std::ffi::OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b"key.new-")
 }
+
+/// What a backup holds, in the order in which it is brought back.
+const KEPT: &[&str] = &["peers", "contacts", "contact", "port", "key"];
 
 /// Somebody may look at the lock for an instant without wanting to own it.
 const LOCK_TRIES: u32 = 10;

@@ -2,6 +2,7 @@
 //!
 //! Knows which there are, not what they do. Invariant: every verb has three examples in its help.
 
+mod backup;
 mod completions;
 mod contact;
 mod errors;
@@ -11,6 +12,7 @@ mod init;
 mod peers;
 mod ping;
 mod request;
+mod restore;
 mod serve;
 mod status;
 mod trace;
@@ -38,6 +40,8 @@ pub(crate) enum Verb {
     Status(status::Arguments),
     Events(events::Arguments),
     Trace(trace::Arguments),
+    Backup(backup::Arguments),
+    Restore(restore::Arguments),
     Demo(demo::Arguments),
     Completions(completions::Arguments),
     Errors(errors::Arguments),
@@ -66,6 +70,8 @@ impl Verb {
             Self::Status(arguments) => status::run(context, &arguments).await,
             Self::Events(arguments) => events::run(context, &arguments).await,
             Self::Trace(arguments) => trace::run(context, &arguments).await.map(done),
+            Self::Backup(arguments) => backup::run(context, &arguments).map(done),
+            Self::Restore(arguments) => restore::run(context, &arguments).map(done),
             Self::Demo(_) => Box::pin(demo::run(context)).await.map(done),
             Self::Completions(arguments) => completions::run(&arguments, command()).map(done),
             Self::Errors(arguments) => errors::run(context, &arguments).map(done),

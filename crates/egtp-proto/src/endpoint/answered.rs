@@ -181,7 +181,7 @@ impl Endpoint {
         let Some(one) = self.outgoing.get_mut(event) else { return };
         let Some(peer) = self.peers.get_mut(one.peer) else { return };
         let has_disk = peer.binding(StoreKind::Durable);
-        if !has_disk.is_some_and(|binding| binding.kind == StoreKind::Durable) {
+        if has_disk.is_none_or(|binding| binding.kind != StoreKind::Durable) {
             // Its card says nothing of such a store, yet.
             return self.lay_by(now, event);
         }

@@ -95,7 +95,14 @@ pub(super) fn write_end(
         let values = params![key, name.peer.as_bytes(), dialog, serial];
         transaction.prepare_cached(delete)?.execute(values)?;
     }
-    let Some(SavedOutcome { id, outcome }) = outcome else { return Ok(()) };
+    outcome.map_or(Ok(()), |outcome| write_outcome(transaction, key, outcome))
+}
+
+pub(super) fn write_outcome(
+    transaction: &Transaction<'_>,
+    key: &[u8],
+    SavedOutcome { id, outcome }: &SavedOutcome,
+) -> Rows<()> {
     let (code, detail, number, body) = encode(outcome);
     let mark = outcome_mark(key, id, (code, detail, number), &body);
     transaction

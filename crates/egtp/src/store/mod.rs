@@ -5,6 +5,7 @@
 //! returned, no crash and no loss of power takes the rows away.
 
 mod asked;
+mod backup;
 mod fault;
 mod handled;
 mod rows;
@@ -25,6 +26,7 @@ pub use egtp_proto::exchange::outgoing::Binding;
 pub use egtp_proto::exchange::saved::Saved;
 use egtp_proto::{PublicKey, QueryEvent, RefusedWhy};
 
+pub use self::backup::restore;
 pub use self::sqlite::SqliteStore;
 pub(crate) use self::writer::Writer;
 

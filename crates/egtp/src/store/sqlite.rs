@@ -34,7 +34,7 @@ const MAGIC_BYTES: u64 = 16;
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
-    connection: Connection,
+    pub(super) connection: Connection,
     /// Messages that have ended since outcomes were last counted.
     ended: usize,
 }
@@ -58,7 +58,7 @@ impl SqliteStore {
         Ok(store)
     }
 
-    fn told(&self, fault: Fault) -> StoreError {
+    pub(super) fn told(&self, fault: Fault) -> StoreError {
         told(&self.path, fault)
     }
 
