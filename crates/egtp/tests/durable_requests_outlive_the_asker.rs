@@ -79,8 +79,8 @@ async fn an_outcome_waits_for_somebody_to_take_it() {
     let outcome = Outcome::Reply { body: "paid".into(), attempts: 2, path: None };
     let name = MessageName { peer: SecretKey::from_seed([3; 32]).public(), dialog: 1, serial: 1 };
     let over = Write::Over { name, outcome: Some(SavedOutcome { id, outcome }) };
-    let mut none = |_: &mut dyn Values, _: &QueryEvent| Err(Refusal::Failed);
-    store.commit(&[(me, over)], &mut none).unwrap();
+    let mut refuse = |_: &mut dyn Values, _: &QueryEvent| Err(Refusal::Failed);
+    store.commit(&[(me, over)], &mut refuse).unwrap();
     drop(store);
 
     let node = asker(&network, &path);
