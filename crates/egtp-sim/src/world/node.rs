@@ -11,7 +11,7 @@ use egtp_proto::{Config, Endpoint, EventCode, Kind, Policy, PublicKey, QueryId, 
 
 use super::chance::{bytes, dice, happens, spread};
 use super::clock::{Clocks, HOUR, SECOND, Time};
-use super::disk::{Disk, policies};
+use super::disk::{Disk, WRITE_MAX, policies};
 use super::fault::Fault;
 use super::plan::Plan;
 use super::workload::Behaviour;
@@ -195,7 +195,9 @@ fn limits(plan: &Plan, index: u64) -> Limits {
         limits.verified_per_second = u32::try_from(of.among(2..=20)).unwrap_or(2);
     }
     if happens(&mut of, 300) {
-        limits.hard_timeout_max = Duration::from_nanos(spread(&mut of, 10 * SECOND, HOUR));
+        // Who gives up on a request before its own disk has it never answers: nobody is to be asked so.
+        let least = if plan.strength(Fault::Disk) > 0 { 3 * WRITE_MAX } else { 10 * SECOND };
+        limits.hard_timeout_max = Duration::from_nanos(spread(&mut of, least, HOUR));
     }
     limits
 }
