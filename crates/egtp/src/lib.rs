@@ -5,7 +5,8 @@
 //! [`RequestError`] that says what is known and whether trying again is safe.
 //!
 //! [`Node`] is a running peer, made by its [`Builder`]; a [`Router`] answers what others ask it; a
-//! [`Ticket`] is a key with hints where its owner may be, and [`lookup`] finds those without. [`testing`]
+//! [`Ticket`] is a key with hints where its owner may be, and [`lookup`] finds those without. A [`Group`] is
+//! many requests that are done together, such as the pieces of a long file. [`testing`]
 //! is a network in memory for your tests; [`path`] and [`clock`] are what a node stands on, for those
 //! who bring their own.
 //!
@@ -38,6 +39,7 @@ mod command;
 mod driver;
 pub mod error;
 pub mod events;
+mod group;
 pub mod keyfile;
 pub mod lookup;
 mod message;
@@ -59,6 +61,7 @@ pub use egtp_proto::{
     PublicKey, QueryEvent, SecretKey, Strategy, Ticket,
 };
 pub use error::{NotSent, Refusal, RequestError, ServeError, StartError, Taken};
+pub use group::{Group, GroupError, GroupId, GroupProgress, Member, MemberReply, Pieces};
 pub use message::{IntoReply, Message, Receipt, Recipient, Reply};
 pub use node::Node;
 pub use request::{Pending, Progress, Request};

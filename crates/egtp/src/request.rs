@@ -110,6 +110,11 @@ impl Request {
         self.start_as(MessageClass::Request)
     }
 
+    /// Bytes of its body.
+    pub(crate) fn body_bytes(&self) -> usize {
+        self.message.body.len()
+    }
+
     pub(crate) fn start_as(self, class: MessageClass) -> Pending {
         let slot = Arc::new(Slot::default());
         let start = Start {
