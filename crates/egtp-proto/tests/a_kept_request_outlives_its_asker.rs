@@ -263,6 +263,29 @@ fn a_later_run_gives_no_serial_twice() {
     assert_eq!(world.reply_of(0, token).unwrap(), b"new"[..]);
 }
 
+/// Proves LNG-3: dialogs that have ended take no room from those that go on.
+#[test]
+fn what_is_open_finds_room_however_many_were_asked_before() {
+    let mut world = World::with(6, |config| config.limits.peers_max = 2);
+    world.give_disk(0);
+    (world.wants, world.keeps) = (StoreKind::Durable, true);
+    world.machines[5].handler = Handler::Hold;
+    world.submit(0, 5, b"open", MessageClass::Request, None, secs(3_000));
+    world.run(secs(1));
+    for to in 1..5 {
+        let token = world.submit(0, to, b"done", MessageClass::Request, None, secs(300));
+        world.run(secs(30));
+        assert!(world.reply_of(0, token).is_some());
+    }
+    assert_eq!(saved(&world, 0).asks.len(), 1);
+    kill_and_restart(&mut world, 0, 1);
+    world.run(secs(60));
+    let (query, _) = world.machines[5].waiting.pop_front().unwrap();
+    world.answer(5, query, Ok("at last".into()));
+    world.run(secs(60));
+    assert_eq!(world.reply_of(0, EARLIER).unwrap(), b"at last"[..]);
+}
+
 #[test]
 fn what_was_given_up_is_not_asked_by_the_next_run() {
     let mut world = world();

@@ -5,12 +5,15 @@
 //! message is over only when the disk knows its outcome; so no crash makes us forget what may be out, nor
 //! ask for what the peer was allowed to forget.
 
+use std::collections::BTreeMap;
+
 use super::journal::Waiting;
 use super::{Endpoint, Timer};
 use crate::card::StoreKind;
 use crate::exchange::durable::{MessageName, SavedAsk, SavedOutbox, SavedOutcome, Write};
 use crate::exchange::outbox::Outbox;
 use crate::exchange::outgoing::{Kept, Outgoing, State};
+use crate::key::PublicKey;
 use crate::message::MessageId;
 use crate::output::{Event, IdentityId, Outcome};
 use crate::planted::{Bug, is};
@@ -164,21 +167,30 @@ impl Endpoint {
         let Some(own) = self.identity(identity).map(|one| one.secret_keys.public) else {
             return asks.len();
         };
-        for saved in outboxes {
-            let open = asks.iter().map(|ask| ask.name);
-            let open = open.filter(|name| (name.peer, name.dialog) == (saved.peer, saved.dialog));
-            let open: Vec<u64> = open.map(|name| name.serial).collect();
-            let Some(code) = self.peer_code(now.boot, identity, saved.peer) else { continue };
-            let outbox = Outbox::new(StoreKind::Durable, saved.dialog, &own, &saved.peer);
-            if let Some(peer) = self.peers.get_mut(code).filter(|_| !open.is_empty()) {
-                peer.outboxes.resume(outbox.resumed(saved.next_serial, open));
-            }
+        // By dialog: a peer with nothing open yet might be forgotten again for the next.
+        let mut by_dialog: BTreeMap<(PublicKey, u64), Vec<SavedAsk>> = BTreeMap::new();
+        for ask in asks {
+            by_dialog.entry((ask.name.peer, ask.name.dialog)).or_default().push(ask);
         }
         let mut left_out = 0;
-        for ask in asks {
-            let token = token(&ask);
-            if self.restore_ask(now, identity, token, ask).is_none() {
-                left_out += 1;
+        for ((key, dialog), asks) in by_dialog {
+            let next_serial = outboxes
+                .iter()
+                .find(|one| (one.peer, one.dialog) == (key, dialog))
+                .map_or(0, |one| one.next_serial);
+            if let Some(code) = self.peer_code(now.boot, identity, key)
+                && let Some(peer) = self.peers.get_mut(code)
+            {
+                let open: Vec<u64> = asks.iter().map(|ask| ask.name.serial).collect();
+                let next_serial = open.last().map_or(0, |last| last + 1).max(next_serial);
+                let outbox = Outbox::new(StoreKind::Durable, dialog, &own, &key);
+                peer.outboxes.resume(outbox.resumed(next_serial, open));
+            }
+            for ask in asks {
+                let token = token(&ask);
+                if self.restore_ask(now, identity, token, ask).is_none() {
+                    left_out += 1;
+                }
             }
         }
         left_out

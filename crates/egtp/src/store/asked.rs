@@ -33,6 +33,16 @@ pub(super) fn write_outbox(
     Ok(())
 }
 
+/// A dialog in which nothing is open begins anew, under another id.
+pub(super) fn forget_ended_outboxes(transaction: &Transaction<'_>, key: &[u8]) -> Rows<()> {
+    transaction.execute(
+        "DELETE FROM outbox WHERE identity = ?1 AND NOT EXISTS (SELECT 1 FROM ask \
+         WHERE ask.identity = ?1 AND ask.peer = outbox.peer AND ask.dialog = outbox.dialog)",
+        [key],
+    )?;
+    Ok(())
+}
+
 pub(super) fn write_ask(transaction: &Transaction<'_>, key: &[u8], ask: &SavedAsk) -> Rows<()> {
     let MessageName { peer, dialog, serial } = &ask.name;
     let plain = Plain::of(ask);

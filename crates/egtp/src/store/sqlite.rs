@@ -111,6 +111,7 @@ impl SqliteStore {
         };
         saved.dialogs = read_dialogs(&transaction, key)?;
         saved.queries = read_queries(&transaction, key)?;
+        asked::forget_ended_outboxes(&transaction, key)?;
         saved.outboxes = read_outboxes(&transaction, key)?;
         saved.asks = read_asks(&transaction, key)?;
         saved.outcomes = read_outcomes(&transaction, key)?;
