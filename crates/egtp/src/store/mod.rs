@@ -6,6 +6,8 @@
 
 mod asked;
 mod fault;
+mod log;
+mod new;
 mod rows;
 mod schema;
 mod sqlite;

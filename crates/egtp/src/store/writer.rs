@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use egtp_proto::PublicKey;
 use egtp_proto::exchange::durable::{Batch, Row, Write};
-use tracing::{error, info};
+use tracing::{error, warn};
 
 use super::Store;
 use crate::command::{Command, Commands};
@@ -102,7 +102,8 @@ impl Desk {
             std::thread::park_timeout(RETRY);
         }
         if failed > 0 {
-            info!(failed, "writing goes again");
+            // Whoever is shown warnings has read that it did not go.
+            warn!(failed, "writing goes again");
         }
         true
     }
