@@ -265,7 +265,7 @@ impl Machine {
                 assert!(query.message.body.len() <= limits().message_bytes_max);
                 self.waiting.push_back(query.query);
             }
-            Event::Message { query, message } => {
+            Event::Message { query, message, .. } => {
                 assert!(message.body.len() <= limits().message_bytes_max);
                 // Given back like a query: by a reply that goes nowhere, or without one.
                 self.waiting.push_back(query);

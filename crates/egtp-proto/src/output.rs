@@ -87,6 +87,8 @@ pub enum Event {
         query: QueryId,
         /// What was told.
         message: MessageEvent,
+        /// Whether an earlier life may have been at work on it: see [`Policy::Redeliver`].
+        redelivered: bool,
     },
     /// An unreliable message.
     Hint(MessageEvent),

@@ -197,6 +197,32 @@ fn a_post_quantum_request_of_an_earlier_run_is_not_called_unsent() {
     assert!(matches!(world.outcome(0, EARLIER), Some(Outcome::Unknown { .. })));
 }
 
+/// Proves H-29: while the peer has no hybrid suite, a message that may have been sent waits, and no handshake
+/// after the other is made to ask for one.
+#[test]
+fn a_post_quantum_request_waits_quietly_for_a_peer_that_has_no_hybrid_suite() {
+    let mut world = world();
+    world.post_quantum = true;
+    world.tamper = |flight| flight.from != 0;
+    ask(&mut world, b"secret");
+    world.run(millis(500));
+    world.kill(0);
+    world.kill(1);
+    world.tamper = |_| true;
+    world.machines[1].config = |config| config.suites = Suites::classical(Cipher::Aes256Gcm);
+    world.restart(1, 1);
+    world.restart(0, 1);
+    world.run(secs(60));
+    assert_eq!(world.outcome(0, EARLIER), None);
+    let handshakes = world.machines[0].endpoint.counters().handshakes_finished;
+    assert!(handshakes <= 3, "{handshakes} handshakes within a minute");
+    world.machines[1].config = |config| config.suites = Suites::all(Cipher::Aes256Gcm);
+    kill_and_restart(&mut world, 1, 2);
+    world.run(secs(200));
+    assert_eq!(world.reply_of(0, EARLIER).unwrap(), b"secret"[..]);
+    assert_eq!(world.executions(1, b"secret"), 1);
+}
+
 /// Proves X-33: a message of which certainly nothing was sent is bound anew like any other.
 #[test]
 fn what_was_never_sent_is_asked_of_whatever_store_there_is() {

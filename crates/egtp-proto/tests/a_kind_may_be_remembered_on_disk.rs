@@ -35,6 +35,7 @@ fn redelivered(world: &World) -> Vec<bool> {
     let events = world.machines[1].events.iter();
     let told = events.filter_map(|event| match event {
         Event::Query(query) if query.message.body != b"hello"[..] => Some(query.redelivered),
+        Event::Message { redelivered, .. } => Some(*redelivered),
         _ => None,
     });
     told.collect()
@@ -81,6 +82,32 @@ fn what_died_with_its_handler_is_handed_over_again() {
     world.run(secs(2));
     assert_eq!(redelivered(&world).len(), 4, "and not once it was answered");
     assert!(world.machines[1].disk.as_ref().unwrap().saved.queries.is_empty());
+}
+
+/// Proves RTY-2, X-38: so is what wants no reply, whose sender was told that it is accepted; until the
+/// application gives it back.
+#[test]
+fn what_wants_no_reply_is_handed_over_again_too() {
+    let mut world = world(Policy::Redeliver);
+    world.machines[1].handler = Handler::Hold;
+    let told =
+        [b"one", b"two"].map(|body| world.submit(0, 1, body, MessageClass::Send, None, secs(300)));
+    world.run(secs(1));
+    for generation in 1..=3 {
+        kill_and_restart(&mut world, generation);
+        world.run(secs(2));
+    }
+    for token in told {
+        assert!(matches!(world.outcome(0, token), Some(Outcome::Accepted { .. })), "{token}");
+    }
+    assert_eq!(redelivered(&world), [false, false, true, true, true, true, true, true]);
+    let (query, body) = world.machines[1].waiting.pop_front().unwrap();
+    world.machines[1].endpoint.ignore(query);
+    world.run(secs(1));
+    kill_and_restart(&mut world, 4);
+    world.run(secs(2));
+    assert_eq!(redelivered(&world).len(), 9, "and not what was given back");
+    assert_ne!(world.machines[1].waiting.back().unwrap().1, body);
 }
 
 /// Proves RTY-2, X-39: effect, mark and reply are there together, whenever the receiver dies.

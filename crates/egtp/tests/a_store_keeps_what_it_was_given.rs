@@ -35,6 +35,7 @@ fn query(peer: u8, serial: u64) -> SavedQuery {
         room: 2 << 20,
         patience: Duration::from_millis(1_500),
         offer: (serial != 7).then(|| Offer {
+            wants_reply: serial != 6,
             kind: Kind::new("pay/1").unwrap(),
             body: Bytes::from(vec![8; 300]),
             assurance: Assurance::Confirmed,
@@ -222,7 +223,7 @@ fn pro_8_a_store_of_the_first_version_is_brought_up() {
     assert_eq!(SqliteStore::open(&path).unwrap().load(&key(1)).unwrap().asks, [ask(2, 6)]);
     let version = "PRAGMA user_version";
     let raw = rusqlite::Connection::open(&path).unwrap();
-    assert_eq!(raw.query_row(version, [], |row| row.get::<_, i64>(0)).unwrap(), 3);
+    assert_eq!(raw.query_row(version, [], |row| row.get::<_, i64>(0)).unwrap(), 4);
 }
 
 /// Proves PER-4: a store has one owner.
@@ -254,7 +255,7 @@ fn what_is_not_ours_is_refused_and_left_alone() {
         }
     };
     let newer = spoiled("newer", &pragma("PRAGMA user_version = 7"));
-    assert!(matches!(newer, StoreError::Newer { found: 7, known: 3, .. }), "{newer}");
+    assert!(matches!(newer, StoreError::Newer { found: 7, known: 4, .. }), "{newer}");
     let other = spoiled("other", &pragma("PRAGMA application_id = 7"));
     assert!(matches!(other, StoreError::Damaged { .. }), "{other}");
     let junk = spoiled("junk", &|path| std::fs::write(path, [7; 5_000]).unwrap());

@@ -299,7 +299,7 @@ impl Network {
                 let number = self.ledger.handed((from, at), life, class, &message.body);
                 self.nodes[at].in_hand.insert(number, query.query);
             }
-            Event::Message { query, message } => {
+            Event::Message { query, message, .. } => {
                 let from = self.node_of(&message.from);
                 let (life, class) = (self.nodes[at].life, MessageClass::Send);
                 let number = self.ledger.handed((from, at), life, class, &message.body);

@@ -36,7 +36,7 @@ impl Endpoint {
         let peer = self.peers.get(code)?;
         let prekey = match peer.trust {
             // A flight with a suite that does not do would be for nothing; a knock only asks for the list.
-            Trust::Good if self.hopes_for_hybrid(peer) => None,
+            Trust::Good if self.hopes_for_hybrid(now, peer) => None,
             Trust::Good => peer.fresh_prekey(now.boot),
             // It may have begun a new life, which does not know the prekey of the last one.
             Trust::Suspect { .. } | Trust::Gone => None,
@@ -198,7 +198,7 @@ impl Endpoint {
         // Authentic from here on. The attempt is not repeated, but its late answer still counts.
         peer.attempts.get_mut(index)?.active = false;
         self.learn_card(now, code, advice.card, Some(asked));
-        self.learn_suites(code, advice.contact_sequence, &advice.suites);
+        self.learn_suites(now, code, advice.contact_sequence, &advice.suites);
         if !is_second && !self.still_wants_session(now, code) {
             return Some(());
         }
@@ -308,7 +308,7 @@ impl Endpoint {
         // Whatever waits goes out at once; if nothing does, an empty record confirms the session.
         peer.owes.record = true;
         self.learn_card(now, code, welcome.card, Some(attempt.asked));
-        self.learn_suites(code, welcome.contact_sequence, &welcome.suites);
+        self.learn_suites(now, code, welcome.contact_sequence, &welcome.suites);
         self.admit_session(now, code, session);
         self.authenticated(now, code, session, path, true);
         let name = first_eight(&rsp.ephemeral);

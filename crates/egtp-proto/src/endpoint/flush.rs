@@ -63,7 +63,7 @@ impl Endpoint {
             self.shake(now, code, path, sink);
         }
         let Some(peer) = self.peers.get_mut(code) else { return };
-        if peer.lacks_card() || self.lacks_hybrid(code, session) {
+        if peer.lacks_card() || self.lacks_hybrid(now, code, session) {
             self.shake(now, code, path, sink);
         }
         let Some(peer) = self.peers.get_mut(code) else { return };

@@ -94,6 +94,10 @@ impl Endpoint {
         match standing {
             Standing::Open => self.detach_query(code),
             Standing::Held => {
+                if query.is_offered {
+                    self.write_query(code, |name, _| Some(Write::Done(name)));
+                    self.leave_dialog(code);
+                }
                 if let Some(peer) = self.peers.get_mut(peer) {
                     peer.held = peer.held.saturating_sub(1);
                 }
@@ -109,7 +113,7 @@ impl Endpoint {
     pub(super) fn detach_query(&mut self, code: u32) {
         self.write_query(code, |name, _| Some(Write::Done(name)));
         let Some(query) = self.queries.get_mut(code) else { return };
-        let (name, place) = ((query.dialog, query.serial), query.place);
+        let name = (query.dialog, query.serial);
         let awaited = query.in_flight && query.answer.is_none();
         let waits_in_turn = query.answer.as_ref().is_some_and(|answer| answer.is_queued);
         if let Some(timer) = query.timer.take() {
@@ -124,7 +128,14 @@ impl Endpoint {
         if awaited && let Some(answering) = peer.answering.as_mut() {
             answering.waiting = answering.waiting.saturating_sub(1);
         }
-        let identity = peer.identity;
+        self.leave_dialog(code);
+    }
+
+    /// One message less for which its dialog has to be remembered.
+    fn leave_dialog(&mut self, code: u32) {
+        let Some(query) = self.queries.get(code) else { return };
+        let (peer, place) = (query.peer, query.place);
+        let Some(identity) = self.peers.get(peer).map(|peer| peer.identity) else { return };
         if let Some(identity) = self.identity_mut(identity)
             && let Some(dialog) = identity.stores.dialog_mut(place)
         {

@@ -77,7 +77,8 @@ impl Endpoint {
         left_out
     }
 
-    /// A request that was taken in an earlier run: its sender gets the reply that there is.
+    /// What was taken in an earlier run: its sender gets the reply that there is, or its handler gets it
+    /// again.
     fn restore_query(
         &mut self,
         now: Now,
@@ -91,6 +92,7 @@ impl Endpoint {
         let place = DialogCode { kind: StoreKind::Durable, code: inbox.code(&peer, dialog)? };
         inbox.dialog_mut(place.code)?.open += 1;
         let offer = saved.offer.as_ref().filter(|_| answer.is_none());
+        let is_told = offer.is_some_and(|offer| !offer.wants_reply);
         let answer = answer.or_else(|| {
             if offer.is_some() {
                 return None;
@@ -105,7 +107,7 @@ impl Endpoint {
         let is_answered = answer.is_some();
         let answer = answer.map(|answer| Answer::new(answer.status, answer.body));
         let query = self.queries.insert(Query {
-            standing: Standing::Open,
+            standing: if is_told { Standing::Held } else { Standing::Open },
             peer: code,
             place,
             dialog,
@@ -116,18 +118,25 @@ impl Endpoint {
             bytes,
             timer: None,
             in_flight: false,
+            is_offered: is_told,
             answer,
         });
-        let timer = self.timers.set(now.boot.after(saved.patience), Timer::Query(query));
-        self.queries.get_mut(query)?.timer = Some(timer);
+        if !is_told {
+            let timer = self.timers.set(now.boot.after(saved.patience), Timer::Query(query));
+            self.queries.get_mut(query)?.timer = Some(timer);
+        }
         let peer = self.peers.get_mut(code)?;
-        peer.queries.insert((dialog, serial), query);
         peer.query_bytes += bytes;
+        if is_told {
+            peer.held += 1;
+        } else {
+            peer.queries.insert((dialog, serial), query);
+        }
         if is_answered {
             peer.replies.push_back(query);
         }
         if let Some(offer) = offer {
-            self.events.push_back(Event::Query(offer_again(identity, saved, offer, query)));
+            self.events.push_back(offer_again(identity, saved, offer, QueryId(query)));
         }
         self.soil(code);
         Some(())
@@ -261,7 +270,7 @@ impl Endpoint {
 const ROWS_MAX: usize = 65_536;
 
 /// What an earlier life may have been at work on is handed over again.
-fn offer_again(identity: IdentityId, saved: &SavedQuery, offer: &Offer, query: u32) -> QueryEvent {
+fn offer_again(identity: IdentityId, saved: &SavedQuery, offer: &Offer, query: QueryId) -> Event {
     let message = MessageEvent {
         identity,
         from: saved.name.peer,
@@ -270,6 +279,10 @@ fn offer_again(identity: IdentityId, saved: &SavedQuery, offer: &Offer, query: u
         assurance: offer.assurance,
         id: saved.id,
     };
-    let (room, patience) = (saved.room, saved.patience);
-    QueryEvent { query: QueryId(query), message, room, patience, redelivered: true }
+    let (room, patience, redelivered) = (saved.room, saved.patience, true);
+    if offer.wants_reply {
+        Event::Query(QueryEvent { query, message, room, patience, redelivered })
+    } else {
+        Event::Message { query, message, redelivered }
+    }
 }

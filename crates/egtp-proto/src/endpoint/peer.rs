@@ -47,6 +47,8 @@ pub(super) struct Peer {
     /// A card from a first flight, to be used once that session is confirmed.
     pub offered: Option<(u32, LiveCard)>,
     pub suites: KnownSuites,
+    /// When it last answered that it takes no hybrid suite.
+    pub classical_since: Option<Instant>,
     /// Whether the peer cannot be called.
     pub client: bool,
     pub path: Option<PathId>,
@@ -205,6 +207,7 @@ impl Peer {
             card: None,
             offered: None,
             suites: KnownSuites::default(),
+            classical_since: None,
             client: false,
             path: None,
             connect: Connect::default(),

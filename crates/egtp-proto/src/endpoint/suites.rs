@@ -3,6 +3,8 @@
 //! Invariant: a message that wants post-quantum secrecy leaves only in a record of a hybrid session, and a
 //! list that is older than another one never leads to a weaker suite.
 
+use std::time::Duration;
+
 use super::peer::{Peer, Trust};
 use super::{Endpoint, Slot};
 use crate::contact::Contact;
@@ -19,14 +21,21 @@ impl Endpoint {
 
     /// The peer has told us its suites under authentication, just now. Messages that can never be sent end
     /// here.
-    pub(super) fn learn_suites(&mut self, code: u32, contact_sequence: u64, suites: &[u8]) {
+    pub(super) fn learn_suites(
+        &mut self,
+        now: Now,
+        code: u32,
+        contact_sequence: u64,
+        suites: &[u8],
+    ) {
         let Some(peer) = self.peers.get_mut(code) else { return };
         peer.suites.answer(contact_sequence, suites);
-        let peer = self.peers.get(code);
-        let Some(peer) = peer.filter(|peer| peer.post_quantum_open > 0) else { return };
-        if self.pick_suite(peer).is_hybrid() {
+        let takes_hybrid = self.suites.pick(&peer.suites.list()).is_hybrid();
+        peer.classical_since = (!takes_hybrid).then_some(now.boot);
+        if takes_hybrid || peer.post_quantum_open == 0 {
             return;
         }
+        let Some(peer) = self.peers.get(code) else { return };
         // Those of which nothing has left. Of the others an earlier life of the peer may know.
         let is_unsent = |one: &Outgoing| one.post_quantum && one.never_left();
         let codes: Vec<u32> = peer
@@ -56,19 +65,25 @@ impl Endpoint {
         }
     }
 
-    /// Whether messages wait that a record of this session must not carry.
-    pub(super) fn lacks_hybrid(&self, code: u32, session: Option<u32>) -> bool {
-        self.peers.get(code).is_some_and(|peer| self.awaits_hybrid(peer))
+    /// Whether messages wait that a record of this session must not carry, and a handshake may help.
+    pub(super) fn lacks_hybrid(&self, now: Now, code: u32, session: Option<u32>) -> bool {
+        self.peers.get(code).is_some_and(|peer| self.awaits_hybrid(now, peer))
             && !session.is_some_and(|session| self.is_hybrid(session))
     }
 
     /// Whether it is not known of any hybrid suite that the peer takes it, though messages wait for one.
-    pub(super) fn hopes_for_hybrid(&self, peer: &Peer) -> bool {
-        self.awaits_hybrid(peer) && !self.pick_suite(peer).is_hybrid()
+    pub(super) fn hopes_for_hybrid(&self, now: Now, peer: &Peer) -> bool {
+        self.awaits_hybrid(now, peer) && !self.pick_suite(peer).is_hybrid()
     }
 
-    fn awaits_hybrid(&self, peer: &Peer) -> bool {
-        let waits = |one: &Outgoing| one.post_quantum && one.state == State::Queued;
+    /// What may have been sent waits on when the peer says that it takes no hybrid suite. It says so
+    /// again in its next life, or when it is asked again.
+    fn awaits_hybrid(&self, now: Now, peer: &Peer) -> bool {
+        let said = peer.classical_since.map(|since| now.boot.since(since));
+        let has_said = said.is_some_and(|ago| ago < CLASSICAL_BELIEVED);
+        let waits = |one: &Outgoing| {
+            one.post_quantum && one.state == State::Queued && (one.never_left() || !has_said)
+        };
         peer.post_quantum_open > 0
             && peer.outboxes.codes().any(|event| self.outgoing.get(event).is_some_and(waits))
     }
@@ -89,7 +104,7 @@ impl Endpoint {
         let serves = session.is_some_and(|session| !self.is_worn(now, session));
         !serves
             || peer.trust != Trust::Good
-            || self.lacks_hybrid(code, session)
+            || self.lacks_hybrid(now, code, session)
             || peer.lacks_card()
     }
 
@@ -107,3 +122,6 @@ impl Endpoint {
         }
     }
 }
+
+/// How long a peer that has said to take no hybrid suite is not asked again for the same messages.
+const CLASSICAL_BELIEVED: Duration = Duration::from_mins(1);

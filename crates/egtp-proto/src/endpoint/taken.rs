@@ -16,7 +16,7 @@ use crate::exchange::query::{Query, Standing, kept};
 use crate::exchange::stores::DialogCode;
 use crate::limits::{ACK_DELAY, REFUSALS_MAX};
 use crate::message::{Canonical, Kind, MessageClass};
-use crate::output::{Event, MessageEvent, Policy, QueryEvent, QueryId};
+use crate::output::{Event, IdentityId, MessageEvent, Policy, QueryEvent, QueryId};
 use crate::planted::{Bug, is};
 use crate::session::live::TransmissionName;
 use crate::time::Now;
@@ -180,6 +180,7 @@ impl Endpoint {
             bytes,
             timer: None,
             in_flight: arrival.flight,
+            is_offered: false,
             answer: None,
         });
         let timer = self.timers.set(now.boot.after(patience), Timer::Query(query));
@@ -193,17 +194,9 @@ impl Endpoint {
                 answering.waiting += 1;
             }
         }
-        if let Some(identity) = self.identity_mut(arrival.identity)
-            && let Some(dialog) = identity.stores.dialog_mut(place)
-        {
-            dialog.open += 1;
-        }
+        self.needs_dialog(arrival.identity, place);
         let policy = self.policy(&message.kind);
-        let offer = (policy == Policy::Redeliver).then(|| Offer {
-            kind: message.kind.clone(),
-            body: message.body.clone(),
-            assurance: message.assurance,
-        });
+        let offer = (policy == Policy::Redeliver).then(|| offer(true, &message));
         self.write_query(query, |name, one| {
             let (code, id) = (one.code, one.id);
             Some(Write::Query(SavedQuery { name, code, id, room, patience, offer }))
@@ -227,6 +220,8 @@ impl Endpoint {
     ) {
         let code = arrival.peer;
         let bytes = message.body.len();
+        let policy = self.policy(&message.kind);
+        let is_offered = place.kind == StoreKind::Durable && policy == Policy::Redeliver;
         let query = self.queries.insert(Query {
             standing: Standing::Held,
             peer: code,
@@ -239,20 +234,38 @@ impl Endpoint {
             bytes,
             timer: None,
             in_flight: false,
+            is_offered,
             answer: None,
         });
         if let Some(peer) = self.peers.get_mut(code) {
             peer.held += 1;
             peer.query_bytes += bytes;
         }
-        if place.kind == StoreKind::Durable && self.policy(&message.kind) == Policy::Transaction {
+        if is_offered {
+            self.needs_dialog(arrival.identity, place);
+            let offer = Some(offer(false, &message));
+            let (id, room, patience) = (message.id, 0, Duration::ZERO);
+            self.write_query(query, |name, _| {
+                Some(Write::Query(SavedQuery { name, code: 0, id, room, patience, offer }))
+            });
+        }
+        if place.kind == StoreKind::Durable && policy == Policy::Transaction {
             let patience = Duration::ZERO;
             let query = QueryId(query);
             let event = QueryEvent { query, message, room: 0, patience, redelivered: false };
             return self.run_on_disk(arrival, (dialog, serial, place), false, event);
         }
-        let event = Event::Message { query: QueryId(query), message };
+        let event = Event::Message { query: QueryId(query), message, redelivered: false };
         self.hand_over_taken(code, arrival.identity, (place, serial), event);
+    }
+
+    /// A dialog is remembered as long as something of it is.
+    fn needs_dialog(&mut self, identity: IdentityId, place: DialogCode) {
+        if let Some(identity) = self.identity_mut(identity)
+            && let Some(dialog) = identity.stores.dialog_mut(place)
+        {
+            dialog.open += 1;
+        }
     }
 
     /// The canonical form of a dialog's messages, made once for a payload.
@@ -274,6 +287,12 @@ impl Endpoint {
         }
         cache.as_ref().map(|(_, canonical)| canonical)
     }
+}
+
+/// What a later life hands over again.
+fn offer(wants_reply: bool, message: &MessageEvent) -> Offer {
+    let MessageEvent { kind, body, assurance, .. } = message;
+    Offer { wants_reply, kind: kind.clone(), body: body.clone(), assurance: *assurance }
 }
 
 /// What a busy receiver suggests.

@@ -144,12 +144,12 @@ pub struct SavedDialog {
     pub taken: Serials,
 }
 
-/// A request that was taken.
+/// A message that was taken: a request, or one that is to be handed over again without being one.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SavedQuery {
     /// Its name.
     pub name: MessageName,
-    /// The requester's event code, which the reply repeats.
+    /// The requester's event code, which the reply repeats; 0 if there is to be none, as are room and patience.
     pub code: u32,
     /// Its id.
     pub id: MessageId,
@@ -161,9 +161,11 @@ pub struct SavedQuery {
     pub offer: Option<Offer>,
 }
 
-/// A request as it is handed over again.
+/// A message as it is handed over again.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Offer {
+    /// Whether its sender waits for a reply.
+    pub wants_reply: bool,
     /// Its kind.
     pub kind: Kind,
     /// Its body.

@@ -47,6 +47,8 @@ pub struct Query {
     pub timer: Option<TimerId>,
     /// Whether the answer to a first flight waits for it.
     pub in_flight: bool,
+    /// Whether it is one that wants no reply and is on the disk until the application gives it back.
+    pub is_offered: bool,
     /// The answer, once there is one.
     pub answer: Option<Answer>,
 }

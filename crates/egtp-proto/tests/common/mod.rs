@@ -408,7 +408,7 @@ impl World {
                         Handler::Ignore => one.endpoint.ignore(query.query),
                     }
                 }
-                Event::Message { query, message } => {
+                Event::Message { query, message, .. } => {
                     one.executed.push(message.body.clone());
                     match one.handler {
                         Handler::Hold => one.waiting.push_back((query, message.body)),

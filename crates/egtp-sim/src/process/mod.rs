@@ -8,6 +8,7 @@
 pub mod arguments;
 pub mod census;
 pub mod dice;
+pub mod disk_order;
 pub mod failure;
 pub mod forgery;
 pub mod forwarder;

@@ -168,6 +168,7 @@ impl World {
             self.checker.check(Promise::NothingLeft, left.is_empty(), || {
                 format!("nothing is going on any more, and yet there are {left:?}")
             });
+            self.checker.over();
             self.over = true;
             return;
         }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use egtp_proto::{
-    Event, IdentityId, MessageClass, MessageEvent, Outcome, QueryId, RefusedWhy, StoreKind,
+    Event, IdentityId, MessageClass, MessageEvent, Outcome, Policy, QueryId, RefusedWhy, StoreKind,
     Submission, Taken,
 };
 
@@ -38,8 +38,8 @@ impl World {
                     (Some(query.room), again),
                 );
             }
-            Event::Message { query, message } => {
-                self.given_to_handler(index, query, &message, (None, false));
+            Event::Message { query, message, redelivered } => {
+                self.given_to_handler(index, query, &message, (None, redelivered));
             }
             Event::QueryClosed { query } => self.withdrawn(index, query),
             Event::Hint(message) => {
@@ -230,6 +230,7 @@ impl World {
         let (now, number, from) = (self.now, wish.number, wish.from);
         let Some(to) = self.keys.get(wish.to).copied() else { return };
         let Some(kind) = parse_kind(&wish.kind) else { return };
+        let policy = self.nodes.get(wish.to).map(|node| node.policy(&kind)).unwrap_or_default();
         let Some(node) = self.nodes.get_mut(from) else { return };
         if !node.acts(now) {
             return;
@@ -250,7 +251,13 @@ impl World {
             soft: wish.soft.filter(|soft| *soft < hard_nanos),
             hard: hard_nanos,
             is_honest: wish.to < self.nodes.len(),
-            durable: wants == StoreKind::Durable,
+            durable: match policy {
+                Policy::AtMostOnce => wants == StoreKind::Durable,
+                // There its handler runs on the disk.
+                Policy::Transaction => false,
+                Policy::Redeliver => true,
+            },
+            redelivered: policy == Policy::Redeliver,
             outlives,
         };
         let submission = Submission {

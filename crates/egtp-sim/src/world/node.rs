@@ -94,6 +94,12 @@ impl Node {
         node
     }
 
+    /// What becomes of messages of a kind in a crash.
+    pub(crate) fn policy(&self, kind: &Kind) -> Policy {
+        let found = self.policies.iter().find(|(known, _)| known == kind && self.disk.is_some());
+        found.map(|(_, policy)| *policy).unwrap_or_default()
+    }
+
     /// Begins a life. `false` if the library refuses the key, which it does not.
     pub(crate) fn begin(&mut self, now: Time) -> bool {
         self.life += 1;

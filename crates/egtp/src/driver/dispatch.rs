@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use egtp_proto::QueryEvent;
 use egtp_proto::time::Now;
-use egtp_proto::{MessageEvent, QueryEvent, QueryId};
 use tracing::warn;
 
 use super::Driver;
@@ -44,10 +44,9 @@ impl Driver {
     }
 
     /// Hands a message that wants no reply to the handler of its kind.
-    pub(super) fn tell(&mut self, now: Now, query: QueryId, message: MessageEvent) {
-        self.took(now, &message);
-        let (room, patience) = (0, Duration::ZERO);
-        let event = QueryEvent { query, message, room, patience, redelivered: false };
+    pub(super) fn tell(&mut self, now: Now, event: QueryEvent) {
+        self.took(now, &event.message);
+        let query = event.query;
         match self.routes.find(&event.message.kind, &event.message.from) {
             Err(why) => {
                 let (from, kind) = (event.message.from.short(), &event.message.kind);

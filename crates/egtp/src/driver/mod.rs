@@ -22,7 +22,7 @@ use bytes::Bytes;
 use egtp_proto::codes::Table;
 use egtp_proto::time::{Instant, Now};
 use egtp_proto::wire::Lane;
-use egtp_proto::{Endpoint, Event, Lost, Outcome, PathId, Sink, Source, Strategy};
+use egtp_proto::{Endpoint, Event, Lost, Outcome, PathId, QueryEvent, Sink, Source, Strategy};
 use tokio::time::Sleep;
 use tracing::{debug, info};
 
@@ -302,7 +302,10 @@ impl Driver {
                     open.withdrawn.set();
                 }
             }
-            Event::Message { query, message } => self.tell(now, query, message),
+            Event::Message { query, message, redelivered } => {
+                let (room, patience) = (0, Duration::ZERO);
+                self.tell(now, QueryEvent { query, message, room, patience, redelivered });
+            }
             Event::Session { peer, .. } => self.has_session(now, peer),
             _ => {}
         }

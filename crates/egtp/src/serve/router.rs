@@ -83,8 +83,8 @@ impl Router {
         self
     }
 
-    /// Requests of `kind` that were with their handler when the node died are given to it again by the next
-    /// life, and [`Query::redelivered`] says so: for handlers that can tell, or that may run twice. The
+    /// Messages of `kind` that were with their handler when the node died are given to it again by the next
+    /// life, requests and sends, and [`Query::redelivered`] says so: for handlers that can tell, or that may run twice. The
     /// router must be given to `Builder::serve` then, or it may come too late for them. The node needs a
     /// store (`Builder::store`).
     pub fn redeliver(mut self, kind: Kind) -> Self {

@@ -9,7 +9,7 @@ use egtp_proto::{
     Kind, MessageClass, MessageId, NotSent, Outcome, PublicKey, RefusedWhy, StoreKind, Strategy,
     Taken,
 };
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{Connection, Row, Transaction, params};
 
 use super::fault::{Rows, damaged, fits, public_key, small};
 use super::rows::check;
@@ -33,9 +33,9 @@ pub(super) fn write_outbox(
     Ok(())
 }
 
-/// A dialog in which nothing is open begins anew, under another id.
-pub(super) fn forget_ended_outboxes(transaction: &Transaction<'_>, key: &[u8]) -> Rows<()> {
-    transaction.execute(
+/// Forgets the dialogs in which nothing is open.
+pub(super) fn forget_ended_outboxes(connection: &Connection, key: &[u8]) -> Rows<()> {
+    connection.execute(
         "DELETE FROM outbox WHERE identity = ?1 AND NOT EXISTS (SELECT 1 FROM ask \
          WHERE ask.identity = ?1 AND ask.peer = outbox.peer AND ask.dialog = outbox.dialog)",
         [key],

@@ -67,6 +67,7 @@ pub fn restore(from: &Path, store: &Path) -> Result<Vec<File>, StoreError> {
     }
     let mut made = SqliteStore::open(store)?;
     let filled = open(from).and_then(|backup| {
+        made.say_in_use()?;
         let transaction = made.connection.transaction()?;
         copy_values(&backup, &transaction)?;
         for identity in identities(&backup, "outcome")? {

@@ -20,7 +20,14 @@ pub(super) enum Fault {
     Sql(rusqlite::Error),
     Damaged(String),
     Newer(i64),
+    System(io::Error),
     NoRandomness,
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
 }
 
 impl From<rusqlite::Error> for Fault {
@@ -57,6 +64,7 @@ pub(super) fn told(path: &Path, fault: Fault) -> StoreError {
         Fault::Sql(error) => error,
         Fault::Damaged(why) => return StoreError::Damaged { path, why },
         Fault::Newer(found) => return StoreError::Newer { path, found, known: VERSION },
+        Fault::System(source) => return StoreError::Io { action: "use", path, source },
         Fault::NoRandomness => {
             let source = io::Error::other("the operating system gives no random bytes");
             return StoreError::Io { action: "begin", path, source };

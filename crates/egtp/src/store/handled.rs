@@ -1,4 +1,4 @@
-//! The tables of handlers: requests that a later life hands over again, and the values that handlers keep
+//! The tables of handlers: messages that a later life hands over again, and the values that handlers keep
 //! for themselves.
 //!
 //! Invariant: a value that was changed by anybody else is never given to a handler.
@@ -17,18 +17,19 @@ pub(super) fn write_offer(
     offer: &Offer,
 ) -> Rows<()> {
     let MessageName { peer, dialog, serial } = name;
-    let (kind, assurance) = (offer.kind.as_str(), assurance(offer.assurance));
+    let assurance = assurance(offer.assurance);
     transaction
-        .prepare_cached("INSERT OR REPLACE INTO offer VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+        .prepare_cached("INSERT OR REPLACE INTO offer VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
         .execute(params![
             key,
             peer.as_bytes(),
             dialog.cast_signed(),
             serial.cast_signed(),
-            kind,
+            offer.kind.as_str(),
             &offer.body[..],
             assurance,
-            offer_mark(key, name, kind, &offer.body, assurance)
+            offer_mark(key, name, offer),
+            offer.wants_reply
         ])?;
     Ok(())
 }
@@ -54,24 +55,23 @@ pub(super) fn read_offer(
     name: &MessageName,
 ) -> Rows<Option<Offer>> {
     let (dialog, serial) = (name.dialog.cast_signed(), name.serial.cast_signed());
-    let found: Option<(String, Vec<u8>, i64, Vec<u8>)> = transaction
-        .prepare_cached(
-            "SELECT kind, body, assurance, mark FROM offer \
-             WHERE identity = ?1 AND peer = ?2 AND dialog = ?3 AND serial = ?4",
-        )?
-        .query_row(params![key, name.peer.as_bytes(), dialog, serial], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        })
-        .optional()?;
-    let Some((kind, body, number, mark)) = found else { return Ok(None) };
-    fits("offer", &offer_mark(key, name, &kind, &body, number), &mark)?;
-    let kind = Kind::new(&kind).map_err(|_| damaged("offer"))?;
-    let assurance = match number {
+    let mut statement = transaction.prepare_cached(
+        "SELECT kind, body, assurance, mark, wants_reply FROM offer \
+         WHERE identity = ?1 AND peer = ?2 AND dialog = ?3 AND serial = ?4",
+    )?;
+    let mut rows = statement.query(params![key, name.peer.as_bytes(), dialog, serial])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let kind = Kind::new(&row.get::<_, String>(0)?).map_err(|_| damaged("offer"))?;
+    let body = row.get::<_, Vec<u8>>(1)?.into();
+    let assurance = match row.get::<_, i64>(2)? {
         0 => Assurance::FirstFlight,
         1 => Assurance::Confirmed,
         _ => return Err(damaged("offer")),
     };
-    Ok(Some(Offer { kind, body: body.into(), assurance }))
+    let (mark, wants_reply): (Vec<u8>, bool) = (row.get(3)?, row.get(4)?);
+    let offer = Offer { wants_reply, kind, body, assurance };
+    fits("offer", &offer_mark(key, name, &offer), &mark)?;
+    Ok(Some(offer))
 }
 
 const fn assurance(assurance: Assurance) -> i64 {
@@ -81,10 +81,13 @@ const fn assurance(assurance: Assurance) -> i64 {
     }
 }
 
-fn offer_mark(key: &[u8], name: &MessageName, kind: &str, body: &[u8], assurance: i64) -> [u8; 16] {
+fn offer_mark(key: &[u8], name: &MessageName, offer: &Offer) -> [u8; 16] {
     let (dialog, serial) = (name.dialog.to_le_bytes(), name.serial.to_le_bytes());
-    let (kind, assurance) = (kind.as_bytes(), assurance.to_le_bytes());
-    check("offer", &[key, name.peer.as_bytes(), &dialog, &serial, kind, body, &assurance])
+    let (kind, body) = (offer.kind.as_str().as_bytes(), &offer.body[..]);
+    let assurance = assurance(offer.assurance).to_le_bytes();
+    // What is told is marked as if its table were another one.
+    let table = if offer.wants_reply { "offer" } else { "offer told" };
+    check(table, &[key, name.peer.as_bytes(), &dialog, &serial, kind, body, &assurance])
 }
 
 /// The values of one identity, inside a transaction.

@@ -8,6 +8,8 @@ mod asked;
 mod backup;
 mod fault;
 mod handled;
+mod log;
+mod new;
 mod rows;
 mod schema;
 mod sqlite;

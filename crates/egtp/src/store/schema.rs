@@ -6,14 +6,12 @@
 use rusqlite::Connection;
 
 use super::fault::{Fault, Rows};
-
-/// Says that a file is ours: `EGTP` in big-endian order.
-const APPLICATION: i64 = 0x4547_5450;
+use super::log::{AT_REST, IN_USE};
 
 /// What brings a file from each version to the next; a new one is of version 0.
-const STEPS: [&str; 3] = [RECEIVED, ASKED, HANDLED];
+const STEPS: [&str; 4] = [RECEIVED, ASKED, HANDLED, TOLD];
 /// The newest version that this program knows: one for each step.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// What was taken from others, and what they were answered.
 const RECEIVED: &str = "
@@ -75,24 +73,29 @@ CREATE TABLE value (
 ) STRICT;
 ";
 
-/// The version of a file that is ours or empty.
+/// What is handed over again may be a message that wants no reply.
+const TOLD: &str = "ALTER TABLE offer ADD COLUMN wants_reply INTEGER NOT NULL DEFAULT 1";
+
+/// The version of a file that is ours.
 ///
 /// # Errors
-/// [`Fault`] if it is newer, or neither.
+/// [`Fault`] if it is newer, or not ours. One without anything in it is not ours: a store is made whole.
 pub(super) fn version(connection: &Connection) -> Rows<i64> {
-    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let (version, application) = (number("user_version")?, number("application_id")?);
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    match (application, version, tables) {
-        (0, 0, 0) => Ok(0),
-        (APPLICATION, 1..=VERSION, _) => Ok(version),
-        (APPLICATION, found, _) if found > VERSION => Err(Fault::Newer(found)),
+    let version =
+        connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?;
+    match (application(connection)?, version) {
+        (AT_REST | IN_USE, 1..=VERSION) => Ok(version),
+        (AT_REST | IN_USE, found) if found > VERSION => Err(Fault::Newer(found)),
         _ => Err(Fault::Damaged("it is not a store of this program".into())),
     }
 }
 
-/// Takes the steps from this version to the newest.
+/// What a file says whose it is.
+pub(super) fn application(connection: &Connection) -> Rows<i32> {
+    Ok(connection.pragma_query_value(None, "application_id", |row| row.get(0))?)
+}
+
+/// Takes the steps from this version, which is 0 for a file with nothing in it, to the newest.
 pub(super) fn bring_up(connection: &mut Connection, version: i64) -> Rows<()> {
     let taken = usize::try_from(version).unwrap_or(STEPS.len());
     if taken >= STEPS.len() {
@@ -103,6 +106,8 @@ pub(super) fn bring_up(connection: &mut Connection, version: i64) -> Rows<()> {
         transaction.execute_batch(step)?;
     }
     transaction.pragma_update(None, "user_version", VERSION)?;
-    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    if version == 0 {
+        transaction.pragma_update(None, "application_id", AT_REST)?;
+    }
     Ok(transaction.commit()?)
 }

@@ -1,40 +1,40 @@
 //! Durable stores in an `SQLite` file.
 //!
 //! One transaction for a batch, in write-ahead mode and synced before it counts. The file belongs to one
-//! process at a time. Invariant: a file that is damaged, newer or somebody else's is refused and left as
-//! it is; it never turns into a new store by itself.
+//! process at a time, and says itself whether a log belongs to it (`log.rs`). Invariant: a file that is
+//! damaged, newer or somebody else's is refused and left as it is; it never turns into a new store by itself.
 
 use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
 use egtp_proto::{MessageId, PublicKey, QueryEvent, RefusedWhy};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, params};
 
 use super::asked::{self, read_asks, read_outboxes, read_outcomes};
 use super::fault::{Fault, Rows, damaged, fits, public_key, small, told};
 use super::handled::{self, Table};
+use super::log::{self, AT_REST, Found, IN_USE, LOG_BYTES};
+use super::new;
 use super::rows::{check, decode, encode};
-use super::schema::{bring_up, version};
+use super::schema::{application, bring_up, version};
 use super::{
     MessageName, Ran, RunHandler, Saved, SavedAnswer, SavedDialog, SavedQuery, Store, StoreError,
     Write,
 };
-
-/// What every file of `SQLite` begins with.
-const MAGIC: &[u8] = b"SQLite format 3\0";
-const MAGIC_BYTES: u64 = 16;
 
 /// Durable stores in one file.
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
     pub(super) connection: Connection,
+    /// Whether the file says that a log belongs to it.
+    in_use: bool,
+    /// Whether anything was written by this run.
+    written: bool,
     /// Messages that have ended since outcomes were last counted.
     ended: usize,
 }
@@ -49,12 +49,24 @@ impl SqliteStore {
     /// [`StoreError`]; a file that was there is as it was.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
-        refuse_lost_log(&path)?;
-        let made = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
-        made.map_err(|source| StoreError::Io { action: "open", path: path.clone(), source })?;
-        let connection = Connection::open(&path).map_err(|error| told(&path, error.into()))?;
-        let mut store = Self { path, connection, ended: 0 };
+        let said_in_use = match log::look(&path)? {
+            Found::Nothing => {
+                new::make(&path)?;
+                false
+            }
+            Found::Database { in_use } => in_use,
+        };
+        // `SQLite` would open it for reading only, and say so at the first write.
+        let opened = OpenOptions::new().append(true).open(&path);
+        opened.map_err(|source| StoreError::Io { action: "open", path: path.clone(), source })?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags);
+        let connection = connection.map_err(|error| told(&path, error.into()))?;
+        let mut store = Self { path, connection, in_use: false, written: false, ended: 0 };
         store.prepare().map_err(|fault| store.told(fault))?;
+        // A run that was killed while it closed has left a log that says something else than the file.
+        let in_use = application(&store.connection).map_err(|fault| store.told(fault))? == IN_USE;
+        store.in_use = said_in_use && in_use;
         Ok(store)
     }
 
@@ -78,48 +90,95 @@ impl SqliteStore {
         let sound: String =
             connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
         if sound != "ok" {
-            return Err(Fault::Damaged(sound));
+            let why = sound.lines().last().unwrap_or_default();
+            return Err(Fault::Damaged(format!("its pages do not fit together ({why})")));
         }
-        bring_up(connection, version)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+        bring_up(connection, version)
+    }
+
+    /// From now on the file is not whole without its log, and says so: before anything is written. Whoever kills us at any moment of
+    /// this leaves a log that is long enough, or a file that does not ask for one.
+    pub(super) fn say_in_use(&mut self) -> Rows<()> {
+        self.written = true;
+        if self.in_use {
+            return Ok(());
+        }
+        self.connection.pragma_update(None, "application_id", IN_USE)?;
+        let log = OpenOptions::new().append(true).open(log::log_of(&self.path))?;
+        if log.metadata()?.len() < LOG_BYTES {
+            log.set_len(LOG_BYTES)?;
+            log.sync_all()?;
+        }
+        self.empty_log()?;
+        self.in_use = true;
         Ok(())
     }
 
+    /// Brings what the log holds into the file itself. The log stays as long as it is.
+    fn empty_log(&self) -> Rows<()> {
+        let looked = self.connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| {
+            Ok((row.get::<_, bool>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+        });
+        match looked? {
+            (false, held, brought) if held == brought => Ok(()),
+            _ => Err(Fault::Damaged("its log cannot be emptied".into())),
+        }
+    }
+
     fn read(&mut self, identity: &PublicKey) -> Rows<Saved> {
-        let transaction = self.connection.transaction()?;
         let key = identity.as_bytes().as_slice();
-        let found = transaction
-            .prepare("SELECT life, generation, floor, mark FROM store WHERE identity = ?1")?
-            .query_map([key], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
-            .next()
-            .transpose()?;
-        let mut saved = match found {
-            None => {
-                let saved = Saved::new(random()?);
-                write_store(&transaction, key, saved.store, (saved.generation, saved.floor))?;
-                saved
-            }
-            Some((life, generation, floor, mark)) => {
-                let (life, mark): (i64, Vec<u8>) = (life, mark);
-                let (generation, floor) = (small(generation)?, small(floor)?);
-                let life = life.cast_unsigned();
-                fits("store", &store_mark(key, life, (generation, floor)), &mark)?;
-                let mut saved = Saved::new(life);
-                (saved.generation, saved.floor) = (generation, floor);
-                saved
-            }
+        let mut saved = match self.read_store(key)? {
+            Some(saved) => saved,
+            None => self.begin(key)?,
         };
+        let transaction = self.connection.transaction()?;
         saved.dialogs = read_dialogs(&transaction, key)?;
         saved.queries = read_queries(&transaction, key)?;
-        asked::forget_ended_outboxes(&transaction, key)?;
         saved.outboxes = read_outboxes(&transaction, key)?;
         saved.asks = read_asks(&transaction, key)?;
         saved.outcomes = read_outcomes(&transaction, key)?;
+        transaction.commit()?;
+        let all = saved.outboxes.len();
+        // A dialog in which nothing is open begins anew, under another id.
+        saved.outboxes.retain(|outbox| {
+            saved
+                .asks
+                .iter()
+                .any(|ask| (ask.name.peer, ask.name.dialog) == (outbox.peer, outbox.dialog))
+        });
+        if saved.outboxes.len() < all {
+            self.say_in_use()?;
+            asked::forget_ended_outboxes(&self.connection, key)?;
+        }
+        Ok(saved)
+    }
+
+    fn read_store(&self, key: &[u8]) -> Rows<Option<Saved>> {
+        let select = "SELECT life, generation, floor, mark FROM store WHERE identity = ?1";
+        let found = self.connection.query_row(select, [key], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?, row.get::<_, Vec<u8>>(3)?))
+        });
+        let Some((life, generation, floor, mark)) = found.optional()? else { return Ok(None) };
+        let (generation, floor) = (small(generation)?, small(floor)?);
+        let life = life.cast_unsigned();
+        fits("store", &store_mark(key, life, (generation, floor)), &mark)?;
+        let mut saved = Saved::new(life);
+        (saved.generation, saved.floor) = (generation, floor);
+        Ok(Some(saved))
+    }
+
+    /// The store of an identity that has none in this file.
+    fn begin(&mut self, key: &[u8]) -> Rows<Saved> {
+        let saved = Saved::new(random()?);
+        self.say_in_use()?;
+        let transaction = self.connection.transaction()?;
+        write_store(&transaction, key, saved.store, (saved.generation, saved.floor))?;
         transaction.commit()?;
         Ok(saved)
     }
 
     fn write(&mut self, rows: &[(PublicKey, Write)], run: &mut RunHandler<'_>) -> Rows<Vec<Ran>> {
+        self.say_in_use()?;
         let mut transaction = self.connection.transaction()?;
         let mut all = Vec::new();
         for (identity, write) in rows {
@@ -174,34 +233,29 @@ impl Store for SqliteStore {
         rows: &[(PublicKey, Write)],
         run: &mut RunHandler<'_>,
     ) -> Result<Vec<Ran>, StoreError> {
-        self.write(rows, run).map_err(|fault| self.told(fault))
+        let mut written = self.write(rows, run);
+        // On a full disk the log cannot grow; it begins again at its start when the file has it all.
+        if matches!(&written, Err(Fault::Sql(error)) if is_full(error)) && self.empty_log().is_ok()
+        {
+            written = self.write(rows, run);
+        }
+        written.map_err(|fault| self.told(fault))
     }
 }
 
-/// `SQLite` drops the log of a file that is missing or empty, and writes the log of another into what is
-/// no database: whatever was in it would be gone without a word.
-fn refuse_lost_log(path: &Path) -> Result<(), StoreError> {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    let log = PathBuf::from(log);
-    let failed = |source| StoreError::Io { action: "look at", path: path.to_owned(), source };
-    if log.metadata().map_or(0, |found| found.len()) == 0 {
-        return Ok(());
-    }
-    let begins = match std::fs::File::open(path) {
-        Ok(file) => {
-            let mut begins = Vec::new();
-            file.take(MAGIC_BYTES).read_to_end(&mut begins).map_err(failed)?;
-            begins
+impl Drop for SqliteStore {
+    /// Brings everything into the file itself, if the disk takes it; else the log stays, and the file says
+    /// that it needs it. What was only looked at stays as it is.
+    fn drop(&mut self) {
+        let connection = &self.connection;
+        let is_at_rest =
+            || self.written && connection.pragma_update(None, "application_id", AT_REST).is_ok();
+        let is_empty = || log::log_of(&self.path).metadata().is_ok_and(|found| found.len() == 0);
+        if is_empty() || is_at_rest() {
+            // Where this fails the log stays, which is safe.
+            let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(failed(error)),
-    };
-    if begins == MAGIC {
-        return Ok(());
     }
-    let why = format!("it is no database, although its log {} is there", log.display());
-    Err(StoreError::Damaged { path: path.to_owned(), why })
 }
 
 fn write_row(transaction: &Transaction<'_>, key: &[u8], write: &Write) -> Rows<()> {
@@ -305,6 +359,10 @@ fn write_row(transaction: &Transaction<'_>, key: &[u8], write: &Write) -> Rows<(
         Write::Collected(id) => asked::forget_outcome(transaction, key, id)?,
     }
     Ok(())
+}
+
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
 fn write_store(

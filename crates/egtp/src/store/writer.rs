@@ -12,7 +12,7 @@ use std::time::Duration;
 use egtp_proto::PublicKey;
 use egtp_proto::QueryEvent;
 use egtp_proto::exchange::durable::{Batch, Ran, Row, Write};
-use tracing::{error, info};
+use tracing::{error, warn};
 
 use super::{Store, Values};
 use crate::command::{Command, Commands};
@@ -116,7 +116,8 @@ impl Desk {
             std::thread::park_timeout(RETRY);
         };
         if failed > 0 {
-            info!(failed, "writing goes again");
+            // Whoever is shown warnings has read that it did not go.
+            warn!(failed, "writing goes again");
         }
         Some(ran)
     }

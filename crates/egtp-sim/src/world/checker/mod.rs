@@ -286,6 +286,22 @@ impl Checker {
         news
     }
 
+    /// Nothing goes on any more: what was to be handed over in the next life has been.
+    pub(crate) fn over(&mut self) {
+        let is_lost = |one: &Record| {
+            one.sent.redelivered && one.ended == Some(Ended::Accepted) && one.ran.is_empty()
+        };
+        let lost: Vec<u64> = self
+            .records
+            .iter()
+            .filter(|(_, one)| is_lost(one))
+            .map(|(number, _)| *number)
+            .collect();
+        self.check(Promise::NothingKeptIsLost, lost.is_empty(), || {
+            format!("the numbers {lost:?} were accepted, and never handed over again")
+        });
+    }
+
     /// A life has ended: whatever it had open stays without an outcome for ever, unless its disk goes on
     /// with it.
     pub(crate) fn died(&mut self, node: Party) {

@@ -23,8 +23,10 @@ pub(crate) struct Sent {
     pub hard: u64,
     /// Whether the receiver is honest: only then anything can be said about what it did.
     pub is_honest: bool,
-    /// Whether the receiver's disk was to remember it.
+    /// Whether the receiver's disk was to have it before its handler.
     pub durable: bool,
+    /// Whether the receiver hands it over in its next life if it was at work on it.
+    pub redelivered: bool,
     /// Whether the sender's disk was to remember it.
     pub outlives: bool,
 }
