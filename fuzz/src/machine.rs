@@ -141,6 +141,7 @@ impl Machine {
             room: (how & 2 != 0).then_some(usize::from(bytes)),
             soft: (how & 4 != 0).then(|| Duration::from_secs(1)),
             hard: Duration::from_secs(u64::from(how >> 3)),
+            hard_max: Duration::ZERO,
             wants: egtp_proto::StoreKind::Ram,
             keep: None,
             post_quantum: false,

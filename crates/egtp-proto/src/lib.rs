@@ -37,8 +37,8 @@ pub use key::{KeyError, PublicKey, SecretKey, ShortKey};
 pub use message::{Kind, KindError, MessageClass, MessageId};
 pub use node_id::{NodeId, NodeIdError};
 pub use output::{
-    Assurance, Event, EventCode, IdentityId, MessageEvent, NotSent, Outcome, PathId, Policy,
-    QueryEvent, QueryId, RefusedWhy, Sink, Taken,
+    Arriving, Assurance, Event, EventCode, IdentityId, MessageEvent, NotSent, Outcome, PathId,
+    Policy, QueryEvent, QueryId, RefusedWhy, Sink, Taken, Way,
 };
 pub use strategy::{Strategy, StrategyError};
 pub use ticket::{Ticket, TicketError};

@@ -71,6 +71,20 @@ pub enum Event {
         /// What the caller called it.
         token: u64,
     },
+    /// A large body has come further.
+    Progress {
+        /// What the caller called the request.
+        token: u64,
+        /// Which body.
+        way: Way,
+        /// Bytes of it that have arrived.
+        bytes: usize,
+        /// Bytes in all.
+        total: usize,
+    },
+    /// More of a peer's large message has arrived. It is handed over when it is there as a whole, and never
+    /// if that does not come about: nothing may depend on what is told here.
+    Arriving(Arriving),
     /// Somebody asks: hand it to a handler, once.
     Query(QueryEvent),
     /// A query's asker wants nothing more about it, or its time is over. Whoever is still at work on
@@ -99,6 +113,30 @@ pub enum Event {
         /// With whom.
         peer: PublicKey,
     },
+}
+
+/// Which of the two bodies of a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Way {
+    /// Ours, to the peer.
+    Sending,
+    /// The reply, to us.
+    Receiving,
+}
+
+/// A large message of a peer that has begun to arrive.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Arriving {
+    /// Which of our identities is meant.
+    pub identity: IdentityId,
+    /// Who sends it.
+    pub from: PublicKey,
+    /// Its kind.
+    pub kind: Kind,
+    /// Bytes of its body that have arrived.
+    pub bytes: usize,
+    /// Bytes in all.
+    pub total: usize,
 }
 
 /// A message of a peer.

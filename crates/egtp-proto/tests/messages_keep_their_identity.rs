@@ -75,6 +75,7 @@ fn submission(world: &World, to: usize, token: u64, body: &'static [u8]) -> Subm
         room: None,
         soft: None,
         hard: secs(20),
+        hard_max: std::time::Duration::ZERO,
         wants: egtp_proto::StoreKind::Ram,
         keep: None,
         post_quantum: false,

@@ -48,6 +48,7 @@ fn a_thousand_requests_at_once_share_packets() {
                 room: None,
                 soft: None,
                 hard: secs(10),
+                hard_max: std::time::Duration::ZERO,
                 wants: egtp_proto::StoreKind::Ram,
                 keep: None,
                 post_quantum: false,

@@ -12,7 +12,7 @@ use crate::error::Refusal;
 use crate::events::Events;
 use crate::message::{Message, Recipient};
 use crate::queue::Queue;
-use crate::request::Slot;
+use crate::slot::Slot;
 use crate::status::Status;
 
 /// The queue to the driver.
@@ -59,6 +59,7 @@ pub(crate) struct Start {
     pub identity: Option<PublicKey>,
     pub soft: Option<Duration>,
     pub hard: Duration,
+    pub hard_max: Duration,
     pub room: Option<usize>,
     pub wants: StoreKind,
     pub post_quantum: bool,

@@ -49,6 +49,7 @@ mod queue;
 mod reach;
 mod request;
 mod serve;
+mod slot;
 mod status;
 pub mod store;
 pub mod testing;
@@ -57,7 +58,7 @@ pub use builder::Builder;
 pub use egtp_proto::crypto::{Cipher, Suite, Suites};
 pub use egtp_proto::limits::Limits;
 pub use egtp_proto::{
-    Assurance, Contact, ContactDraft, Host, HostPort, Kind, KindError, MessageId, NodeId,
+    Arriving, Assurance, Contact, ContactDraft, Host, HostPort, Kind, KindError, MessageId, NodeId,
     PublicKey, QueryEvent, SecretKey, Strategy, Ticket,
 };
 pub use error::{NotSent, Refusal, RequestError, ServeError, StartError, Taken};

@@ -1,22 +1,23 @@
-//! Asking: a request before it starts, while it is under way, and its progress.
+//! Asking: a request before it starts, and while it is under way.
 //!
 //! Knows nothing of packets. Invariant: every started request gets exactly one outcome, and dropping
 //! a [`Pending`] frees everything that was kept for it.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use egtp_proto::{MessageClass, MessageId, NotSent, Outcome, PublicKey, StoreKind, Strategy};
+use egtp_proto::{MessageClass, MessageId, NotSent, Outcome, PublicKey, StoreKind};
 use tokio::time::Instant;
 
 use crate::command::{Command, Commands, Start};
 use crate::error::RequestError;
 use crate::message::{Message, Recipient, Reply};
 use crate::queue::NotTaken;
+use crate::slot::Slot;
 
 /// Requests that wait for the driver to begin them. Above it a new one ends as `NotSent(Busy)`: a
 /// driver that is so far behind has more to do than the machine can.
@@ -32,6 +33,7 @@ pub struct Request {
     identity: Option<PublicKey>,
     soft: Option<Duration>,
     hard: Duration,
+    hard_max: Duration,
     room: Option<usize>,
     wants: StoreKind,
     post_quantum: bool,
@@ -47,6 +49,7 @@ impl Request {
             identity: None,
             soft: None,
             hard,
+            hard_max: Duration::ZERO,
             room: None,
             wants: StoreKind::Ram,
             post_quantum: false,
@@ -63,6 +66,14 @@ impl Request {
     /// After this long the request is over and its memory is freed. Always finite; default 60 s.
     pub const fn hard_timeout(mut self, after: Duration) -> Self {
         self.hard = after;
+        self
+    }
+
+    /// Lets progress of a large body, ours or the reply's, put the hard timeout off: it then counts from the
+    /// last bytes that arrived, and ends the request this long after its start in any case. The peer is
+    /// asked to remember the request as long. Default: nothing puts it off.
+    pub const fn hard_timeout_max(mut self, after: Duration) -> Self {
+        self.hard_max = after;
         self
     }
 
@@ -125,6 +136,7 @@ impl Request {
             identity: self.identity,
             soft: self.soft,
             hard: self.hard,
+            hard_max: self.hard_max,
             room: self.room,
             wants: self.wants,
             post_quantum: self.post_quantum,
@@ -165,6 +177,21 @@ pub enum Progress {
     Taken,
     /// The soft timeout passed. A good moment to ask somebody else as well.
     Slow,
+    /// So many bytes of a body that travels in parts have arrived at the peer. Told from time to time, and
+    /// only the newest; a body is there as a whole when it is taken or replied to.
+    Sent {
+        /// Bytes that have arrived.
+        bytes: usize,
+        /// Bytes of the whole body.
+        total: usize,
+    },
+    /// So many bytes of a reply that travels in parts have arrived here.
+    Received {
+        /// Bytes that have arrived.
+        bytes: usize,
+        /// Bytes of the whole body.
+        total: usize,
+    },
     /// The reply.
     Replied(Reply),
 }
@@ -184,18 +211,18 @@ pub struct Pending {
 impl Pending {
     /// A handle for a request that was begun before, perhaps in an earlier run of the node.
     pub(crate) fn attached(commands: Commands, slot: Arc<Slot>) -> Self {
-        let hard = slot.lock().hard;
+        let hard = slot.hard();
         Self { commands, slot, started: Instant::now(), hard, is_over: false, taken: None }
     }
 
     /// The id of the message, once the node has numbered it.
     pub fn id(&self) -> Option<MessageId> {
-        self.slot.lock().id
+        self.slot.id()
     }
 
     /// Whether the soft timeout has passed.
     pub fn is_slow(&self) -> bool {
-        self.slot.lock().slow != Note::NotYet
+        self.slot.is_slow()
     }
 
     /// The reply, or `None` when the soft timeout passes first. Cancel safe; ask again for the reply.
@@ -205,9 +232,9 @@ impl Pending {
     pub async fn before_slow(&mut self) -> Result<Option<Reply>, RequestError> {
         loop {
             match self.progress().await? {
-                Progress::Taken | Progress::Kept => {}
                 Progress::Slow => return Ok(None),
                 Progress::Replied(reply) => return Ok(Some(reply)),
+                _ => {}
             }
         }
     }
@@ -222,32 +249,17 @@ impl Pending {
     }
 
     fn poll_progress(&mut self, context: &Context<'_>) -> Poll<Result<Progress, RequestError>> {
-        let mut state = self.slot.lock();
-        if state.kept == Note::New {
-            state.kept = Note::Told;
-            return Poll::Ready(Ok(Progress::Kept));
+        if let Some(step) = self.slot.next_step() {
+            return Poll::Ready(Ok(step));
         }
-        if state.taken == Note::New {
-            state.taken = Note::Told;
-            return Poll::Ready(Ok(Progress::Taken));
-        }
-        if state.slow == Note::New {
-            state.slow = Note::Told;
-            return Poll::Ready(Ok(Progress::Slow));
-        }
-        drop(state);
         self.poll_outcome(context).map(|outcome| outcome.map(Progress::Replied))
     }
 
     fn poll_outcome(&mut self, context: &Context<'_>) -> Poll<Result<Reply, RequestError>> {
-        let mut state = self.slot.lock();
-        let Some((outcome, via)) = state.outcome.clone() else {
-            state.wakers.retain(|waker| !waker.will_wake(context.waker()));
-            state.wakers.push(context.waker().clone());
+        let Some((outcome, via)) = self.slot.outcome_or_wake(context.waker()) else {
             return Poll::Pending;
         };
-        let kept = state.id.filter(|_| state.kept != Note::NotYet && outcome != Outcome::Closing);
-        drop(state);
+        let kept = self.slot.kept_id().filter(|_| outcome != Outcome::Closing);
         self.taken = kept;
         self.is_over = true;
         let took = self.started.elapsed();
@@ -279,87 +291,9 @@ impl Drop for Pending {
             // Without a driver the store keeps it for the next run.
             let _ = self.commands.push(Command::Forget(id));
         }
-        if !self.is_over && self.slot.lock().outcome.is_none() {
+        if !self.is_over && !self.slot.is_over() {
             // Without a driver there is nothing to forget.
             let _ = self.commands.push(Command::Cancel(Arc::clone(&self.slot)));
         }
-    }
-}
-
-/// Where the driver leaves what happens to a request.
-#[derive(Debug, Default)]
-pub(crate) struct Slot(Mutex<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    id: Option<MessageId>,
-    /// The driver's name for it.
-    token: Option<u64>,
-    hard: Duration,
-    kept: Note,
-    taken: Note,
-    slow: Note,
-    outcome: Option<(Outcome, Option<Strategy>)>,
-    /// Of everybody who waits: one that outlives runs can be attached to more than once.
-    wakers: Vec<Waker>,
-}
-
-/// Something that is reported once.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-enum Note {
-    #[default]
-    NotYet,
-    New,
-    Told,
-}
-
-impl Slot {
-    pub(crate) fn numbered(&self, id: MessageId, token: u64) {
-        let mut state = self.lock();
-        state.id = Some(id);
-        state.token = Some(token);
-    }
-
-    /// One of an earlier run; `hard` was left to it when this run began, zero if it had ended.
-    pub(crate) fn restored(&self, id: MessageId, hard: Duration) {
-        let mut state = self.lock();
-        state.id = Some(id);
-        state.kept = Note::Told;
-        state.hard = hard;
-    }
-
-    pub(crate) fn kept(&self) {
-        self.note(|state| state.kept = Note::New);
-    }
-
-    pub(crate) fn token(&self) -> Option<u64> {
-        self.lock().token
-    }
-
-    pub(crate) fn taken(&self) {
-        self.note(|state| state.taken = Note::New);
-    }
-
-    pub(crate) fn slow(&self) {
-        self.note(|state| state.slow = Note::New);
-    }
-
-    /// The outcome. A second one would be a mistake and is ignored.
-    pub(crate) fn finish(&self, outcome: Outcome, via: Option<Strategy>) {
-        self.note(|state| {
-            state.outcome.get_or_insert((outcome, via));
-        });
-    }
-
-    fn note(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.lock();
-        change(&mut state);
-        let wakers = std::mem::take(&mut state.wakers);
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

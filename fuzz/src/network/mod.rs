@@ -93,6 +93,7 @@ impl Network {
             room,
             soft,
             hard,
+            hard_max: Duration::ZERO,
             wants: egtp_proto::StoreKind::Ram,
             keep: None,
             post_quantum: false,

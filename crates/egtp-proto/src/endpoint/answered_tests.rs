@@ -37,6 +37,7 @@ fn ask(endpoint: &mut Endpoint, seed: u8) -> (u32, u64, ReplyHead) {
         room: None,
         soft: None,
         hard: Duration::from_secs(9),
+        hard_max: Duration::ZERO,
         wants: crate::card::StoreKind::Ram,
         keep: None,
         post_quantum: false,

@@ -282,6 +282,7 @@ impl Endpoint {
         if !peer.acks.is_empty() {
             peer.ack_due = Some(now.boot);
         }
+        peer.flight.begin_anew();
         let items: Vec<Item> = peer.resend.drain().chain(peer.large.drain(..)).collect();
         // Turned round, because each goes to the front of its queue.
         for item in items.into_iter().rev() {

@@ -68,7 +68,8 @@ impl Endpoint {
         }
         match frame {
             // Contacts are for the lookup, which does not live here.
-            Frame::Pad | Frame::Contact(_) | Frame::PathResponse(_) => {}
+            Frame::Pad | Frame::Contact(_) => {}
+            Frame::PathResponse(answer) => self.parts_arrived(now, code, answer),
             Frame::Ping => {
                 self.peers.get_mut(code)?.owes.record = true;
                 self.soil(code);
@@ -87,7 +88,7 @@ impl Endpoint {
                 self.receive_reply(code, context.replies?, &head, keep(payload, body));
             }
             Frame::ReplyFragment(part, head) => {
-                self.receive_reply_part(code, context.replies?, &part, head.as_ref());
+                self.receive_reply_part(now, code, context.replies?, &part, head.as_ref());
             }
             Frame::Ack(ack) => self.receive_ack(now, code, &ack),
             Frame::Closed { dialog, serials } => {
@@ -100,9 +101,11 @@ impl Endpoint {
             Frame::Hint { kind, body } => self.receive_hint(arrival, kind, keep(payload, body))?,
             Frame::PathChallenge(bytes) => {
                 let peer = self.peers.get_mut(code)?;
-                if peer.challenges.is_empty() {
-                    peer.challenges.push(bytes);
+                if peer.challenges.len() >= CHALLENGES_MAX {
+                    // The newest says most.
+                    peer.challenges.remove(0);
                 }
+                peer.challenges.push(bytes);
                 self.soil(code);
             }
             Frame::Close => self.receive_goodbye(code),
@@ -158,3 +161,6 @@ fn keep(payload: &Bytes, body: &[u8]) -> Bytes {
         Bytes::copy_from_slice(body)
     }
 }
+
+/// Questions of a peer that wait to be answered.
+const CHALLENGES_MAX: usize = 8;

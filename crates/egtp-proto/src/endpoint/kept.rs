@@ -44,7 +44,7 @@ impl Endpoint {
             kind: one.kind.clone(),
             body: one.body.clone(),
             room: one.room,
-            expires: now.wall.saturating_add(one.hard),
+            expires: now.wall.saturating_add(one.patience),
             post_quantum: one.post_quantum,
             hints,
             binding: None,
@@ -217,6 +217,7 @@ impl Endpoint {
             one.sent_by_earlier_run(binding);
         }
         one.hard_due = now.boot.after(hard);
+        one.hard_end = one.hard_due;
         one.post_quantum = ask.post_quantum;
         let event = self.outgoing.insert(one);
         outbox.open(serial, event, bytes);

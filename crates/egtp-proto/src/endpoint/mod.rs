@@ -28,6 +28,7 @@ mod on_disk;
 mod pack;
 mod parts;
 mod peer;
+mod progress;
 mod receive;
 mod submit;
 mod suites;

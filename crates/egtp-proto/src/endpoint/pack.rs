@@ -26,6 +26,8 @@ use crate::wire::frame::{
 const WHOLE_MAX: usize = 8 * 1024;
 /// More than any frame has besides its body.
 const HEAD_MAX: usize = 160;
+/// A question about parts, as a frame.
+const QUESTION_BYTES: usize = 9;
 /// A part is not worth less than this.
 const PART_MIN: usize = 512;
 
@@ -234,6 +236,7 @@ impl Packer<'_> {
                 context = Some(dialog);
                 self.frame(&Frame::Replies(dialog));
             }
+            self.peer.flight.sent_small(self.now.boot);
             self.frame(&Frame::Reply(ReplyHead { status: answer.status, ..head }, &answer.body));
             answer.attempts += 1;
             answer.sent = Some(self.now.boot);
@@ -315,6 +318,7 @@ impl Packer<'_> {
                 context = Some(binding);
                 self.dialog(one.dialog, binding);
             }
+            self.peer.flight.sent_small(self.now.boot);
             self.frame(&Frame::Message(message_head(code, one), &one.body));
             self.filled.messages.push(code);
             self.filled.wants_answer = true;
@@ -330,7 +334,9 @@ impl Packer<'_> {
     /// Parts of large bodies, one item after another.
     fn parts(&mut self, outgoing: &mut Table<Outgoing>, queries: &mut Table<Query>) {
         let mut turns = self.peer.large.len();
+        let before = self.filled.bytes.len();
         while turns > 0
+            && self.peer.flight.may_send()
             && self.space() > HEAD_MAX + PART_MIN
             && let Some(item) = self.peer.large.pop_front()
         {
@@ -343,6 +349,19 @@ impl Packer<'_> {
                 self.peer.large.push_back(item);
             }
         }
+        let bytes = self.filled.bytes.len() - before;
+        let is_last = self.peer.large.is_empty();
+        if bytes > 0
+            && let Some(mark) = self.peer.flight.sent(self.now.boot, bytes, is_last)
+        {
+            self.frame(&Frame::PathChallenge(mark.to_le_bytes()));
+            self.peer.note_offsets(mark, outgoing);
+        }
+    }
+
+    /// Bytes of a body that fit, with what is around them and a question behind them.
+    fn part_size(&self, left: usize) -> usize {
+        self.space().saturating_sub(HEAD_MAX + QUESTION_BYTES).min(left)
     }
 
     /// Packs the next part of a message. Returns whether more is to come.
@@ -354,7 +373,7 @@ impl Packer<'_> {
             return true;
         }
         let Some(binding) = self.peer.binding_of(one) else { return false };
-        let size = (self.space() - HEAD_MAX).min(one.body.len().saturating_sub(one.offset));
+        let size = self.part_size(one.body.len().saturating_sub(one.offset));
         let Some(bytes) = one.body.get(one.offset..one.offset + size) else { return false };
         let head = (one.offset == 0).then(|| message_head(code, one));
         self.dialog(one.dialog, binding);
@@ -379,7 +398,7 @@ impl Packer<'_> {
         let head = reply_head(query);
         let (dialog, serial) = (query.dialog, query.serial);
         let Some(answer) = query.answer.as_mut() else { return false };
-        let size = (self.space() - HEAD_MAX).min(answer.body.len().saturating_sub(answer.offset));
+        let size = self.part_size(answer.body.len().saturating_sub(answer.offset));
         let Some(bytes) = answer.body.get(answer.offset..answer.offset + size) else {
             return false;
         };
@@ -446,7 +465,7 @@ fn message_head(code: u32, one: &Outgoing) -> MessageHead<'_> {
         MessageClass::Send => Class::Send,
         MessageClass::Request | MessageClass::Reply => Class::Request {
             code,
-            hard_ms: u64::try_from(one.hard.as_millis()).unwrap_or(u64::MAX),
+            hard_ms: u64::try_from(one.patience.as_millis()).unwrap_or(u64::MAX),
             room: u64::try_from(one.room).unwrap_or(u64::MAX),
         },
     };

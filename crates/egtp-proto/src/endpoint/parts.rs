@@ -7,13 +7,14 @@
 use super::Endpoint;
 use super::frames::{Arrival, Context};
 use super::peer::{Incoming, owe_partial};
+use super::progress::PROGRESS_STEP;
 use crate::card::StoreKind;
 use crate::exchange::assembly::{Assembly, Progress};
 use crate::exchange::inbox::Verdict;
 use crate::exchange::outgoing::State;
 use crate::exchange::resend::Item;
 use crate::message::Kind;
-use crate::output::{Outcome, RefusedWhy};
+use crate::output::{Arriving, Event, Outcome, RefusedWhy, Way};
 use crate::time::Now;
 use crate::wire::frame::{MessageHead, Part, PartOf, Refusal, ReplyHead};
 
@@ -62,7 +63,7 @@ impl Endpoint {
             None => Progress::Ignored,
         };
         match progress {
-            Progress::Partial => {}
+            Progress::Partial => self.tell_arriving(arrival, name),
             Progress::Ignored => owe_partial(peer, (name.0, name.1, PartOf::Message)),
             Progress::Complete(body) => {
                 let incoming = peer.assemblies.remove(&name)?;
@@ -112,12 +113,27 @@ impl Endpoint {
         let (class, names) = (head.class, vec![arrival.name]);
         peer.assembly_bytes = bytes;
         peer.assemblies
-            .insert(name, Incoming { class, kind, assembly: Assembly::new(total), names });
+            .insert(name, Incoming { class, kind, assembly: Assembly::new(total), told: 0, names });
         Ok(())
+    }
+
+    /// More of a large message is there.
+    fn tell_arriving(&mut self, arrival: Arrival, name: (u64, u64)) {
+        let Some(peer) = self.peers.get_mut(arrival.peer) else { return };
+        let from = peer.key;
+        let Some(incoming) = peer.assemblies.get_mut(&name) else { return };
+        let (bytes, total) = (incoming.assembly.received(), incoming.assembly.total());
+        let is_first = incoming.told == 0;
+        if is_first || bytes >= incoming.told.saturating_add(PROGRESS_STEP) {
+            incoming.told = bytes;
+            let (identity, kind) = (arrival.identity, incoming.kind.clone());
+            self.events.push_back(Event::Arriving(Arriving { identity, from, kind, bytes, total }));
+        }
     }
 
     pub(super) fn receive_reply_part(
         &mut self,
+        now: Now,
         code: u32,
         dialog: u64,
         part: &Part<'_>,
@@ -151,7 +167,10 @@ impl Endpoint {
             None => Progress::Ignored,
         };
         match progress {
-            Progress::Partial => {}
+            Progress::Partial => {
+                let received = outgoing.reply.as_ref().map_or(0, |(_, body)| body.received());
+                self.has_come(now, request, Way::Receiving, received);
+            }
             Progress::Ignored => {
                 if let Some(peer) = self.peers.get_mut(code) {
                     owe_partial(peer, (dialog, part.serial, PartOf::Reply));

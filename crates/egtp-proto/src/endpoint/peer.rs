@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use super::submit::length;
 use crate::card::{LiveCard, StoreKind};
+use crate::codes::Table;
 use crate::crypto::{DhKey, Random, Suite};
 use crate::exchange::assembly::Assembly;
 use crate::exchange::backoff::RoundTrip;
+use crate::exchange::flight::Flight;
 use crate::exchange::outbox::Outbox;
 use crate::exchange::outboxes::Outboxes;
 use crate::exchange::outgoing::{Binding, Outgoing};
@@ -64,6 +66,10 @@ pub(super) struct Peer {
     /// Large bodies that are being sent in parts, in turn.
     pub large: VecDeque<Item>,
     pub resend: Resend,
+    /// What of them is on its way.
+    pub flight: Flight,
+    /// How far messages had been sent when a question about that was asked.
+    pub asked_about: Option<(u64, Vec<(u32, usize)>)>,
     pub trip: RoundTrip,
     /// Dialogs of the peer to be acknowledged.
     pub acks: Vec<DialogCode>,
@@ -177,6 +183,8 @@ pub(super) struct Incoming {
     pub class: Class,
     pub kind: Kind,
     pub assembly: Assembly,
+    /// Bytes of it that the application has been told of.
+    pub told: usize,
     /// The transmissions that it came with, those of first parts: a refusal names each.
     pub names: Vec<TransmissionName>,
 }
@@ -218,6 +226,8 @@ impl Peer {
             replies: VecDeque::new(),
             large: VecDeque::new(),
             resend: Resend::default(),
+            flight: Flight::default(),
+            asked_about: None,
             trip: RoundTrip::default(),
             acks: Vec::new(),
             ack_due: None,
@@ -244,6 +254,18 @@ impl Peer {
     /// Whether a message or reply waits to be sent: worth opening a path and a session for.
     pub(super) fn is_pressing(&self) -> bool {
         self.outboxes.queued() > 0 || !self.replies.is_empty() || !self.large.is_empty()
+    }
+
+    /// Notes how far large messages have been sent, as it is asked whether all before this byte has arrived.
+    pub(super) fn note_offsets(&mut self, mark: u64, outgoing: &Table<Outgoing>) {
+        if self.asked_about.is_some() {
+            return;
+        }
+        let offsets = self.large.iter().filter_map(|item| match item {
+            Item::Message(code) => Some((*code, outgoing.get(*code)?.offset)),
+            Item::Reply(_) => None,
+        });
+        self.asked_about = Some((mark, offsets.take(ASKED_ABOUT_MAX).collect()));
     }
 
     /// Messages of this kind are remembered on the peer's disk.
@@ -344,6 +366,9 @@ impl Peer {
 /// Kinds of a peer that are known to be remembered on its disk. Of one that was forgotten, the next message
 /// costs a refusal.
 const DURABLE_KINDS_MAX: usize = 16;
+
+/// Large messages whose progress is told at a time; of others only that they are taken.
+const ASKED_ABOUT_MAX: usize = 64;
 
 /// Plans a report of how much of a large body has arrived.
 pub(super) fn owe_partial(peer: &mut Peer, name: (u64, u64, PartOf)) {

@@ -39,6 +39,9 @@ pub struct Submission {
     pub soft: Option<Duration>,
     /// When to give up.
     pub hard: Duration,
+    /// Until when progress of a large body may put that off: then `hard` counts from the last progress on,
+    /// but ends this long after the submission. No longer than `hard`: nothing is put off.
+    pub hard_max: Duration,
     /// The store of the receiver that is to remember it, if it has that; its RAM otherwise.
     pub wants: StoreKind,
     /// Whether it is to outlive this run, if its identity has a durable store: then it is written down
@@ -69,6 +72,7 @@ impl Endpoint {
             room,
             soft,
             hard,
+            hard_max,
             wants,
             keep,
             ..
@@ -97,6 +101,7 @@ impl Endpoint {
             return Err(NotSent::Busy);
         }
         let hard = hard.min(self.limits.hard_timeout_max);
+        let hard_max = hard_max.min(self.limits.hard_timeout_max).max(hard);
         let room = room.unwrap_or(usize::MAX).min(self.limits.reply_bytes_max);
         let random = &mut self.random;
         let make = || Outbox::new(wants, random.u64(), &own, &to);
@@ -119,6 +124,8 @@ impl Endpoint {
         if let Some(outgoing) = self.outgoing.get_mut(event) {
             outgoing.post_quantum = post_quantum;
             outgoing.hard_due = now.boot.after(hard);
+            outgoing.hard_end = now.boot.after(hard_max);
+            outgoing.patience = hard_max;
             outgoing.hard_timer = Some(hard_timer);
             outgoing.soft_timer = soft_timer;
         }

@@ -106,6 +106,9 @@ impl Endpoint {
         if is(Bug::NeverAgain) {
             due.clear();
         }
+        if peer.flight.lost_at().is_some_and(|lost| lost <= now.boot) {
+            peer.flight.lose();
+        }
         // Turned round, because each goes to the front of its queue.
         for item in due.into_iter().rev() {
             self.requeue(code, item);
@@ -222,9 +225,10 @@ impl Endpoint {
         let answer = peer.answering.as_ref().map(|answering| answering.due);
         let confirmation =
             (awaits_confirmation && peer.is_pressing()).then(|| now.boot.after(CONFIRMATION_STEP));
+        let parts = peer.flight.lost_at();
         let provisional = (!peer.provisional.is_empty()).then(|| now.boot.after(PROVISIONAL_KEPT));
         let earliest =
-            [resend, peer.ack_due, silence, reconnect, answer, confirmation, provisional]
+            [resend, peer.ack_due, silence, reconnect, answer, confirmation, provisional, parts]
                 .into_iter()
                 .flatten()
                 .chain(attempts.flatten())
@@ -257,7 +261,12 @@ impl Endpoint {
 }
 
 /// Sets the deadline that ends a message.
-fn set_hard_timer(timers: &mut Timers<Timer>, one: &mut Outgoing, event: u32, due: Instant) {
+pub(super) fn set_hard_timer(
+    timers: &mut Timers<Timer>,
+    one: &mut Outgoing,
+    event: u32,
+    due: Instant,
+) {
     if let Some(timer) = one.hard_timer.take() {
         timers.cancel(timer);
     }

@@ -13,6 +13,7 @@ pub mod age;
 pub mod assembly;
 pub mod backoff;
 pub mod durable;
+pub mod flight;
 pub mod inbox;
 pub mod outbox;
 pub mod outboxes;

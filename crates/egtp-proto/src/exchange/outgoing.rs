@@ -43,12 +43,16 @@ pub struct Outgoing {
     pub room: usize,
     /// How long it may take in all.
     pub hard: Duration,
+    /// How long the receiver is asked to remember it: more than `hard` if progress may put that off.
+    pub patience: Duration,
     /// Whether only records of a session with a hybrid suite may carry it.
     pub post_quantum: bool,
     /// The deadline of the soft timeout, until it fired.
     pub soft_timer: Option<TimerId>,
     /// When the hard timeout comes.
     pub hard_due: Instant,
+    /// When it comes at the latest, however much progress there is.
+    pub hard_end: Instant,
     /// The deadline of the hard timeout, or the earlier end of a doubt.
     pub hard_timer: Option<TimerId>,
     /// Where it stands.
@@ -66,6 +70,10 @@ pub struct Outgoing {
     /// The most that the peer has reported to have since its parts were sent anew. Only a report of
     /// more makes us go on from there, or every part that was out would make us send all of them.
     pub reported: Option<usize>,
+    /// Bytes of it, and of its reply, that the application has been told of.
+    pub told_sent: usize,
+    /// See above.
+    pub told_received: usize,
     /// A large reply that has begun to arrive.
     pub reply: Option<(u8, Assembly)>,
     /// What our own disk knows of it, if it is to outlive this run.
@@ -188,9 +196,11 @@ impl Outgoing {
             body,
             room,
             hard,
+            patience: hard,
             post_quantum: false,
             soft_timer: None,
             hard_due: Instant::default(),
+            hard_end: Instant::default(),
             hard_timer: None,
             state: State::Queued,
             attempts: 0,
@@ -199,6 +209,8 @@ impl Outgoing {
             offset: 0,
             arrived: 0,
             reported: None,
+            told_sent: 0,
+            told_received: 0,
             reply: None,
             kept: None,
         }

@@ -99,6 +99,8 @@ pub struct World {
     pub keeps: bool,
     /// Whether what is submitted wants a hybrid suite.
     pub post_quantum: bool,
+    /// Until when progress may put off the hard timeout of what is submitted.
+    pub hard_max: Duration,
 }
 
 struct Outbound {
@@ -176,6 +178,7 @@ impl World {
             wants: StoreKind::Ram,
             keeps: false,
             post_quantum: false,
+            hard_max: Duration::ZERO,
         };
         for seed in 1..=count {
             let now = world.clocks(Duration::ZERO);
@@ -237,6 +240,7 @@ impl World {
             room: None,
             soft,
             hard,
+            hard_max: self.hard_max,
             wants: self.wants,
             keep: self.keeps.then(Vec::new),
             post_quantum: self.post_quantum,

@@ -130,6 +130,7 @@ impl Desk {
             room: None,
             soft: None,
             hard: secs(60),
+            hard_max: Duration::ZERO,
             wants: egtp_proto::StoreKind::Ram,
             keep: None,
             post_quantum: false,

@@ -270,6 +270,7 @@ impl World {
             room: wish.room,
             soft: wish.soft.map(std::time::Duration::from_nanos),
             hard,
+            hard_max: hard,
             wants,
             keep: outlives.then(Vec::new),
             post_quantum: wish.post_quantum,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use egtp_proto::{IdentityId, MessageId};
 
-use crate::request::Slot;
+use crate::slot::Slot;
 
 /// See the head of this file.
 #[derive(Debug, Default)]

@@ -34,8 +34,8 @@ use crate::command::{Command, Commands};
 use crate::events::{Feed, Happening};
 use crate::path::{Closed, Hint, Path, PathEvent};
 use crate::reach::{Reach, Step};
-use crate::request::Slot;
 use crate::serve::{OpenQueries, Routes};
+use crate::slot::Slot;
 use crate::status::{OpenPath, OpenedBy};
 use crate::store::Writer;
 
@@ -295,6 +295,10 @@ impl Driver {
             Event::Soft { token } => self.with_slot(token, Slot::slow),
             Event::Taken { token } => self.received(now, token),
             Event::Kept { token } => self.with_slot(token, Slot::kept),
+            Event::Progress { token, way, bytes, total } => {
+                self.with_slot(token, |slot| slot.has_come(way, bytes, total));
+            }
+            Event::Arriving(arriving) => self.routes.arriving(&arriving),
             Event::Query(query) => self.dispatch(now, query),
             Event::QueryClosed { query } => {
                 if let Some(open) = self.queries.remove(&query) {

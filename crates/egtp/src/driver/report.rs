@@ -9,7 +9,7 @@ use tracing::info;
 use super::{Driver, Running};
 use crate::error::Refusal;
 use crate::events::{Ending, Happening};
-use crate::request::Slot;
+use crate::slot::Slot;
 use crate::status::{OpenPath, Status};
 
 impl Driver {

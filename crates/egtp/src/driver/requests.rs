@@ -17,7 +17,7 @@ use super::Driver;
 use super::kept::KeptRequests;
 use crate::command::Start;
 use crate::events::Happening;
-use crate::request::Slot;
+use crate::slot::Slot;
 
 /// A request of ours under way.
 #[derive(Debug)]
@@ -103,7 +103,8 @@ impl Driver {
     }
 
     pub(super) fn start(&mut self, now: Now, start: Start) {
-        let Start { slot, to, class, message, identity, soft, hard, room, wants, .. } = start;
+        let Start { slot, to, class, message, identity, soft, hard, hard_max, room, wants, .. } =
+            start;
         let outlives = wants == StoreKind::Durable && self.writer.is_some();
         let identity = match identity {
             None => Some(IdentityId::default()),
@@ -126,6 +127,7 @@ impl Driver {
                     room,
                     soft,
                     hard,
+                    hard_max,
                     wants,
                     post_quantum: start.post_quantum,
                     keep: outlives.then_some(to.hints),

@@ -8,11 +8,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use egtp_proto::{Kind, Policy, QueryEvent};
+use egtp_proto::{Arriving, Kind, Policy, QueryEvent};
 use tokio::sync::Semaphore;
 
 use super::inward::Inward;
-use super::routes::{Allowed, Registration, Routes, StoreHandler, SyncHandler, To};
+use super::routes::{
+    Allowed, ArrivingHandler, Registration, Routes, StoreHandler, SyncHandler, To,
+};
 use super::{Handler, Query};
 use crate::error::ServeError;
 use crate::message::IntoReply;
@@ -25,6 +27,7 @@ type BoxedHandler = Arc<dyn Fn(Query) -> Pin<Box<dyn Future<Output = ()> + Send>
 pub struct Router {
     routes: HashMap<Kind, Route>,
     redelivered: HashSet<Kind>,
+    arriving: HashMap<Kind, ArrivingHandler>,
     fallback: Option<BoxedHandler>,
     concurrency: usize,
     allowed: Allowed,
@@ -43,6 +46,7 @@ impl Router {
         Self {
             routes: HashMap::new(),
             redelivered: HashSet::new(),
+            arriving: HashMap::new(),
             fallback: None,
             concurrency: 1024,
             allowed: Allowed::Anybody,
@@ -84,11 +88,24 @@ impl Router {
     }
 
     /// Messages of `kind` that were with their handler when the node died are given to it again by the next
-    /// life, requests and sends, and [`Query::redelivered`] says so: for handlers that can tell, or that may run twice. The
-    /// router must be given to `Builder::serve` then, or it may come too late for them. The node needs a
-    /// store (`Builder::store`).
+    /// life, requests and sends, and [`Query::redelivered`] says so: for handlers that can tell, or that may
+    /// run twice. The router must be given to `Builder::serve` then, or it may come too late for them. The
+    /// node needs a store (`Builder::store`).
     pub fn redeliver(mut self, kind: Kind) -> Self {
         self.redelivered.insert(kind);
+        self
+    }
+
+    /// Calls `tell` from time to time while a message of `kind` arrives in parts, from its first part on;
+    /// without this, nothing is told. Runs on the driver itself, like [`Router::route_sync`]. The handler of
+    /// the kind gets the message when it is there as a whole, or never: nothing may depend on what is told
+    /// here. Counts for kinds that have a route.
+    pub fn progress(
+        mut self,
+        kind: Kind,
+        tell: impl Fn(&Arriving) + Send + Sync + 'static,
+    ) -> Self {
+        self.arriving.insert(kind, Arc::new(tell));
         self
     }
 
@@ -131,7 +148,7 @@ impl Router {
                 Route::Sync(handler) => To::Sync(Arc::clone(handler)),
                 Route::Store(handler) => To::Store(Arc::clone(handler)),
             };
-            (kind.clone(), to)
+            (kind.clone(), to, self.arriving.get(kind).cloned())
         });
         let fallback = self.fallback.is_some().then(|| queue.clone());
         let registration = routes.register(kinds.collect(), fallback, &self.allowed)?;

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use egtp_proto::{Kind, PublicKey, QueryEvent};
+use egtp_proto::{Arriving, Kind, PublicKey, QueryEvent};
 
 use super::Query;
 use super::inward::Inward;
@@ -21,6 +21,9 @@ pub(crate) type SyncHandler = Arc<dyn Fn(&QueryEvent) -> Result<Bytes, Refusal> 
 /// A handler that answers inside a transaction of the store.
 pub(crate) type StoreHandler =
     Arc<dyn Fn(&mut dyn Values, &QueryEvent) -> Result<Bytes, Refusal> + Send + Sync>;
+
+/// Is told how much of a large message has arrived.
+pub(crate) type ArrivingHandler = Arc<dyn Fn(&Arriving) + Send + Sync>;
 
 /// Who may ask.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -84,6 +87,7 @@ struct Table {
 #[derive(Clone)]
 struct Target {
     to: To,
+    arriving: Option<ArrivingHandler>,
     allowed: Allowed,
 }
 
@@ -109,6 +113,18 @@ impl Routes {
         if allowed.admits(from) { Ok(to) } else { Err(Refusal::NotAllowed) }
     }
 
+    /// Tells whoever takes this kind that more of a large message is there, if its sender may send it.
+    pub(crate) fn arriving(&self, arriving: &Arriving) {
+        let table = self.lock();
+        let target = table.kinds.get(&arriving.kind);
+        let target = target.filter(|target| target.allowed.admits(&arriving.from));
+        let handler = target.and_then(|target| target.arriving.clone());
+        drop(table);
+        if let Some(handler) = handler {
+            handler(arriving);
+        }
+    }
+
     /// Queries of one kind, to be pulled.
     pub(crate) fn pull(&self, kind: Kind) -> Result<Queries, ServeError> {
         let inward = Inward::default();
@@ -120,7 +136,7 @@ impl Routes {
             return Err(ServeError::KindTaken);
         }
         let to = To::Queue(inward.clone());
-        table.kinds.insert(kind.clone(), Target { to, allowed: Allowed::Anybody });
+        table.kinds.insert(kind.clone(), Target { to, arriving: None, allowed: Allowed::Anybody });
         drop(table);
         Ok(Queries { inward, routes: self.clone(), kind })
     }
@@ -151,7 +167,7 @@ impl Routes {
     /// Enters a router's kinds, all or none, until the registration is dropped.
     pub(super) fn register(
         &self,
-        kinds: Vec<(Kind, To)>,
+        kinds: Vec<(Kind, To, Option<ArrivingHandler>)>,
         fallback: Option<Inward>,
         allowed: &Allowed,
     ) -> Result<Registration, ServeError> {
@@ -159,14 +175,14 @@ impl Routes {
         if table.closed {
             return Err(ServeError::Closing);
         }
-        let taken = kinds.iter().any(|(kind, _)| table.kinds.contains_key(kind))
+        let taken = kinds.iter().any(|(kind, ..)| table.kinds.contains_key(kind))
             || (fallback.is_some() && table.fallback.is_some());
         if taken {
             return Err(ServeError::KindTaken);
         }
-        let names = kinds.iter().map(|(kind, _)| kind.clone()).collect();
-        for (kind, to) in kinds {
-            table.kinds.insert(kind, Target { to, allowed: allowed.clone() });
+        let names = kinds.iter().map(|(kind, ..)| kind.clone()).collect();
+        for (kind, to, arriving) in kinds {
+            table.kinds.insert(kind, Target { to, arriving, allowed: allowed.clone() });
         }
         let is_fallback = fallback.is_some();
         if let Some(inward) = fallback {

@@ -1,0 +1,165 @@
+//! Where the driver leaves what happens to a request, for whoever holds its handle.
+//!
+//! Knows no messages. Invariant: each step is given out once, of progress only the newest; the outcome is given
+//! to everybody who asks.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use egtp_proto::{MessageId, Outcome, Strategy, Way};
+
+use crate::request::Progress;
+
+/// See the head of this file.
+#[derive(Debug, Default)]
+pub(crate) struct Slot(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    id: Option<MessageId>,
+    /// The driver's name for it.
+    token: Option<u64>,
+    hard: Duration,
+    kept: Note,
+    taken: Note,
+    slow: Note,
+    /// Bytes that have arrived and bytes in all, if that was not given out yet.
+    sent: Option<(usize, usize)>,
+    received: Option<(usize, usize)>,
+    outcome: Option<(Outcome, Option<Strategy>)>,
+    /// Of everybody who waits: one that outlives runs can be attached to more than once.
+    wakers: Vec<Waker>,
+}
+
+/// Something that is reported once.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Note {
+    #[default]
+    NotYet,
+    New,
+    Told,
+}
+
+impl Note {
+    /// Whether it is to be reported now.
+    fn take(&mut self) -> bool {
+        let is_new = *self == Self::New;
+        if is_new {
+            *self = Self::Told;
+        }
+        is_new
+    }
+}
+
+/// What the driver says.
+impl Slot {
+    pub(crate) fn numbered(&self, id: MessageId, token: u64) {
+        let mut state = self.lock();
+        state.id = Some(id);
+        state.token = Some(token);
+    }
+
+    /// One of an earlier run; `hard` was left to it when this run began, zero if it had ended.
+    pub(crate) fn restored(&self, id: MessageId, hard: Duration) {
+        let mut state = self.lock();
+        state.id = Some(id);
+        state.kept = Note::Told;
+        state.hard = hard;
+    }
+
+    pub(crate) fn kept(&self) {
+        self.note(|state| state.kept = Note::New);
+    }
+
+    pub(crate) fn taken(&self) {
+        self.note(|state| state.taken = Note::New);
+    }
+
+    pub(crate) fn slow(&self) {
+        self.note(|state| state.slow = Note::New);
+    }
+
+    pub(crate) fn has_come(&self, way: Way, bytes: usize, total: usize) {
+        self.note(|state| match way {
+            Way::Sending => state.sent = Some((bytes, total)),
+            Way::Receiving => state.received = Some((bytes, total)),
+        });
+    }
+
+    /// The outcome. A second one would be a mistake and is ignored.
+    pub(crate) fn finish(&self, outcome: Outcome, via: Option<Strategy>) {
+        self.note(|state| {
+            state.outcome.get_or_insert((outcome, via));
+        });
+    }
+
+    pub(crate) fn token(&self) -> Option<u64> {
+        self.lock().token
+    }
+
+    fn note(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        change(&mut state);
+        let wakers = std::mem::take(&mut state.wakers);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// What a handle asks.
+impl Slot {
+    pub(crate) fn id(&self) -> Option<MessageId> {
+        self.lock().id
+    }
+
+    pub(crate) fn hard(&self) -> Duration {
+        self.lock().hard
+    }
+
+    /// Its id, if the disk of this node keeps it.
+    pub(crate) fn kept_id(&self) -> Option<MessageId> {
+        let state = self.lock();
+        state.id.filter(|_| state.kept != Note::NotYet)
+    }
+
+    pub(crate) fn is_slow(&self) -> bool {
+        self.lock().slow != Note::NotYet
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.lock().outcome.is_some()
+    }
+
+    /// A step that was not given out yet.
+    pub(crate) fn next_step(&self) -> Option<Progress> {
+        let mut state = self.lock();
+        if state.kept.take() {
+            return Some(Progress::Kept);
+        }
+        if let Some((bytes, total)) = state.sent.take() {
+            return Some(Progress::Sent { bytes, total });
+        }
+        if state.taken.take() {
+            return Some(Progress::Taken);
+        }
+        if let Some((bytes, total)) = state.received.take() {
+            return Some(Progress::Received { bytes, total });
+        }
+        state.slow.take().then_some(Progress::Slow)
+    }
+
+    /// The outcome, or `None`: then this waker is woken when anything happens.
+    pub(crate) fn outcome_or_wake(&self, waker: &Waker) -> Option<(Outcome, Option<Strategy>)> {
+        let mut state = self.lock();
+        if state.outcome.is_none() {
+            state.wakers.retain(|known| !known.will_wake(waker));
+            state.wakers.push(waker.clone());
+        }
+        state.outcome.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
