@@ -49,7 +49,13 @@ const LINES_MAX: usize = 500;
 const LONG: &[Exception] = &[];
 
 /// Tests that may sleep.
-const SLEEPING: &[Exception] = &[Exception {
-    path: "crates/egtp/tests/impatience_is_an_event.rs",
-    reason: "its runtime's time is paused: the slow peer sleeps in no time",
-}];
+const SLEEPING: &[Exception] = &[
+    Exception {
+        path: "crates/egtp/tests/impatience_is_an_event.rs",
+        reason: "its runtime's time is paused: the slow peer sleeps in no time",
+    },
+    Exception {
+        path: "crates/egtp/tests/what_is_slow_is_learned.rs",
+        reason: "its runtime's time is paused: the slow peer sleeps in no time",
+    },
+];

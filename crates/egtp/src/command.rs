@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Committed(u64, Vec<Ran>),
     /// How requests of a kind are taken from now on.
     Policy(Kind, Policy),
+    /// Sort peers by how soon they can be expected to answer a kind.
+    Rank(Vec<PublicKey>, Kind, oneshot::Sender<Vec<PublicKey>>),
     /// Report what is going on.
     Status(oneshot::Sender<Status>),
     /// Show what has happened, and what happens from now on.
@@ -58,6 +60,8 @@ pub(crate) struct Start {
     pub message: Message,
     pub identity: Option<PublicKey>,
     pub soft: Option<Duration>,
+    pub is_soft_learned: bool,
+    pub is_measured: bool,
     pub hard: Duration,
     pub hard_max: Duration,
     pub room: Option<usize>,

@@ -39,6 +39,7 @@ mod command;
 mod driver;
 pub mod error;
 pub mod events;
+mod experience;
 mod group;
 pub mod keyfile;
 pub mod lookup;

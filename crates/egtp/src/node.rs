@@ -152,6 +152,23 @@ impl Node {
         let _ = self.0.commands.push(Command::Learn(Box::new(contact)));
     }
 
+    /// These peers by how soon each can be expected to answer `kind`, soonest first, as requests of this node
+    /// have shown: who answers comes before who is unknown, and that before who fails. Equals stay in their
+    /// order. What is known is forgotten when the node ends.
+    pub async fn best_first(
+        &self,
+        peers: impl IntoIterator<Item = PublicKey>,
+        kind: &Kind,
+    ) -> Vec<PublicKey> {
+        let peers: Vec<PublicKey> = peers.into_iter().collect();
+        let (answer, ranked) = oneshot::channel();
+        let asked = self.0.commands.push(Command::Rank(peers.clone(), kind.clone(), answer));
+        if asked.is_err() {
+            return peers;
+        }
+        ranked.await.unwrap_or(peers)
+    }
+
     /// What the node holds and has counted. `None` if it has closed.
     pub async fn status(&self) -> Option<Status> {
         let (answer, status) = oneshot::channel();

@@ -32,6 +32,8 @@ pub struct Request {
     message: Message,
     identity: Option<PublicKey>,
     soft: Option<Duration>,
+    is_soft_learned: bool,
+    is_measured: bool,
     hard: Duration,
     hard_max: Duration,
     room: Option<usize>,
@@ -48,6 +50,8 @@ impl Request {
             message,
             identity: None,
             soft: None,
+            is_soft_learned: false,
+            is_measured: true,
             hard,
             hard_max: Duration::ZERO,
             room: None,
@@ -60,6 +64,24 @@ impl Request {
     /// Nothing else happens: the reply stays welcome. Default: never.
     pub const fn soft_timeout(mut self, after: Duration) -> Self {
         self.soft = Some(after);
+        self.is_soft_learned = false;
+        self
+    }
+
+    /// The same after as long as this peer usually takes to answer this kind and twice the deviation from
+    /// that, as earlier requests of this node have shown (never before 200 ms); `until_known` is used until
+    /// it has answered eight times.
+    pub const fn soft_timeout_learned(mut self, until_known: Duration) -> Self {
+        self.soft = Some(until_known);
+        self.is_soft_learned = true;
+        self
+    }
+
+    /// Nothing is to be learned from how this request goes: for those whose reply the peer holds back on
+    /// purpose, such as long polls. See [`Request::soft_timeout_learned`] and
+    /// [`Node::best_first`](crate::Node::best_first).
+    pub const fn unmeasured(mut self) -> Self {
+        self.is_measured = false;
         self
     }
 
@@ -135,6 +157,8 @@ impl Request {
             message: self.message,
             identity: self.identity,
             soft: self.soft,
+            is_soft_learned: self.is_soft_learned,
+            is_measured: self.is_measured,
             hard: self.hard,
             hard_max: self.hard_max,
             room: self.room,

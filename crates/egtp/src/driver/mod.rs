@@ -32,6 +32,7 @@ use self::requests::Running;
 use crate::clock::Clock;
 use crate::command::{Command, Commands};
 use crate::events::{Feed, Happening};
+use crate::experience::Experience;
 use crate::path::{Closed, Hint, Path, PathEvent};
 use crate::reach::{Reach, Step};
 use crate::serve::{OpenQueries, Routes};
@@ -57,6 +58,7 @@ pub(crate) struct Driver {
     kept: KeptRequests,
     queries: OpenQueries,
     feed: Feed,
+    experience: Experience,
     sleep: Pin<Box<Sleep>>,
     taken: Vec<Command>,
     events: Vec<PathEvent>,
@@ -93,6 +95,7 @@ impl Driver {
             kept,
             queries: OpenQueries::new(),
             feed: Feed::new(),
+            experience: Experience::default(),
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             taken: Vec::new(),
             events: Vec::new(),
@@ -177,6 +180,11 @@ impl Driver {
             Command::Learn(contact) => {
                 self.endpoint.learn_contact(&contact);
                 self.reach.learn(*contact);
+            }
+            Command::Rank(mut peers, kind, answer) => {
+                self.experience.rank(&mut peers, &kind);
+                // Whoever asked may be gone.
+                let _ = answer.send(peers);
             }
             Command::Status(answer) => {
                 // Who asked may have gone.

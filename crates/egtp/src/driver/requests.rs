@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use egtp_proto::codes::Table;
 use egtp_proto::exchange::durable::{SavedAsk, SavedOutcome};
-use egtp_proto::time::Now;
+use egtp_proto::time::{Instant, Now};
 use egtp_proto::{
-    Endpoint, EventCode, IdentityId, MessageId, Outcome, PublicKey, StoreKind, Submission,
+    Endpoint, EventCode, IdentityId, Kind, MessageId, NotSent, Outcome, PublicKey, RefusedWhy,
+    StoreKind, Submission,
 };
 
 use super::Driver;
@@ -27,6 +28,15 @@ pub(super) struct Running {
     pub(super) id: Option<MessageId>,
     /// Whether it outlives this run.
     is_kept: bool,
+    measured: Option<Measured>,
+}
+
+/// A request from which is to be learned, and when it began.
+#[derive(Debug)]
+struct Measured {
+    to: PublicKey,
+    kind: Kind,
+    began: Instant,
 }
 
 /// What a node begins with: requests of earlier runs.
@@ -44,8 +54,13 @@ impl Restored {
     /// A request that goes on. Returns what to call it.
     pub(crate) fn ask(&mut self, now: Now, identity: IdentityId, ask: &SavedAsk) -> u64 {
         let slot = Arc::new(Slot::default());
-        let running =
-            Running { slot: Arc::clone(&slot), code: None, id: Some(ask.id), is_kept: true };
+        let running = Running {
+            slot: Arc::clone(&slot),
+            code: None,
+            id: Some(ask.id),
+            is_kept: true,
+            measured: None,
+        };
         let token = self.running.insert(running).into();
         slot.numbered(ask.id, token);
         slot.restored(ask.id, ask.expires.saturating_sub(now.wall));
@@ -112,7 +127,16 @@ impl Driver {
         };
         self.reach.hint(to.key, &to.hints);
         let kind = message.kind.clone();
-        let running = Running { slot: Arc::clone(&slot), code: None, id: None, is_kept: false };
+        let soft = match soft {
+            Some(otherwise) if start.is_soft_learned => {
+                Some(self.experience.soft(to.key, &kind, otherwise))
+            }
+            soft => soft,
+        };
+        let measured =
+            start.is_measured.then(|| Measured { to: to.key, kind: kind.clone(), began: now.boot });
+        let slot_of = Arc::clone(&slot);
+        let running = Running { slot: slot_of, code: None, id: None, is_kept: false, measured };
         let token = self.running.insert(running);
         let submitted = match identity {
             Some(identity) => self.endpoint.submit(
@@ -133,7 +157,7 @@ impl Driver {
                     keep: outlives.then_some(to.hints),
                 },
             ),
-            None => Err(egtp_proto::NotSent::NoIdentity),
+            None => Err(NotSent::NoIdentity),
         };
         match submitted {
             Ok((code, id)) => {
@@ -156,7 +180,10 @@ impl Driver {
 
     pub(super) fn finish(&mut self, now: Now, token: u64, outcome: Outcome) {
         let running = u32::try_from(token).ok().and_then(|token| self.running.remove(token));
-        let Some(running) = running else { return };
+        let Some(mut running) = running else { return };
+        if let Some(measured) = running.measured.take() {
+            self.learn(now, measured, &outcome);
+        }
         let path = match &outcome {
             Outcome::Reply { path, .. } | Outcome::Accepted { path, .. } => *path,
             _ => None,
@@ -170,6 +197,20 @@ impl Driver {
             running.id.filter(|_| is_over).and_then(|id| self.kept.ended(id))
         {
             self.endpoint.collected(identity, oldest);
+        }
+    }
+
+    /// What a request has shown about its peer.
+    fn learn(&mut self, now: Now, Measured { to, kind, began }: Measured, outcome: &Outcome) {
+        match outcome {
+            Outcome::Reply { .. } => self.experience.replied(to, kind, now.boot.since(began)),
+            Outcome::Accepted { .. } => self.experience.accepted(to, kind),
+            Outcome::TimedOut { .. }
+            | Outcome::Unknown { .. }
+            | Outcome::NotSent(NotSent::NotFound | NotSent::Unreachable)
+            | Outcome::Refused(RefusedWhy::Busy { .. }) => self.experience.failed(to, kind),
+            // These say nothing about what comes next.
+            Outcome::Refused(_) | Outcome::NotSent(_) | Outcome::Closing => {}
         }
     }
 
