@@ -104,6 +104,22 @@ pub enum Event {
         /// Whether an earlier life may have been at work on it: see [`Policy::Redeliver`].
         redelivered: bool,
     },
+    /// A peer runs twice: two copies of it, each with its own memory, so that what one has taken the other
+    /// may take again. Told once a minute for each copy that is seen.
+    TwoCopies {
+        /// Which of our identities has seen both.
+        identity: IdentityId,
+        /// The peer.
+        peer: PublicKey,
+    },
+    /// A peer says that it has seen two copies of us: another process uses our key. Told once a minute; a peer
+    /// may say so although it is not true.
+    AnotherCopy {
+        /// Which of our identities is meant.
+        identity: IdentityId,
+        /// Who says so.
+        from: PublicKey,
+    },
     /// An unreliable message.
     Hint(MessageEvent),
     /// A session was confirmed.

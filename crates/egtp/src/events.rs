@@ -70,6 +70,17 @@ pub enum Happening {
         /// Why it was refused, if it was.
         refused: Option<Refusal>,
     },
+    /// A peer runs twice: two processes use its key, each with its own memory, so that one may take again what
+    /// the other one has taken. Told once a minute for each.
+    TwoCopies {
+        /// The peer.
+        peer: PublicKey,
+    },
+    /// A peer says that it has seen another copy of this node. Told once a minute; it need not be true.
+    AnotherCopy {
+        /// Who says so.
+        from: PublicKey,
+    },
     /// A peer wants no reply to its message any more: it has given up, or its time is over.
     Withdrawn {
         /// The message.

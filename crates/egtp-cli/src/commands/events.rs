@@ -15,7 +15,8 @@ use crate::signals::Signals;
 /// Show what happens in the running node: messages taken, replies, sessions made
 ///
 /// The events are session (made with a peer), asked, received and outcome (of a message of this node),
-/// taken, replied and withdrawn (of a message of a peer), and missed (this command was too slow).
+/// taken, replied and withdrawn (of a message of a peer), `two_copies` (two processes use a peer's key),
+/// `another_copy` (a peer says that another process uses this node's), and missed (this command was too slow).
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   egtp events ls                    what has happened last

@@ -61,6 +61,12 @@ impl Happened {
                 Self { refused: refused.map(|why| why.status().into()), ..about("replied", id) }
             }
             Happening::Withdrawn { id } => about("withdrawn", id),
+            Happening::TwoCopies { peer } => {
+                Self { peer: Some(peer.to_string()), ..named("two_copies") }
+            }
+            Happening::AnotherCopy { from } => {
+                Self { peer: Some(from.to_string()), ..named("another_copy") }
+            }
             // A later library may know more.
             _ => named("other"),
         }

@@ -307,6 +307,7 @@ impl Endpoint {
         peer.client = welcome.client;
         // Whatever waits goes out at once; if nothing does, an empty record confirms the session.
         peer.owes.record = true;
+        self.saw_life(now, code, &welcome.card, attempt.asked);
         self.learn_card(now, code, welcome.card, Some(attempt.asked));
         self.learn_suites(now, code, welcome.contact_sequence, &welcome.suites);
         self.admit_session(now, code, session);

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use super::Endpoint;
+use super::copies::COPIES;
 use super::peer::Trust;
 use crate::exchange::inbox::Place;
 use crate::message::{Canonical, Kind, MessageClass};
@@ -98,7 +99,9 @@ impl Endpoint {
             Frame::Partial { dialog, serial, of, received } => {
                 self.receive_partial(code, dialog, serial, of, usize::try_from(received).ok()?);
             }
-            Frame::Hint { kind, body } => self.receive_hint(arrival, kind, keep(payload, body))?,
+            Frame::Hint { kind, body } => {
+                self.receive_hint(now, arrival, kind, keep(payload, body))?;
+            }
             Frame::PathChallenge(bytes) => {
                 let peer = self.peers.get_mut(code)?;
                 if peer.challenges.len() >= CHALLENGES_MAX {
@@ -127,7 +130,11 @@ impl Endpoint {
         context.dialog = Some((head, place, None));
     }
 
-    fn receive_hint(&mut self, arrival: Arrival, kind: &str, body: Bytes) -> Option<()> {
+    fn receive_hint(&mut self, now: Now, arrival: Arrival, kind: &str, body: Bytes) -> Option<()> {
+        if kind == COPIES {
+            self.told_of_copies(now, arrival.peer);
+            return Some(());
+        }
         let from = self.peers.get(arrival.peer)?.key;
         let own = self.identity(arrival.identity)?.secret_keys.public;
         let id = Canonical::new(&from, &own, MessageClass::Send, 0).id(0, 1, None, kind, &body);

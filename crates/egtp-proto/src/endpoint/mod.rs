@@ -17,6 +17,7 @@ mod answered;
 #[cfg(test)]
 mod answered_tests;
 mod attempt;
+mod copies;
 mod fingerprint;
 mod flush;
 mod frames;

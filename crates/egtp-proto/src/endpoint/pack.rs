@@ -5,6 +5,7 @@
 //! is also planned to be sent again, until its receiver answers for it.
 
 use super::Endpoint;
+use super::copies::COPIES;
 use super::peer::Peer;
 use super::submit::length;
 use crate::codes::Table;
@@ -182,6 +183,9 @@ impl Packer<'_> {
     fn small_frames(&mut self, outgoing: &Table<Outgoing>) {
         while let Some(bytes) = self.peer.challenges.pop() {
             self.frame(&Frame::PathResponse(bytes));
+        }
+        if self.fits(COPIES.len()) && std::mem::take(&mut self.peer.owes.copies) {
+            self.frame(&Frame::Hint { kind: COPIES, body: &[] });
         }
         while self.fits(0)
             && let Some(refused) = self.peer.refusals.pop()

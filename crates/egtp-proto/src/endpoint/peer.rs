@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::copies::Lives;
 use super::submit::length;
 use crate::card::{LiveCard, StoreKind};
 use crate::codes::Table;
@@ -80,6 +81,7 @@ pub(super) struct Peer {
     pub partials: Vec<(u64, u64, PartOf)>,
     pub challenges: Vec<[u8; 8]>,
     pub owes: Owes,
+    pub lives: Lives,
     /// What the peer was last told of our live card.
     pub told: (u32, [u32; 2]),
     /// Since when something that wants an answer is out without any sign of life.
@@ -115,6 +117,8 @@ pub(super) struct Owes {
     pub record: bool,
     /// Our live card: the peer seems not to know it.
     pub card: bool,
+    /// Word that it runs twice.
+    pub copies: bool,
 }
 
 /// How far a path to the peer is.
@@ -236,6 +240,7 @@ impl Peer {
             partials: Vec::new(),
             challenges: Vec::new(),
             owes: Owes::default(),
+            lives: Lives::default(),
             told: (0, [0; 2]),
             silent_since: None,
             handshake_after: now,

@@ -229,6 +229,7 @@ impl Endpoint {
             return;
         }
         session.confirmed = Some(now.boot);
+        let made = session.made;
         let Some(peer) = self.peers.get_mut(code) else { return };
         if let Some(index) = peer.provisional.iter().position(|one| *one == id) {
             peer.provisional.remove(index);
@@ -239,7 +240,8 @@ impl Endpoint {
         }
         // Its card was only a claim until now.
         if let Some((_, card)) = peer.offered.take_if(|(session, _)| *session == id) {
-            peer.card = Some(super::peer::KnownCard { card, learned: now.boot });
+            peer.card = Some(super::peer::KnownCard { card: card.clone(), learned: now.boot });
+            self.saw_life(now, code, &card, made);
         }
         self.admit_session(now, code, id);
     }

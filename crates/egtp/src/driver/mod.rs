@@ -319,6 +319,8 @@ impl Driver {
                 self.tell(now, QueryEvent { query, message, room, patience, redelivered });
             }
             Event::Session { peer, .. } => self.has_session(now, peer),
+            Event::TwoCopies { peer, .. } => self.saw_copies(now, peer),
+            Event::AnotherCopy { from, .. } => self.told_of_copies(now, from),
             _ => {}
         }
     }

@@ -4,7 +4,7 @@
 
 use egtp_proto::time::Now;
 use egtp_proto::{MessageEvent, MessageId, Outcome, PathId, PublicKey, Strategy};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{Driver, Running};
 use crate::error::Refusal;
@@ -29,6 +29,18 @@ impl Driver {
     pub(super) fn has_session(&mut self, now: Now, peer: PublicKey) {
         info!(peer = %peer.short(), "session confirmed");
         self.feed.tell(now.wall, Happening::Session { peer });
+    }
+
+    /// A peer runs twice.
+    pub(super) fn saw_copies(&mut self, now: Now, peer: PublicKey) {
+        warn!(peer = %peer.short(), "two copies of this peer run: one may take again what the other has");
+        self.feed.tell(now.wall, Happening::TwoCopies { peer });
+    }
+
+    /// A peer has seen another copy of this node.
+    pub(super) fn told_of_copies(&mut self, now: Now, from: PublicKey) {
+        warn!(from = %from.short(), "a peer says that another process uses this node's key");
+        self.feed.tell(now.wall, Happening::AnotherCopy { from });
     }
 
     /// A peer's message is handed over.
