@@ -123,7 +123,9 @@ fn a_key_alone_finds_the_session_and_the_path() {
     world.recorded.clear();
     ask(&mut world, 0, 7, b"to there");
     let back = world.links[&(0, path)];
-    assert!(world.recorded.iter().filter(|one| one.from == 0).all(|one| (one.to, one.path) == back));
+    assert!(
+        world.recorded.iter().filter(|one| one.from == 0).all(|one| (one.to, one.path) == back)
+    );
     assert_eq!((connects(&world), operations(&world, 0)), (PEERS, before));
     let keys: Vec<_> = (1..=PEERS).map(|peer| world.key(peer)).collect();
     assert!(keys.iter().all(|key| world.machines[0].endpoint.identity_of(key).is_none()));

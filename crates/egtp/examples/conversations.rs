@@ -47,7 +47,11 @@ async fn main() -> Result<(), Failure> {
             }
         }
         sizes.push(resident()?);
-        println!("part {part}: {tally:?}, {:?} KiB, {:?}", sizes.last().map(|b| b / 1024), start.elapsed());
+        println!(
+            "part {part}: {tally:?}, {:?} KiB, {:?}",
+            sizes.last().map(|b| b / 1024),
+            start.elapsed()
+        );
     }
     let half = sizes.get(PARTS / 2).ok_or("no size")?;
     let last = sizes.last().ok_or("no size")?;
