@@ -35,7 +35,9 @@ fn ask(world: &mut World, from: usize, to: usize, body: &[u8]) {
 #[test]
 fn a_session_that_nobody_used_for_twenty_minutes_still_serves() {
     let mut world = World::new(9);
-    (1..9).for_each(|other| ask(&mut world, 0, other, b"first"));
+    for other in 1..9 {
+        ask(&mut world, 0, other, b"first");
+    }
     world.run(secs(20 * 60));
     let before: Vec<_> = (0..9).map(|machine| operations(&world, machine)).collect();
     for other in 1..9 {
@@ -53,12 +55,18 @@ fn a_session_that_nobody_used_for_twenty_minutes_still_serves() {
 #[test]
 fn only_memory_ends_a_session_earlier() {
     let mut world = World::with(9, |config| config.limits.peers_max = 4);
-    (1..9).for_each(|other| ask(&mut world, other, 0, b"first"));
+    for other in 1..9 {
+        ask(&mut world, other, 0, b"first");
+    }
     world.run(secs(20 * 60));
     let before = handshakes(&world);
-    (5..9).for_each(|other| ask(&mut world, other, 0, b"remembered"));
+    for other in 5..9 {
+        ask(&mut world, other, 0, b"remembered");
+    }
     assert_eq!(handshakes(&world), before);
-    (1..5).for_each(|other| ask(&mut world, other, 0, b"forgotten"));
+    for other in 1..5 {
+        ask(&mut world, other, 0, b"forgotten");
+    }
     assert_eq!(handshakes(&world), before + 4);
 }
 
@@ -99,7 +107,9 @@ fn after_two_hours_of_use_a_new_session_takes_over_and_the_old_one_still_receive
 fn a_key_alone_finds_the_session_and_the_path() {
     const PEERS: usize = 30;
     let mut world = World::new(31);
-    (1..=PEERS).for_each(|peer| ask(&mut world, 0, peer, b"first"));
+    for peer in 1..=PEERS {
+        ask(&mut world, 0, peer, b"first");
+    }
     let connects = |world: &World| {
         let events = world.machines[0].events.iter();
         events.filter(|event| matches!(event, Event::Connect { .. })).count()
@@ -179,8 +189,8 @@ fn costs(mut world: World) -> [Cost; 2] {
         ask(&mut world, 0, 1, body);
         let mut packets = BTreeMap::new();
         for flight in &world.recorded {
-            let headers = shrouds.iter().filter_map(|one| one.uncovered_prefix(&flight.packet));
-            let header = headers.filter_map(|bytes| Header::decode(&bytes).ok()).next();
+            let mut heads = shrouds.iter().filter_map(|one| one.uncovered_prefix(&flight.packet));
+            let header = heads.find_map(|bytes| Header::decode(&bytes).ok());
             let name = match header {
                 Some(Header::Ini { prekey: 0, .. }) => "knock",
                 Some(Header::Ini { .. }) => "first flight",
