@@ -58,6 +58,7 @@ fn an_owned_directory_is_refused_and_the_owner_named() {
     node.stop("TERM");
 }
 
+/// Proves B-19.
 #[test]
 fn damaged_files_are_refused_and_stay_as_they_are() {
     for (file, contents, words) in [
@@ -84,6 +85,7 @@ fn damaged_files_are_refused_and_stay_as_they_are() {
     }
 }
 
+/// Proves B-19: nor does a directory whose key is gone become somebody else.
 #[test]
 fn a_directory_that_has_lost_its_key_or_is_not_ours_gets_no_new_identity() {
     let place = Place::new();

@@ -108,6 +108,10 @@ pub const CROSSED: Duration = Duration::from_secs(10);
 pub struct Limits {
     /// Bytes of one message's body. A longer one is not sent, and refused on arrival.
     pub message_bytes_max: usize,
+    /// The same for messages of a client: of a peer that cannot be called.
+    pub from_client_bytes_max: usize,
+    /// The same for messages and replies to a client. A longer message is not sent, a longer reply is refused.
+    pub to_client_bytes_max: usize,
     /// Bytes of one reply's body that a request reserves room for, unless it says otherwise.
     pub reply_bytes_max: usize,
     /// Open requests and sends of this endpoint. Above it a new one ends as `NotSent(Busy)`.
@@ -150,8 +154,19 @@ pub struct Limits {
 impl Limits {
     /// Bytes of the longest body that is ever taken: one that passes no single bound by itself.
     #[must_use]
-    pub fn largest_taken(&self) -> usize {
-        self.message_bytes_max.min(self.query_bytes_per_peer).min(self.reassembly_bytes_per_peer)
+    pub fn largest_taken(&self, from_client: bool) -> usize {
+        let role = if from_client { self.from_client_bytes_max } else { usize::MAX };
+        self.message_bytes_max
+            .min(role)
+            .min(self.query_bytes_per_peer)
+            .min(self.reassembly_bytes_per_peer)
+    }
+
+    /// Bytes of the longest body that is sent.
+    #[must_use]
+    pub fn largest_sent(&self, to_client: bool) -> usize {
+        let role = if to_client { self.to_client_bytes_max } else { usize::MAX };
+        self.message_bytes_max.min(role)
     }
 }
 
@@ -159,6 +174,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             message_bytes_max: 2 * 1024 * 1024,
+            from_client_bytes_max: 2 * 1024 * 1024,
+            to_client_bytes_max: 2 * 1024 * 1024,
             reply_bytes_max: 2 * 1024 * 1024,
             open_max: 262_144,
             open_bytes_per_peer: 256 * 1024 * 1024,

@@ -50,7 +50,7 @@ fn an_owner_may_add_comments_and_line_ends_of_another_system() {
     assert_eq!(load(&key(&folder)).unwrap().public(), secret.public());
 }
 
-/// Proves R15: damaged in twenty and more ways, refused each time, and never touched.
+/// Proves R15, B-19: damaged in twenty and more ways, refused each time, and never touched.
 #[test]
 fn r15_a_key_file_damaged_in_twenty_ways_is_refused_and_left_alone() {
     let folder = Folder::new("damaged");

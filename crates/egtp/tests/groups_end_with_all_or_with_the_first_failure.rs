@@ -6,8 +6,8 @@ use std::time::Duration;
 use egtp::events::Happening;
 use egtp::testing::{Network, spawn};
 use egtp::{
-    Group, GroupProgress, Kind, Member, Message, Node, NotSent, Queries, Query, Refusal, Request,
-    RequestError,
+    Group, GroupProgress, Kind, Member, Message, Node, NotSent, Pieces, Queries, Query, Refusal,
+    Request, RequestError,
 };
 use tokio::time::{Instant, timeout};
 
@@ -284,6 +284,32 @@ async fn progress_only_grows() {
         before = now;
     }
     assert_eq!((before.done, before.retired, before.under_way), (100, 100, 0));
+}
+
+/// Proves SIZ-3: without another wish something long travels in messages of about 10 KB, and is whole again at
+/// the other end.
+#[tokio::test(start_paused = true)]
+async fn what_is_long_travels_in_pieces_of_ten_kibibytes() {
+    let network = Network::new(13).delay(Duration::from_millis(10)).loss(0.05);
+    let (alice, bob) = (spawn(network.node()).unwrap(), spawn(network.node()).unwrap());
+    let whole: Vec<u8> = (0..1_000_000_u32).map(|n| n.to_le_bytes()[1]).collect();
+    let pieces = Pieces::of_preferred_size(1_000_000);
+    let mut queries = bob.queries(kind()).unwrap();
+    let source = whole.clone();
+    tokio::spawn(async move {
+        while let Some(query) = queries.next().await {
+            let range = pieces.range(index_of(&query)).unwrap();
+            let range = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
+            query.reply(source[range].to_vec());
+        }
+    });
+    let members = pieces.count().unwrap();
+    let replies = Group::new(members, |member| ask(&alice, &bob, member)).in_order().await.unwrap();
+    let sizes: Vec<usize> = replies.iter().map(|reply| reply.body.len()).collect();
+    assert_eq!((sizes.len(), sizes[0], sizes[97]), (98, 10_240, 6_720));
+    assert!(sizes.iter().all(|size| *size <= 10_240));
+    let joined: Vec<u8> = replies.iter().flat_map(|reply| reply.body.to_vec()).collect();
+    assert!(joined == whole);
 }
 
 /// Proves GRP-4: whatever is said of a member names its group and its index, also when groups run side by

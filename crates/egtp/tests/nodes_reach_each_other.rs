@@ -127,7 +127,7 @@ async fn a_client_is_asked_over_its_own_connection() {
     assert_eq!(reply.body, "and you?");
 }
 
-/// Proves ID-4, HND-13: several identities behind one port, each addressed by its own key; the asker
+/// Proves ID-4, HND-13, DBS-3: several identities behind one port, each addressed by its own key; the asker
 /// too can be several.
 #[tokio::test]
 async fn several_identities_live_behind_one_port() {

@@ -89,7 +89,8 @@ impl Endpoint {
         head: Option<&MessageHead<'_>>,
     ) -> Result<(), Verdict> {
         let limits = &self.limits;
-        if total > limits.largest_taken() {
+        let is_client = self.peers.get(arrival.peer).is_some_and(|peer| peer.client);
+        if total > limits.largest_taken(is_client) {
             return Err(Verdict::Refuse(Refusal::TooLarge));
         }
         let (Some(head), Some(peer)) = (head, self.peers.get_mut(arrival.peer)) else {

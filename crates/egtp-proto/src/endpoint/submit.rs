@@ -97,6 +97,10 @@ impl Endpoint {
         }
         let code = self.peer_code(now.boot, identity, to).ok_or(NotSent::Busy)?;
         let peer = self.peers.get_mut(code).ok_or(NotSent::Busy)?;
+        let limit = self.limits.largest_sent(peer.client);
+        if body.len() > limit {
+            return Err(NotSent::TooLarge { bytes: body.len(), limit });
+        }
         if peer.outboxes.bytes_open().saturating_add(body.len()) > self.limits.open_bytes_per_peer {
             return Err(NotSent::Busy);
         }

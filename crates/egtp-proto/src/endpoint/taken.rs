@@ -68,12 +68,12 @@ impl Endpoint {
             Ok(place) => place,
             Err(why) => return Verdict::Refuse(why),
         };
-        if bytes > self.limits.largest_taken() {
-            return Verdict::Refuse(Refusal::TooLarge);
-        }
         let Some(peer) = self.peers.get(arrival.peer) else {
             return Verdict::Refuse(Refusal::Busy);
         };
+        if bytes > self.limits.largest_taken(peer.client) {
+            return Verdict::Refuse(Refusal::TooLarge);
+        }
         let waits_long = dialog.kind == StoreKind::Durable && self.journal.is_full();
         let over = waits_long || !peer.has_share_left(bytes, &self.limits);
         let elsewhere = self.belongs_elsewhere(arrival.identity, dialog.kind, kind);
@@ -167,7 +167,9 @@ impl Endpoint {
             return;
         };
         let patience = kept(hard_ms, self.limits.hard_timeout_max);
-        let room = usize::try_from(room).unwrap_or(usize::MAX).min(self.limits.reply_bytes_max);
+        let is_client = self.peers.get(arrival.peer).is_some_and(|peer| peer.client);
+        let room_max = self.limits.reply_bytes_max.min(self.limits.largest_sent(is_client));
+        let room = usize::try_from(room).unwrap_or(usize::MAX).min(room_max);
         let query = self.queries.insert(Query {
             standing: Standing::Open,
             peer: arrival.peer,
