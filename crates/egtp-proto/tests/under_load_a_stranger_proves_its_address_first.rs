@@ -287,3 +287,33 @@ fn half_open_handshakes_are_bounded_and_end() {
     Hand::connect(&mut desk);
     assert_eq!(desk.endpoint.sizes().confirmed, 1);
 }
+
+/// A secret that turns late, because nobody asked, is accepted no longer for that: 358 s are too many.
+/// Proves DOS-3.
+#[test]
+fn a_cookie_ends_after_four_minutes_whenever_somebody_asks() {
+    let mut desk = desk(0);
+    let mut hand = Hand::new(2, desk.key);
+    let path = path_from(&mut desk, 1);
+    let cookie = ask_for_cookie(&mut desk, &mut hand, path);
+    desk.wait(secs(239));
+    ask_for_cookie(&mut desk, &mut hand, path);
+    desk.wait(secs(119));
+    assert!(!is_served(&mut desk, &mut hand, path, cookie));
+}
+
+/// Who comes when there is no room for half-open sessions displaces the oldest, and has time to confirm.
+/// Proves DOS-2.
+#[test]
+fn a_newcomer_finds_room_among_those_who_never_confirm() {
+    let mut desk = Desk::new(Source::Verified, |config| config.limits.provisional_max = 8);
+    for stranger in 10..50 {
+        let mut hand = Hand::new(stranger, desk.key);
+        hand.knock(&mut desk);
+        let flight = hand.flight(&[]);
+        hand.answer(&desk.take(&flight));
+    }
+    Hand::connect(&mut desk);
+    let sizes = desk.endpoint.sizes();
+    assert_eq!((sizes.sessions, sizes.confirmed), (8, 1));
+}

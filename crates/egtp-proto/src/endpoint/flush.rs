@@ -20,6 +20,9 @@ use crate::wire::shroud::PREFIX_BYTES;
 
 /// Bytes of a full record on a stream.
 const RECORD_BYTES: usize = RECORD_FRAMES_MAX + 64;
+/// Bytes of frames in a record on a path on which nothing authentic has come yet: what fits one packet of most
+/// networks.
+const FIRST_FRAMES_MAX: usize = 1_200;
 
 impl Endpoint {
     /// Sends what is waiting, packed into as few packets as possible and as far as paths have room.
@@ -145,13 +148,34 @@ impl Endpoint {
         {
             let owed =
                 self.peers.get_mut(code).is_some_and(|peer| std::mem::take(&mut peer.owes.record));
-            let packed = self.pack_record(now, code, session, PREFIX_BYTES);
+            let packed = self.pack_for_path(now, code, session, path);
             // Everything left waits for credit, or is no longer wanted.
             if packed.bytes.len() == PREFIX_BYTES && !owed {
                 break;
             }
             self.send_record(now, code, session, path, packed, sink);
         }
+    }
+
+    /// What goes first on a new path goes in small records, and in ones of twice the size with each that comes
+    /// back: if the path is slow and breaks again soon, some get through, and what is known to have arrived
+    /// is not sent again. Only what is longer fills one of its own.
+    fn pack_for_path(
+        &mut self,
+        now: Now,
+        code: u32,
+        session: u32,
+        path: PathId,
+    ) -> super::pack::Packed {
+        let heard = self.paths.get(&path).map_or(0, |state| state.heard);
+        let first = FIRST_FRAMES_MAX << heard;
+        if first < RECORD_FRAMES_MAX {
+            let packed = self.pack_record(now, code, session, first);
+            if packed.bytes.len() > PREFIX_BYTES {
+                return packed;
+            }
+        }
+        self.pack_record(now, code, session, RECORD_FRAMES_MAX)
     }
 
     fn send_probe(
@@ -254,7 +278,7 @@ impl Endpoint {
                 continue;
             }
             peer.path = None;
-            if lost == Lost::Broken && !state.authenticated {
+            if lost == Lost::Broken && state.heard == 0 {
                 // Accepted and dropped: as good as refused.
                 peer.connect.failures += 1;
                 let delay = reconnect_delay(peer.connect.failures, self.random.u64());

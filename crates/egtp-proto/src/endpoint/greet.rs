@@ -252,21 +252,37 @@ impl Endpoint {
         }
     }
 
+    /// A newer one displaces the oldest: of this peer beyond its share, of anybody when all are too many. So
+    /// whoever leaves handshakes half open displaces its own kind, and an honest peer has time to confirm.
     fn admit_provisional(&mut self, code: u32, session: u32) {
         let Some(peer) = self.peers.get_mut(code) else { return };
         peer.provisional.push(session);
         self.provisional += 1;
-        let displaced = if peer.provisional.len() > PROVISIONAL_PER_PEER
-            || self.provisional > self.limits.provisional_max
-        {
-            self.provisional -= 1;
-            Some(peer.provisional.remove(0))
-        } else {
-            None
-        };
-        if let Some(displaced) = displaced {
-            self.sessions.remove(displaced);
+        let is_over = peer.provisional.len() > PROVISIONAL_PER_PEER;
+        let own = peer.provisional.first().copied().filter(|_| is_over);
+        self.half_open.push_back((code, session));
+        if let Some(own) = own {
+            self.drop_provisional(code, own);
         }
+        while self.provisional > self.limits.provisional_max {
+            let Some((code, oldest)) = self.half_open.pop_front() else { break };
+            self.drop_provisional(code, oldest);
+        }
+        if self.half_open.len() > self.limits.provisional_max.saturating_mul(2) {
+            let peers = &self.peers;
+            self.half_open.retain(|(code, session)| {
+                peers.get(*code).is_some_and(|peer| peer.provisional.contains(session))
+            });
+        }
+    }
+
+    /// Lets go of an unconfirmed session, if it still is one.
+    fn drop_provisional(&mut self, code: u32, session: u32) {
+        let Some(peer) = self.peers.get_mut(code) else { return };
+        let Some(index) = peer.provisional.iter().position(|one| *one == session) else { return };
+        peer.provisional.remove(index);
+        self.provisional = self.provisional.saturating_sub(1);
+        self.sessions.remove(session);
     }
 
     fn keep_answer(&mut self, now: Now, ephemeral: [u8; 32], packet: &[u8]) {

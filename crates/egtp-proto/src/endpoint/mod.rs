@@ -118,6 +118,8 @@ pub struct Endpoint {
     cookies: Cookies,
     budgets: Budgets,
     provisional: usize,
+    /// Peer and id of unconfirmed sessions in the order in which they were made, some of them gone since.
+    half_open: VecDeque<(u32, u32)>,
     closing: bool,
     counters: Counters,
     journal: Journal,
@@ -146,10 +148,14 @@ struct PathState {
     lane: Lane,
     /// Peers that we have sent to here: their shroud may cover a RETRY or UNK.
     peers: Vec<u32>,
-    authenticated: bool,
+    /// Authentic packets that have come on it; no more than [`HEARD_MAX`] are counted.
+    heard: u8,
     /// Counted where somebody else called from an address that he only claims to have.
     unproven: Option<Unproven>,
 }
+
+/// From then on a path carries full records.
+const HEARD_MAX: u8 = 4;
 
 /// Bytes from and to an address that nobody has proved to be where he is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -243,6 +249,7 @@ impl Endpoint {
             cookies: Cookies::new(&mut random, now.boot),
             budgets: Budgets::full(&config.limits, now.boot),
             provisional: 0,
+            half_open: VecDeque::new(),
             closing: false,
             counters: Counters::default(),
             journal: Journal::default(),
@@ -308,8 +315,8 @@ impl Endpoint {
     ) {
         let is_unproven = peer.is_none() && matches!(source, Source::Claimed(_));
         let unproven = is_unproven.then(Unproven::default);
-        let (peers, authenticated) = (Vec::new(), false);
-        let state = PathState { identity, source, lane, peers, authenticated, unproven };
+        let (peers, heard) = (Vec::new(), 0);
+        let state = PathState { identity, source, lane, peers, heard, unproven };
         self.paths.insert(path, state);
         let Some(code) = peer.and_then(|key| self.by_key.get(&(identity, key)).copied()) else {
             return;

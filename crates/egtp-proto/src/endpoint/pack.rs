@@ -15,13 +15,13 @@ use crate::exchange::outgoing::{Binding, Outgoing, State};
 use crate::exchange::query::Query;
 use crate::exchange::resend::Item;
 use crate::exchange::stores::Stores;
-use crate::limits::RECORD_FRAMES_MAX;
 use crate::message::MessageClass;
 use crate::session::live::TransmissionName;
 use crate::time::Now;
 use crate::wire::frame::{
     Class, DialogHead, Frame, MessageHead, Part, PartOf, ReplyHead, encode_ack,
 };
+use crate::wire::shroud::PREFIX_BYTES;
 
 /// The longest body that travels whole; longer ones go in parts, so that they hold up nobody.
 const WHOLE_MAX: usize = 8 * 1024;
@@ -74,22 +74,16 @@ impl Endpoint {
         self.pack(now, code, phase, Vec::new(), max)
     }
 
-    /// Frames for one record of `session`; the buffer begins with `prefix` bytes of room for its header.
-    pub(super) fn pack_record(
-        &mut self,
-        now: Now,
-        code: u32,
-        session: u32,
-        prefix: usize,
-    ) -> Packed {
+    /// Frames for one record of `session`, of so many bytes at most; the buffer begins with room for its header.
+    pub(super) fn pack_record(&mut self, now: Now, code: u32, session: u32, max: usize) -> Packed {
         let few = self.peers.get(code).is_none_or(|peer| {
             peer.outboxes.queued() + peer.replies.len() < 2 && peer.large.is_empty()
         });
-        let capacity = if few { 512 } else { RECORD_FRAMES_MAX + 64 };
-        let mut bytes = Vec::with_capacity(prefix + capacity);
-        bytes.resize(prefix, 0);
+        let capacity = if few { 512 } else { max + 64 };
+        let mut bytes = Vec::with_capacity(PREFIX_BYTES + capacity);
+        bytes.resize(PREFIX_BYTES, 0);
         let phase = if self.is_hybrid(session) { Phase::HybridRecord } else { Phase::Record };
-        self.pack(now, code, phase, bytes, RECORD_FRAMES_MAX)
+        self.pack(now, code, phase, bytes, max)
     }
 
     fn pack(&mut self, now: Now, code: u32, phase: Phase, bytes: Vec<u8>, max: usize) -> Packed {
@@ -260,7 +254,13 @@ impl Packer<'_> {
                 encode_ack(bytes, dialog.id(), dialog.acknowledged(), dialog.limit(), free);
             }
         }
-        if self.peer.acks.is_empty() {
+        self.nothing_is_due();
+    }
+
+    /// Unless something is: what is closed comes last and may find no room. It stays due then, or full records
+    /// would put it off again and again.
+    fn nothing_is_due(&mut self) {
+        if self.peer.acks.is_empty() && !self.peer.outboxes.has_news() {
             self.peer.ack_due = None;
         }
     }
@@ -435,6 +435,7 @@ impl Packer<'_> {
                 self.frame(&Frame::Closed { dialog, serials });
             }
         }
+        self.nothing_is_due();
     }
 
     fn dialog(&mut self, dialog: u64, Binding { kind, store, generation }: Binding) {

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::frames::Arrival;
 use super::peer::{Connect, Trust};
-use super::{Endpoint, PathState, Slot, Source};
+use super::{Endpoint, HEARD_MAX, PathState, Slot, Source};
 use crate::exchange::outbox::Outbox;
 use crate::limits::{PACKET_BYTES_MAX, PACKET_BYTES_MIN, RECORD_FRAMES_MAX, SESSIONS_PER_PEER};
 use crate::output::{Assurance, Event, IdentityId, PathId};
@@ -194,8 +194,9 @@ impl Endpoint {
             self.soil(code);
         }
         let Some(state) = self.paths.get_mut(&path) else { return };
-        if !state.authenticated {
-            state.authenticated = true;
+        let is_first = state.heard == 0;
+        state.heard = (state.heard + 1).min(HEARD_MAX);
+        if is_first {
             let peer = self.peers.get(code).map(|peer| peer.key);
             self.events.extend(peer.map(|peer| Event::Authenticated { path, peer }));
         }
@@ -206,7 +207,9 @@ impl Endpoint {
         }
     }
 
-    /// The peer is now reached by `path`: what was out on another path is sent again.
+    /// The peer is now reached by `path`. What is out on another path that still stands is on its way: where
+    /// both sides have called each other, each would otherwise lead the other back and forth, and everything
+    /// would be sent again each time.
     pub(super) fn move_to(&mut self, now: Now, code: u32, path: PathId) {
         if let Some(state) = self.paths.get_mut(&path)
             && !state.peers.contains(&code)
@@ -217,9 +220,13 @@ impl Endpoint {
         if peer.path == Some(path) {
             return;
         }
-        peer.path = Some(path);
+        let before = peer.path.replace(path);
         peer.connect.asked = false;
-        self.resend_all(now, code);
+        if before.is_some_and(|before| self.paths.contains_key(&before)) {
+            self.soil(code);
+        } else {
+            self.resend_all(now, code);
+        }
     }
 
     /// The peer has shown that it has the keys of this session.

@@ -54,8 +54,10 @@ impl Cookies {
         if age < TURN {
             return;
         }
-        self.previous = if age < TURN * 2 { self.present } else { random.bytes() };
+        let is_late = age >= TURN * 2;
+        self.previous = if is_late { random.bytes() } else { self.present };
         self.present = random.bytes();
-        self.turned = now;
+        // Since it was due: the secret before would otherwise be accepted for up to six minutes.
+        self.turned = if is_late { now } else { self.turned.after(TURN) };
     }
 }
