@@ -1,9 +1,11 @@
 //! Kills an asker and a server with disks again and again, also while they start, and counts afterwards.
 //!
-//! `durable_storm [--rounds 150] [--seed N]`. In each round the asker, the server, or both die by SIGKILL
-//! after a random time and start again with the same key, port and disk. The asker writes down which
-//! requests its node has promised to keep, and each outcome before it lets go of it. Invariant: the counts
-//! are compared only when nothing is open any more and both are dead.
+//! `durable_storm [--rounds 150] [--counts durable] [--seed N]`. In each round the asker, the server, or both
+//! die by SIGKILL after a random time and start again with the same key, port and disk. The asker writes down
+//! which requests its node has promised to keep, and each outcome before it lets go of it. `--counts ledger`
+//! has a server that counts in its store, in the transaction that takes the request: then each request that is
+//! kept ends by its reply. `--counts beside` is a control, which must be caught. Invariant: the counts are
+//! compared only when nothing is open any more and both are dead.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
@@ -19,22 +21,24 @@ use egtp_sim::process::dice::Dice;
 use egtp_sim::process::failure::{Failure, trying};
 use egtp_sim::process::report::{Checks, run, say};
 use egtp_sim::process::scratch::{Scratch, free_address};
-use egtp_sim::process::server::{BODY_END, Home, KIND, Program, serve_counter};
+use egtp_sim::process::server::{BODY_END, Home, KIND, Memory, Program, serve_counter};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 fn main() -> ExitCode {
     run(|| async {
-        let arguments = Arguments::read(&["--rounds", "--seed"])?;
+        let arguments = Arguments::read(&["--rounds", "--counts", "--seed"])?;
         match arguments.words()[..] {
             [] => storm(&arguments).await,
-            ["server", folder, port, ..] => {
-                serve_counter(folder.as_ref(), port, true).await?;
+            ["server", folder, port, memory] => {
+                serve_counter(folder.as_ref(), port, Memory::from_word(memory)?).await?;
                 Ok(Checks::new())
             }
             ["asker", folder, ticket] => ask(folder.as_ref(), ticket, Work::New).await,
             ["asker", folder, ticket, "rest"] => ask(folder.as_ref(), ticket, Work::Rest).await,
-            _ => Err(Failure::Usage("durable_storm [--rounds N] [--seed N]".into())),
+            _ => Err(Failure::Usage(
+                "durable_storm [--rounds N] [--counts durable|ledger|beside] [--seed N]".into(),
+            )),
         }
     })
 }
@@ -42,7 +46,12 @@ fn main() -> ExitCode {
 /// The whole run.
 async fn storm(arguments: &Arguments) -> Result<Checks, Failure> {
     let (seed, rounds) = (arguments.seed()?, arguments.number("--rounds", 150)?);
-    say(format_args!("durable_storm: seed {seed}, {rounds} rounds"));
+    let memory = arguments.text("--counts");
+    let memory = memory.map_or(Ok(Memory::Durable), |word| Memory::from_word(&word))?;
+    say(format_args!(
+        "durable_storm: seed {seed}, {rounds} rounds, server's memory {}",
+        memory.word()
+    ));
     let mut dice = Dice::from_seed(seed);
     let scratch = Scratch::new("durable-storm")?;
     let folder = |name: &str| {
@@ -54,13 +63,15 @@ async fn storm(arguments: &Arguments) -> Result<Checks, Failure> {
     };
     let (asking, serving) = (folder("asker")?, folder("server")?);
     let address = free_address()?;
-    let home = Home { program: Program::Own, folder: serving, address, durable: true };
+    let home = Home { program: Program::Own, folder: serving, address, memory };
     let first = home.start().await?;
     let strategies = vec![egtp::Strategy::Tcp(address.into())];
     let ticket = Ticket { key: first.key(), strategies }.to_string();
     first.kill()?;
 
-    let mut server = Some(start(&["server", path(&home.folder)?, &address.port().to_string()])?);
+    let port = address.port().to_string();
+    let serve = ["server", path(&home.folder)?, &port, memory.word()];
+    let mut server = Some(start(&serve)?);
     let mut asker = Some(start(&["asker", path(&asking)?, &ticket])?);
     let (mut killed_asker, mut killed_server, mut early) = (0_u64, 0_u64, 0_u64);
     for _ in 0..rounds {
@@ -78,7 +89,7 @@ async fn storm(arguments: &Arguments) -> Result<Checks, Failure> {
             killed_server += 1;
         }
         if server.is_none() {
-            server = Some(start(&["server", path(&home.folder)?, &address.port().to_string()])?);
+            server = Some(start(&serve)?);
         }
         if asker.is_none() {
             asker = Some(start(&["asker", path(&asking)?, &ticket])?);
@@ -100,7 +111,8 @@ async fn storm(arguments: &Arguments) -> Result<Checks, Failure> {
     }
     end(server.take())?;
     say(format_args!(
-        "  {killed_asker} askers and {killed_server} servers killed, {early} rounds while starting"
+        "  {rounds} rounds: {killed_asker} askers and {killed_server} servers killed, {early} times while \
+         starting"
     ));
     judge(&asking, &home, rounds)
 }
@@ -131,6 +143,15 @@ fn judge(asking: &Path, home: &Home, rounds: u64) -> Result<Checks, Failure> {
     let known: BTreeSet<&String> = told.begun.iter().collect();
     let strange = counted.keys().filter(|body| !known.contains(body)).cloned();
     checks.none("nothing is counted that nobody asked", &strange.collect::<Vec<_>>());
+    if home.memory == Memory::Ledger {
+        let unknown = told.ended.values().filter(|outcomes| outcomes.contains("unknown")).count();
+        checks.equal("requests that ended as unknown", &unknown, &0);
+        let kept = told.kept.values().filter(|body| counted.get(*body) != Some(&1)).cloned();
+        checks.none(
+            "each request that was promised to be kept is booked once",
+            &kept.collect::<Vec<_>>(),
+        );
+    }
     say(format_args!(
         "  {} begun, {} kept, {} replies, {} unknown, {} outcomes told again after a crash",
         told.begun.len(),

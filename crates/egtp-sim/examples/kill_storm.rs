@@ -23,7 +23,7 @@ use egtp_sim::process::failure::Failure;
 use egtp_sim::process::forwarder::{Forwarder, WayBack};
 use egtp_sim::process::report::{Checks, run, say};
 use egtp_sim::process::scratch::{Scratch, free_address};
-use egtp_sim::process::server::{BODY_END, DURABLE, Home, KIND, Program, serve_counter};
+use egtp_sim::process::server::{BODY_END, Home, KIND, Memory, Program, serve_counter};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -35,12 +35,12 @@ fn main() -> ExitCode {
         }
         let arguments = Arguments::read(&["--seconds", "--seed", "--egtp"])?;
         match arguments.words()[..] {
-            [] => LocalSet::new().run_until(storm(&arguments, false)).await,
-            ["server", folder, port, ref more @ ..] if more.is_empty() || *more == [DURABLE] => {
-                serve_counter(folder.as_ref(), port, !more.is_empty()).await?;
+            [] => LocalSet::new().run_until(storm(&arguments, Memory::Lost)).await,
+            ["server", folder, port, memory] => {
+                serve_counter(folder.as_ref(), port, Memory::from_word(memory)?).await?;
                 Ok(Checks::new())
             }
-            ["durable"] => LocalSet::new().run_until(storm(&arguments, true)).await,
+            ["durable"] => LocalSet::new().run_until(storm(&arguments, Memory::Durable)).await,
             _ => Err(Failure::Usage(
                 "kill_storm [durable] [--seconds N] [--seed N] [--egtp FILE]".into(),
             )),
@@ -49,16 +49,17 @@ fn main() -> ExitCode {
 }
 
 /// The whole run.
-async fn storm(arguments: &Arguments, durable: bool) -> Result<Checks, Failure> {
+async fn storm(arguments: &Arguments, memory: Memory) -> Result<Checks, Failure> {
     let seed = arguments.seed()?;
     let lasting = Duration::from_secs(arguments.number("--seconds", 30)?);
     let program = arguments.path("--egtp").map_or(Program::Own, Program::Egtp);
     let scratch = Scratch::new("kill-storm")?;
     let address = free_address()?;
-    let home = Home { program, folder: scratch.path().to_owned(), address, durable };
+    let home = Home { program, folder: scratch.path().to_owned(), address, memory };
     say(format_args!(
-        "kill_storm: seed {seed}, {lasting:?}, server {:?}, durable {durable}",
-        home.program
+        "kill_storm: seed {seed}, {lasting:?}, server {:?}, memory {}",
+        home.program,
+        memory.word()
     ));
     let mut dice = Dice::from_seed(seed);
     let end = Instant::now() + lasting;
@@ -77,7 +78,7 @@ async fn storm(arguments: &Arguments, durable: bool) -> Result<Checks, Failure> 
             ticket: ticket(key, address),
             dice: dice.branch(),
             census: Rc::clone(&census),
-            durable,
+            durable: memory != Memory::Lost,
         };
         askers.push(tokio::task::spawn_local(asker.ask_until(end)));
     }

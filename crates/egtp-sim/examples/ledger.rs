@@ -9,7 +9,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::process::ExitCode;
 
-use egtp_sim::checkout;
+use egtp_sim::checkout::{self, SourceFile};
 use egtp_sim::long_runs::{LongRun, LongRuns, digest};
 use egtp_sim::process::arguments::Arguments;
 use egtp_sim::process::failure::{Failure, trying};
@@ -39,17 +39,17 @@ fn main() -> ExitCode {
     })
 }
 
-fn code() -> Result<String, Failure> {
-    Ok(digest(&trying("read the checkout", checkout::read())?))
+fn files() -> Result<Vec<SourceFile>, Failure> {
+    trying("read the checkout", checkout::read())
 }
 
 /// Prints what counts. Failures of runs that count are broken promises.
 fn show() -> Result<Checks, Failure> {
-    let (code, text) = (code()?, trying(format!("read {FILE}"), std::fs::read_to_string(FILE))?);
+    let text = trying(format!("read {FILE}"), std::fs::read_to_string(FILE))?;
     let runs = LongRuns::parse(&text).map_err(|why| Failure::Usage(format!("{FILE}: {why}")))?;
-    let sums = runs.sums(&code);
+    let sums = runs.sums(&files()?);
     let all = runs.run.len();
-    say(format_args!("{all} long runs in all; of the present code ({code}):"));
+    say(format_args!("{all} long runs in all; of the code as it is now:"));
     let mut checks = Checks::new();
     for ((kind, unit), sum) in &sums {
         let claim = format!(
@@ -74,11 +74,13 @@ fn add(arguments: &Arguments) -> Result<Checks, Failure> {
     if arguments.text("--node-hours").is_some() {
         measured.insert("node_hours".to_owned(), arguments.number("--node-hours", 0)?);
     }
+    let kind = text("--kind")?;
+    let code = digest(&files()?, &kind);
     let entry = LongRun {
         date: text("--date")?,
         commit: text("--commit")?,
-        code: code()?,
-        kind: text("--kind")?,
+        code: code.ok_or_else(|| Failure::Usage(format!("{kind:?} is no kind of long run")))?,
+        kind,
         amount: number("--amount")?,
         unit: text("--unit")?,
         seconds: number("--seconds")?,

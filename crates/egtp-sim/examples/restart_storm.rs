@@ -19,7 +19,7 @@ use egtp_sim::process::forgery::{Masks, Seen};
 use egtp_sim::process::interposer::{Interposer, Meddling, OnLoss, Original};
 use egtp_sim::process::report::{Checks, run, say};
 use egtp_sim::process::scratch::{Scratch, free_address};
-use egtp_sim::process::server::{BODY_END, Home, KIND, Program, serve_counter, start_node};
+use egtp_sim::process::server::{BODY_END, Home, KIND, Memory, Program, serve_counter, start_node};
 use egtp_sim::process::tally::status;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -29,12 +29,12 @@ fn main() -> ExitCode {
         let arguments = Arguments::read(&["--egtp"])?;
         match arguments.words()[..] {
             [] => storm(&arguments).await,
-            ["server", folder, port] => {
+            ["server", folder, port, memory] => {
                 let folder: &Path = folder.as_ref();
                 // With the ticket of somebody to ask, the process asks; else it serves.
                 match std::fs::read_to_string(folder.join(TICKET)) {
                     Ok(ticket) => ask_for_ever(folder, port, &ticket).await?,
-                    Err(_) => serve_counter(folder, port, false).await?,
+                    Err(_) => serve_counter(folder, port, Memory::from_word(memory)?).await?,
                 }
                 Ok(Checks::new())
             }
@@ -234,7 +234,7 @@ fn question_of(process: u32) -> String {
 
 fn home(program: &Program, scratch: &Scratch) -> Result<Home, Failure> {
     let (program, folder) = (program.clone(), scratch.path().to_owned());
-    Ok(Home { program, folder, address: free_address()?, durable: false })
+    Ok(Home { program, folder, address: free_address()?, memory: Memory::Lost })
 }
 
 fn ticket(key: PublicKey, address: std::net::SocketAddr) -> Ticket {

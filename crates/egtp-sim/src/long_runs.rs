@@ -1,8 +1,8 @@
 //! `reliability/ledger.toml`: what long runs have added up to, and how much of it still counts.
 //!
-//! A run counts while the code that it tested is unchanged: each entry has a digest over the sources
-//! of `egtp-proto`, without planted bugs or tests beside it. Knows no kind of run. Invariant: an entry
-//! is only ever added, also when the run has failed.
+//! A run counts while the code that it tested is unchanged: each entry has a digest over the sources that
+//! its kind tests, without tests beside them. Knows of a kind no more than which these are. Invariant: an
+//! entry is only ever added, also when the run has failed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -34,7 +34,7 @@ pub struct LongRun {
     pub kind: String,
     /// How much, in `unit`.
     pub amount: u64,
-    /// What `amount` counts: `seeds`, `executions`.
+    /// What `amount` counts: `seeds`, `executions`, `rounds`, `requests`.
     pub unit: String,
     /// How long it took, in seconds.
     pub seconds: u64,
@@ -67,10 +67,13 @@ impl LongRuns {
         toml::from_str(text)
     }
 
-    /// What the runs of this code add up to, by kind and unit.
-    pub fn sums(&self, code: &str) -> BTreeMap<(String, String), Sum> {
+    /// What the runs of this code add up to, by kind and unit. What is of no known kind does not count.
+    pub fn sums(&self, files: &[SourceFile]) -> BTreeMap<(String, String), Sum> {
+        let codes: BTreeMap<&str, String> =
+            KINDS.iter().filter_map(|(kind, _)| Some((*kind, digest(files, kind)?))).collect();
+        let counts = |run: &&LongRun| codes.get(run.kind.as_str()) == Some(&run.code);
         let mut sums: BTreeMap<_, Sum> = BTreeMap::new();
-        for run in self.run.iter().filter(|run| run.code == code) {
+        for run in self.run.iter().filter(counts) {
             let sum = sums.entry((run.kind.clone(), run.unit.clone())).or_default();
             sum.runs += 1;
             sum.amount = sum.amount.saturating_add(run.amount);
@@ -100,22 +103,34 @@ impl LongRun {
     }
 }
 
-/// The digest of the tested code: 16 hexadecimal digits over paths and texts of what `egtp-proto` is
-/// built from. Files of tests are left out, because they do not change what runs.
-pub fn digest(files: &[SourceFile]) -> String {
+/// The digest of the code that a kind of run tests: 16 hexadecimal digits over paths and texts of what it is
+/// built from. Files of tests are left out, because they do not change what runs. `None` if there is no such
+/// kind.
+pub fn digest(files: &[SourceFile], kind: &str) -> Option<String> {
+    let (_, folders) = KINDS.iter().find(|(known, _)| *known == kind)?;
     let mut hasher = blake3::Hasher::new();
-    let tested = files.iter().filter(|file| file.is_under(TESTED, "rs"));
+    let is_tested = |file: &&SourceFile| folders.iter().any(|folder| file.is_under(folder, "rs"));
+    let tested = files.iter().filter(is_tested);
     for file in tested.filter(|file| !file.path.ends_with("_tests.rs")) {
         for part in [&file.path, &file.text] {
             hasher.update(&u64::try_from(part.len()).unwrap_or(0).to_le_bytes());
             hasher.update(part.as_bytes());
         }
     }
-    hasher.finalize().to_hex().chars().take(16).collect()
+    Some(hasher.finalize().to_hex().chars().take(16).collect())
 }
 
-/// What long runs test.
-const TESTED: &str = "crates/egtp-proto/src/";
+/// The kinds of long runs, as `.ci/long` calls them, each with the folders that hold what it tests.
+const KINDS: [(&str, &[&str]); 4] = [
+    ("simulator", &[CORE]),
+    ("fuzz", &[CORE]),
+    ("storm", &[CORE, LIBRARY]),
+    ("bad-link", &[CORE, LIBRARY]),
+];
+/// The protocol without a network.
+const CORE: &str = "crates/egtp-proto/src/";
+/// What gives it a network and a disk.
+const LIBRARY: &str = "crates/egtp/src/";
 
 #[cfg(test)]
 mod tests {
@@ -142,22 +157,53 @@ mod tests {
         assert_eq!(read.run, [run("a", 10), run("b", 20)]);
     }
 
+    fn code(core: &str, library: &str) -> Vec<SourceFile> {
+        vec![
+            SourceFile::new("crates/egtp-proto/src/a.rs", core),
+            SourceFile::new("crates/egtp/src/b.rs", library),
+        ]
+    }
+
     #[test]
     fn only_runs_of_the_same_code_add_up() {
-        let runs = LongRuns { run: vec![run("a", 10), run("b", 20), run("a", 30)] };
-        let sums = runs.sums("a");
+        let (old, new) = (code("1", "1"), code("2", "1"));
+        let of = |files: &[SourceFile], kind: &str, amount| {
+            let code = digest(files, kind).unwrap();
+            LongRun { kind: kind.into(), ..run(&code, amount) }
+        };
+        let others = LongRun { kind: "walk".into(), ..run("a", 50) };
+        let run = vec![
+            of(&new, "simulator", 10),
+            of(&old, "simulator", 20),
+            of(&new, "storm", 30),
+            others,
+        ];
+        let mut runs = LongRuns { run };
+        runs.run.push(of(&new, "simulator", 40));
+        let sums = runs.sums(&new);
         let sum = sums[&("simulator".to_owned(), "seeds".to_owned())];
-        assert_eq!((sum.runs, sum.amount, sums.len()), (2, 40, 1));
-        assert!(runs.sums("c").is_empty());
+        assert_eq!((sum.runs, sum.amount, sums.len()), (2, 50, 2));
+        assert!(runs.sums(&code("3", "1")).is_empty());
     }
 
     #[test]
     fn the_digest_changes_with_the_tested_code_alone() {
-        let file = |path: &str, text: &str| SourceFile::new(path, text);
-        let code = [file("crates/egtp-proto/src/a.rs", "1")];
-        let changed = [file("crates/egtp-proto/src/a.rs", "2")];
-        let test = [code[0].clone(), file("crates/egtp-proto/src/a_tests.rs", "3")];
-        assert_ne!(digest(&code), digest(&changed));
-        assert_eq!(digest(&code), digest(&test));
+        let before = code("1", "1");
+        let mut test = before.clone();
+        test.push(SourceFile::new("crates/egtp-proto/src/a_tests.rs", "3"));
+        test.push(SourceFile::new("crates/egtp/tests/b.rs", "3"));
+        for (kind, core_counts, library_counts) in [
+            ("simulator", true, false),
+            ("fuzz", true, false),
+            ("storm", true, true),
+            ("bad-link", true, true),
+        ] {
+            let now = digest(&before, kind);
+            assert!(now.is_some(), "{kind}");
+            assert_eq!(now == digest(&code("2", "1"), kind), !core_counts, "{kind}");
+            assert_eq!(now == digest(&code("1", "2"), kind), !library_counts, "{kind}");
+            assert_eq!(now, digest(&test, kind), "{kind}");
+        }
+        assert_eq!(digest(&before, "walk"), None);
     }
 }

@@ -6,6 +6,8 @@
 //! measured, and no error is swallowed.
 
 pub mod arguments;
+pub mod bad_link;
+pub mod book;
 pub mod census;
 pub mod dice;
 pub mod disk_order;

@@ -1,8 +1,9 @@
 //! A server in a process of its own, which can be killed.
 //!
-//! Either this very program again, called with `server FOLDER PORT`, or the program `egtp serve
-//! --exec`. Both count alike: one line with the body is appended to a file before the reply is given.
-//! Invariant: killing is SIGKILL; the process gets no chance to tidy up, and its key and port stay.
+//! Either this very program again, called with `server FOLDER PORT MEMORY`, or the program `egtp serve
+//! --exec`. Both count alike: one line with the body is appended to a file before the reply is given; only
+//! where it is said so the line goes into the store itself. Invariant: killing is SIGKILL; the process gets
+//! no chance to tidy up, and its key and port stay.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -17,14 +18,48 @@ use egtp::store::SqliteStore;
 use egtp::{Builder, Kind, Node, PublicKey, Refusal, Router, StartError, respond};
 use tokio::sync::oneshot;
 
+use super::book;
 use super::failure::{Failure, trying};
 use super::report::say;
 
 /// The kind that the server counts.
 pub const KIND: &str = "count/1";
 
-/// The word behind the port that gives a server of this program a durable store.
-pub const DURABLE: &str = "durable";
+/// What a server remembers when it was killed, and where it counts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Memory {
+    /// Nothing. It counts in a file.
+    Lost,
+    /// It has a durable store in its folder, and counts in a file beside it.
+    Durable,
+    /// It has a durable store, and counts in it, in the transaction that takes the request: see [`book`].
+    Ledger,
+    /// It has a durable store, counts in a file beside it, takes its time for the reply, and wants to be given
+    /// again what a crash cut off: what nobody should do who counts. A control of those that must not fail.
+    Beside,
+}
+
+impl Memory {
+    /// The word for it behind the port of a server of this program.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::Durable => "durable",
+            Self::Ledger => "ledger",
+            Self::Beside => "beside",
+        }
+    }
+
+    /// What this word says.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] if it says nothing.
+    pub fn from_word(word: &str) -> Result<Self, Failure> {
+        let all = [Self::Lost, Self::Durable, Self::Ledger, Self::Beside];
+        let found = all.into_iter().find(|memory| memory.word() == word);
+        found.ok_or_else(|| Failure::Usage(format!("{word:?} is no memory of a server")))
+    }
+}
 
 /// What every body ends with.
 pub const BODY_END: &str = ".";
@@ -32,7 +67,7 @@ pub const BODY_END: &str = ".";
 /// Which program serves.
 #[derive(Clone, Debug)]
 pub enum Program {
-    /// The running one, called again with `server FOLDER PORT`: it must then call
+    /// The running one, called again with `server FOLDER PORT MEMORY`: it must then call
     /// [`serve_counter`].
     Own,
     /// The program `egtp`, at this path.
@@ -48,8 +83,8 @@ pub struct Home {
     pub folder: PathBuf,
     /// Where it listens.
     pub address: SocketAddr,
-    /// Whether it has a durable store in its folder, which stays as well.
-    pub durable: bool,
+    /// What else stays.
+    pub memory: Memory,
 }
 
 /// A running server process; killed when dropped.
@@ -87,16 +122,21 @@ impl Home {
         Ok(Server { child, key })
     }
 
-    /// The counted bodies and how often each was counted.
+    /// The counted bodies and how often each was counted. The server must be dead if it counts in its store.
     ///
     /// # Errors
-    /// [`Failure::System`] if the file cannot be read.
+    /// [`Failure`] if the file or the store cannot be read.
     pub fn counted(&self) -> Result<HashMap<String, u64>, Failure> {
-        let path = counted_file(&self.folder);
-        let text = trying(format!("read {}", path.display()), std::fs::read_to_string(&path))?;
+        let bodies: Vec<String> = if self.memory == Memory::Ledger {
+            book::read(&self.folder)?.into_iter().map(|line| line.body).collect()
+        } else {
+            let path = counted_file(&self.folder);
+            let text = trying(format!("read {}", path.display()), std::fs::read_to_string(&path))?;
+            text.lines().map(str::to_owned).collect()
+        };
         let mut counted = HashMap::new();
-        for body in text.lines() {
-            *counted.entry(body.to_owned()).or_default() += 1;
+        for body in bodies {
+            *counted.entry(body).or_default() += 1;
         }
         Ok(counted)
     }
@@ -107,8 +147,7 @@ impl Home {
         match &self.program {
             Program::Own => {
                 command = Command::new(trying("find this program", std::env::current_exe())?);
-                command.arg("server").arg(&self.folder).arg(port);
-                command.args(self.durable.then_some(DURABLE));
+                command.arg("server").arg(&self.folder).arg(port).arg(self.memory.word());
             }
             Program::Egtp(path) => {
                 command = Command::new(path);
@@ -138,6 +177,14 @@ impl Server {
     /// # Errors
     /// [`Failure::System`] if it had ended by itself or cannot be killed.
     pub fn kill(mut self) -> Result<(), Failure> {
+        self.kill_and_wait()
+    }
+
+    /// The same, for whoever puts another in its place.
+    ///
+    /// # Errors
+    /// [`Failure::System`] if it had ended by itself or cannot be killed.
+    pub fn kill_and_wait(&mut self) -> Result<(), Failure> {
         if let Some(code) = trying("look after the server", self.child.try_wait())? {
             let what = format!("ended by itself ({code})");
             return Err(Failure::Process { what, arguments: "see above".into() });
@@ -155,18 +202,33 @@ impl Drop for Server {
     }
 }
 
-/// What the process called with `server FOLDER PORT [durable]` does, until it is killed: counts each query and
+/// What the process called with `server FOLDER PORT MEMORY` does, until it is killed: counts each query and
 /// replies with its body.
 ///
 /// # Errors
 /// [`Failure`] if it cannot begin, or if the node closes.
-pub async fn serve_counter(folder: &Path, port: &str, durable: bool) -> Result<(), Failure> {
-    let router = Router::new().route(Kind::new(KIND)?, respond(counter(folder)?));
-    let node = if durable {
+pub async fn serve_counter(folder: &Path, port: &str, memory: Memory) -> Result<(), Failure> {
+    let kind = Kind::new(KIND)?;
+    let router = match memory {
+        Memory::Ledger => Router::new().transact(kind, book::book),
+        Memory::Lost | Memory::Durable => Router::new().route(kind, respond(counter(folder)?)),
+        Memory::Beside => {
+            let count = counter(folder)?;
+            let slowly = move |asker, body| {
+                let counted = count(asker, body);
+                async move {
+                    tokio::time::sleep(LINGERING).await;
+                    counted.await
+                }
+            };
+            Router::new().route(kind.clone(), respond(slowly)).redeliver(kind)
+        }
+    };
+    let node = if memory == Memory::Lost {
+        start_node(folder, port, router).await?
+    } else {
         let store = SqliteStore::open(folder.join("store.db")).map_err(StartError::from)?;
         node_in(folder, port, router)?.store(store).start().await?
-    } else {
-        start_node(folder, port, router).await?
     };
     say(format_args!("ready {}", node.key()));
     node.closed().await;
@@ -231,6 +293,8 @@ fn key_in(line: &str) -> Option<PublicKey> {
     words.filter(|word| word.starts_with("egtp1")).find_map(|word| word.parse().ok())
 }
 
+/// How long [`Memory::Beside`] takes between counting and replying: long enough to be killed in between.
+const LINGERING: Duration = Duration::from_secs(5);
 /// How long a server may take until it listens.
 const READY_MAX: Duration = Duration::from_secs(10);
 
