@@ -86,10 +86,6 @@ async fn fourteen_peers_are_served_at_once_and_none_starves() {
         give(node, &in_hand);
     }
 
-    // So that each pair has one connection, and not one from either side.
-    for peer in &peers {
-        center.request(peer.key(), Message::new(kind(), "warm")).await.unwrap();
-    }
 
     let (mut going, mut counts) = (JoinSet::new(), Vec::new());
     for peer in &peers {
