@@ -53,3 +53,30 @@ fn after_the_busy_time_is_over_requests_are_answered_again() {
     world.run(secs(40));
     assert!(world.reply_of(0, token).is_some(), "{:?}", world.outcome(0, token));
 }
+
+/// Proves: one request is open for long, and a later one was never taken and has timed out; that it is
+/// closed got lost. It holds up nobody for that.
+#[test]
+fn a_lost_word_about_a_closed_request_does_not_hold_back_the_window() {
+    let mut world = World::with(2, |_| {});
+    world.machines[1].handler = Handler::Hold;
+    let ask = |world: &mut World, body: &[u8], seconds: u64| {
+        world.submit(0, 1, body, egtp_proto::MessageClass::Request, None, secs(seconds))
+    };
+    let open = ask(&mut world, b"open for long", 3_600);
+    world.run(secs(1));
+    world.machines[1].handler = Handler::Echo;
+    world.tamper = |_| false;
+    ask(&mut world, b"never taken", 1);
+    world.run(common::millis(1_100));
+    world.tamper = |_| true;
+    for number in 0..1_500_u32 {
+        let token = ask(&mut world, &number.to_le_bytes(), 30);
+        world.run(common::millis(100));
+        if world.reply_of(0, token).is_none() {
+            world.run(secs(30));
+            assert!(world.reply_of(0, token).is_some(), "request {number} was never sent");
+        }
+    }
+    assert_eq!(world.outcome(0, open), None);
+}

@@ -86,7 +86,6 @@ async fn fourteen_peers_are_served_at_once_and_none_starves() {
         give(node, &in_hand);
     }
 
-
     let (mut going, mut counts) = (JoinSet::new(), Vec::new());
     for peer in &peers {
         for (from, to) in [(&center, peer), (peer, &center)] {

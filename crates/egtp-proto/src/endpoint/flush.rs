@@ -9,6 +9,7 @@ use super::peer::Trust;
 use super::{Endpoint, Slot};
 use crate::crypto::Role;
 use crate::exchange::backoff::doubled;
+use crate::exchange::outbox::Outbox;
 use crate::exchange::outgoing::State;
 use crate::exchange::resend::Item;
 use crate::limits::{ACK_DELAY, PACKET_BYTES_MAX, RECORD_FRAMES_MAX, SESSION_USED};
@@ -307,6 +308,7 @@ impl Endpoint {
             peer.ack_due = Some(now.boot);
         }
         peer.flight.begin_anew();
+        peer.outboxes.iter_mut().for_each(Outbox::tell_gap);
         let items: Vec<Item> = peer.resend.drain().chain(peer.large.drain(..)).collect();
         // Turned round, because each goes to the front of its queue.
         for item in items.into_iter().rev() {

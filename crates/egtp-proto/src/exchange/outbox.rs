@@ -265,11 +265,24 @@ impl Outbox {
             self.limit = ack.limit;
         }
         self.bytes_limit = ack.bytes;
-        // What the receiver misses although it is closed here keeps its window back: tell it again.
-        if ack.serials.base() < self.closed.base() {
-            self.base_untold = true;
-        }
+        self.tell_gap();
         codes
+    }
+
+    /// What the receiver misses first, although it is closed here, keeps its window back: it is told again.
+    pub fn tell_gap(&mut self) {
+        let gap = self.acknowledged.base();
+        if gap < self.closed.base() {
+            self.base_untold = true;
+            return;
+        }
+        if !self.untold.is_empty() {
+            // What is about to be told may be that, and if it is not, the next acknowledgement says so.
+            return;
+        }
+        let is_missed =
+            |serial: &u64| self.closed.contains(*serial) && !self.acknowledged.contains(*serial);
+        self.untold.extend((gap..).take_while(is_missed).take(GAP_MAX));
     }
 
     fn acknowledge_one(&mut self, serial: u64, codes: &mut Vec<u32>) {
@@ -281,6 +294,8 @@ impl Outbox {
 
 /// Bytes of bodies under way before the peer has said how many it takes.
 const BYTES_START: u64 = 8 * 1024 * 1024;
+/// Serials of a gap that are told at a time.
+const GAP_MAX: usize = 64;
 /// Closed serials above the low-water mark that wait to be told; more are told when it passes them, or
 /// asked about again.
 const UNTOLD_MAX: usize = 65_536;
