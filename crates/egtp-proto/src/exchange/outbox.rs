@@ -39,6 +39,8 @@ pub struct Outbox {
     pub bytes_open: usize,
     /// Closed serials that the peer has not been told of.
     untold: Vec<u64>,
+    /// What is closed of what the peer misses first, above the low-water mark: from, to.
+    gap_untold: Option<(u64, u64)>,
     /// Whether the peer lags behind what is closed from the start on.
     base_untold: bool,
 }
@@ -61,6 +63,7 @@ impl Outbox {
             bytes_sent: 0,
             bytes_open: 0,
             untold: Vec::new(),
+            gap_untold: None,
             base_untold: false,
         }
     }
@@ -181,7 +184,7 @@ impl Outbox {
 
     /// Whether there is something to tell about closed serials.
     pub const fn has_news(&self) -> bool {
-        self.base_untold || !self.untold.is_empty()
+        self.base_untold || self.gap_untold.is_some() || !self.untold.is_empty()
     }
 
     /// The dialog frame of a record carries the low-water mark: what it covers is told by that.
@@ -197,6 +200,9 @@ impl Outbox {
         self.told_low_water();
         self.untold.sort_unstable();
         let mut told = Serials::below(self.closed.base());
+        if let Some((start, end)) = self.gap_untold.take() {
+            told.insert_range(start, end);
+        }
         let mut count = 0;
         for serial in &self.untold {
             told.insert(*serial);
@@ -276,13 +282,10 @@ impl Outbox {
             self.base_untold = true;
             return;
         }
-        if !self.untold.is_empty() {
-            // What is about to be told may be that, and if it is not, the next acknowledgement says so.
-            return;
-        }
         let is_missed =
             |serial: &u64| self.closed.contains(*serial) && !self.acknowledged.contains(*serial);
-        self.untold.extend((gap..).take_while(is_missed).take(GAP_MAX));
+        let end = (gap..).take_while(is_missed).take(GAP_MAX).last();
+        self.gap_untold = end.map(|last| (gap, last + 1));
     }
 
     fn acknowledge_one(&mut self, serial: u64, codes: &mut Vec<u32>) {
