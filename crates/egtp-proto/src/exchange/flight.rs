@@ -4,7 +4,7 @@
 //! holds up what is small and comes later, and no order of packing can help that. So the sender asks the
 //! peer how far it has come, some times in each window, and keeps no more under way than the way itself
 //! holds: little while small messages go there too, more while there is nobody to hold up. Invariant: at
-//! least [`WINDOW_MIN`] may be under way, and a question that is lost ends after [`Flight::lost_at`].
+//! least 32 KiB may be under way, and a question that is lost ends after [`Flight::lost_at`].
 
 use std::collections::VecDeque;
 use std::time::Duration;
