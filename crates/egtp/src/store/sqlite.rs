@@ -147,8 +147,10 @@ impl SqliteStore {
                 .any(|ask| (ask.name.peer, ask.name.dialog) == (outbox.peer, outbox.dialog))
         });
         if saved.outboxes.len() < all {
-            self.say_in_use()?;
-            asked::forget_ended_outboxes(&self.connection, key)?;
+            // A full disk is no reason not to start: they may as well be forgotten next time.
+            let _ = self
+                .say_in_use()
+                .and_then(|()| asked::forget_ended_outboxes(&self.connection, key));
         }
         Ok(saved)
     }
