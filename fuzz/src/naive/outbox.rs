@@ -15,8 +15,6 @@ pub struct Dialog {
     pub under_way: u64,
     /// Closed serials that the peer was not told of, as far as we know.
     pub untold: BTreeSet<u64>,
-    /// What the peer said last that it knows to be closed or taken: all below.
-    pub peer_base: u64,
 }
 
 /// A message of ours.
@@ -41,7 +39,6 @@ impl Dialog {
             credit: CREDIT_START,
             under_way: 0,
             untold: BTreeSet::new(),
-            peer_base: 0,
         }
     }
 

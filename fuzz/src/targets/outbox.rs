@@ -146,8 +146,11 @@ impl Bench {
         self.acknowledged += expected.len();
         self.model.limit = self.model.limit.max(limit);
         self.model.credit = ack.bytes;
-        if ack.serials.base() < self.model.low_water() {
+        let missed = ack.serials.base();
+        if missed < self.model.low_water() {
             assert!(self.outbox.has_news(), "what the peer misses is told again");
+        } else if self.model.is_closed(missed) {
+            self.model.untold.insert(missed);
         }
     }
 

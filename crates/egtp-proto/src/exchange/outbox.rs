@@ -39,8 +39,6 @@ pub struct Outbox {
     pub bytes_open: usize,
     /// Closed serials that the peer has not been told of.
     untold: Vec<u64>,
-    /// What is closed of what the peer misses first, above the low-water mark: from, to.
-    gap_untold: Option<(u64, u64)>,
     /// Whether the peer lags behind what is closed from the start on.
     base_untold: bool,
 }
@@ -63,7 +61,6 @@ impl Outbox {
             bytes_sent: 0,
             bytes_open: 0,
             untold: Vec::new(),
-            gap_untold: None,
             base_untold: false,
         }
     }
@@ -184,7 +181,7 @@ impl Outbox {
 
     /// Whether there is something to tell about closed serials.
     pub const fn has_news(&self) -> bool {
-        self.base_untold || self.gap_untold.is_some() || !self.untold.is_empty()
+        self.base_untold || !self.untold.is_empty()
     }
 
     /// The dialog frame of a record carries the low-water mark: what it covers is told by that.
@@ -199,10 +196,8 @@ impl Outbox {
     pub fn take_news(&mut self) -> Serials {
         self.told_low_water();
         self.untold.sort_unstable();
+        self.untold.dedup();
         let mut told = Serials::below(self.closed.base());
-        if let Some((start, end)) = self.gap_untold.take() {
-            told.insert_range(start, end);
-        }
         let mut count = 0;
         for serial in &self.untold {
             told.insert(*serial);
@@ -271,21 +266,29 @@ impl Outbox {
             self.limit = ack.limit;
         }
         self.bytes_limit = ack.bytes;
-        self.tell_gap();
+        self.tell_what_is_missed(&ack.serials);
         codes
     }
 
-    /// What the receiver misses first, although it is closed here, keeps its window back: it is told again.
+    /// The peer may have missed what closed the gap that it showed last: it is told again.
     pub fn tell_gap(&mut self) {
-        let gap = self.acknowledged.base();
+        let known = std::mem::take(&mut self.acknowledged);
+        self.tell_what_is_missed(&known);
+        self.acknowledged = known;
+    }
+
+    /// What the receiver misses first, although it is closed here, keeps its window back: it is told again.
+    /// What it knew before does not count, because it may have lost its memory since.
+    fn tell_what_is_missed(&mut self, known: &Serials) {
+        let gap = known.base();
         if gap < self.closed.base() {
             self.base_untold = true;
             return;
         }
-        let is_missed =
-            |serial: &u64| self.closed.contains(*serial) && !self.acknowledged.contains(*serial);
-        let end = (gap..).take_while(is_missed).take(GAP_MAX).last();
-        self.gap_untold = end.map(|last| (gap, last + 1));
+        let is_missed = |serial: &u64| self.closed.contains(*serial) && !known.contains(*serial);
+        if self.untold.len() < UNTOLD_MAX {
+            self.untold.extend((gap..gap.saturating_add(GAP_MAX)).take_while(is_missed));
+        }
     }
 
     fn acknowledge_one(&mut self, serial: u64, codes: &mut Vec<u32>) {
@@ -298,7 +301,7 @@ impl Outbox {
 /// Bytes of bodies under way before the peer has said how many it takes.
 const BYTES_START: u64 = 8 * 1024 * 1024;
 /// Serials of a gap that are told at a time.
-const GAP_MAX: usize = 64;
+const GAP_MAX: u64 = 64;
 /// Closed serials above the low-water mark that wait to be told; more are told when it passes them, or
 /// asked about again.
 const UNTOLD_MAX: usize = 65_536;
