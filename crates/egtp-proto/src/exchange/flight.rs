@@ -244,6 +244,21 @@ mod tests {
         assert!(flight.may_send() && flight.lost_at().is_none());
     }
 
+    /// Whoever never answers is asked less and less, and in the end nothing more until parts go again.
+    #[test]
+    fn a_peer_that_never_answers_is_asked_no_more() {
+        let (mut flight, now) = (Flight::default(), Instant::default());
+        assert!(flight.sent(now, RECORD, true).is_some());
+        let mut waits = Vec::new();
+        while let Some(at) = flight.lost_at() {
+            waits.push(at.since(now));
+            flight.lose();
+            assert!(flight.may_send());
+        }
+        let doubled: Vec<Duration> = (0..=LOSSES_MAX).map(|n| LOST_AFTER * 2_u32.pow(n)).collect();
+        assert_eq!(waits, doubled);
+    }
+
     #[test]
     fn an_answer_speaks_for_all_that_was_sent_before() {
         let mut flight = Flight::default();
