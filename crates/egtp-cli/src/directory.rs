@@ -1,8 +1,8 @@
 //! The data directory: one identity, and what belongs to it.
 //!
 //! Text files that people may edit: `key`, `port`, `listening`, `contact`, `contacts`, `peers`; `lock`,
-//! which names the process that owns the directory; and `store.db`, what the node has taken from whom. Knows no network. Invariant: what
-//! exists is never replaced by a new identity, whatever is wrong with it.
+//! which names the process that owns the directory; and `store.db`, what the node has taken from whom.
+//! Knows no network. Invariant: what exists is never replaced by a new identity, whatever is wrong with it.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};

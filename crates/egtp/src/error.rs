@@ -31,8 +31,8 @@ pub enum RequestError {
     /// for `Busy`.
     #[error("refused by the peer: {}", refusal_text(*.0))]
     Refused(Refusal),
-    /// The receiver was restarted in between, and nobody there knows what became of it; it may have acted. Ask the application before
-    /// repeating.
+    /// The receiver was restarted in between, and nobody there knows what became of it; it may have acted.
+    /// Ask the application before repeating.
     #[error("outcome unknown: the peer was restarted in between, and may have acted")]
     Unknown {
         /// How often the request was sent.

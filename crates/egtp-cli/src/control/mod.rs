@@ -2,9 +2,9 @@
 //!
 //! The owner of a data directory listens at `control.sock` in it; every other command that needs the
 //! node attaches there. JSON Lines both ways, described in `docs/control.md`. `socket` is the file,
-//! `line` a line, `fields` what is in one, `call` what is asked; `owner`, `host`,
-//! `connection`, `tasks` and `desk` are the owning side, `attached`, `exchange` and `served` the other one. Invariant: nothing that comes through the socket can
-//! hold up or end the node.
+//! `line` a line, `fields` what is in one, `call` what is asked; `owner`, `host`, `connection`, `tasks` and
+//! `desk` are the owning side, `attached`, `exchange` and `served` the other one. Invariant: nothing that
+//! comes through the socket can hold up or end the node.
 
 pub(crate) mod attached;
 mod call;

@@ -15,8 +15,8 @@ pub const TAG_BYTES: usize = 16;
 pub struct AeadKey(LessSafeKey);
 
 impl AeadKey {
-    /// Expands a 32-byte key for the cipher of `suite`. `None` only if the library refuses the key, which it does not for
-    /// 32 bytes.
+    /// Expands a 32-byte key for the cipher of `suite`. `None` only if the library refuses the key, which it
+    /// does not for 32 bytes.
     pub fn new(suite: Suite, key: &[u8; 32]) -> Option<Self> {
         let algorithm = match suite.cipher() {
             Cipher::ChaCha20Poly1305 => &CHACHA20_POLY1305,

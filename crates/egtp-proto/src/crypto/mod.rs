@@ -1,8 +1,8 @@
 //! The primitives, each behind the narrowest door that the protocol needs.
 //!
 //! X25519, AEADs and SHA-256 come from aws-lc-rs, ML-KEM from libcrux, keyed hashing and key derivation
-//! from BLAKE3, the handshake patterns from snow. Nothing here knows packets or peers, and nothing draws randomness
-//! from the system: all of it comes from a [`Random`] that the caller seeded.
+//! from BLAKE3, the handshake patterns from snow. Nothing here knows packets or peers, and nothing draws
+//! randomness from the system: all of it comes from a [`Random`] that the caller seeded.
 
 mod aead;
 mod dh;

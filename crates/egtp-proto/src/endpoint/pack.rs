@@ -74,7 +74,8 @@ impl Endpoint {
         self.pack(now, code, phase, Vec::new(), max)
     }
 
-    /// Frames for one record of `session`, of so many bytes at most; the buffer begins with room for its header.
+    /// Frames for one record of `session`, of so many bytes at most; the buffer begins with room for its
+    /// header.
     pub(super) fn pack_record(&mut self, now: Now, code: u32, session: u32, max: usize) -> Packed {
         let few = self.peers.get(code).is_none_or(|peer| {
             peer.outboxes.queued() + peer.replies.len() < 2 && peer.large.is_empty()

@@ -2,7 +2,8 @@
 //!
 //! Reading order: `handshake` makes a root, `epoch` turns it into keys, `live` seals and opens with
 //! them, `replay` keeps a record from being opened twice, `choice` says which of several sessions to
-//! send on, `known_suites` what a peer is known to take. `prekey`, `retry` and `cookie` are what a responder needs before it knows anybody.
+//! send on, `known_suites` what a peer is known to take. `prekey`, `retry` and `cookie` are what a
+//! responder needs before it knows anybody.
 
 pub mod choice;
 pub mod cookie;

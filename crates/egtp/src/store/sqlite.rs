@@ -96,8 +96,8 @@ impl SqliteStore {
         bring_up(connection, version)
     }
 
-    /// From now on the file is not whole without its log, and says so: before anything is written. Whoever kills us at any moment of
-    /// this leaves a log that is long enough, or a file that does not ask for one.
+    /// From now on the file is not whole without its log, and says so: before anything is written. Whoever
+    /// kills us at any moment of this leaves a log that is long enough, or a file that does not ask for one.
     pub(super) fn say_in_use(&mut self) -> Rows<()> {
         self.written = true;
         if self.in_use {
