@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::peer::Trust;
-use super::{Endpoint, Slot};
+use super::{Endpoint, Slot, Source};
 use crate::crypto::Role;
 use crate::exchange::backoff::doubled;
 use crate::exchange::outbox::Outbox;
@@ -54,14 +54,7 @@ impl Endpoint {
         if idle && (peer.path.is_some() || !peer.wants_path()) {
             return;
         }
-        let Some(path) = peer.path else {
-            // A peer that is just opening a session will be heard from on its own path.
-            let expected = peer.answering.is_some() || self.awaits_confirmation(now, code);
-            if !expected {
-                self.want_path(now, code);
-            }
-            return;
-        };
+        let Some(path) = peer.path.or_else(|| self.path_back(now, code)) else { return };
         let session = self.session_to_send_on(now, code);
         if session.is_some_and(|session| self.is_worn(now, session)) {
             self.shake(now, code, path, sink);
@@ -247,6 +240,26 @@ impl Endpoint {
         let idle_out = self.limits.idle_out;
         choice::choose(now.boot, idle_out, candidates(false))
             .or_else(|| choice::choose(now.boot, idle_out, candidates(true)))
+    }
+
+    /// A path to a peer that has none: where it came from last, because it may be unable to be called. If that
+    /// is gone, or leads nowhere, the driver is asked for one.
+    fn path_back(&mut self, now: Now, code: u32) -> Option<PathId> {
+        // A peer that is just opening a session will be heard from on its own path.
+        if self.peers.get(code)?.answering.is_some() || self.awaits_confirmation(now, code) {
+            return None;
+        }
+        let peer = self.peers.get_mut(code).filter(|peer| peer.wants_path())?;
+        // From a claimed address anybody could have sent it.
+        let is_verified = |path: &PathId| {
+            self.paths.get(path).is_some_and(|state| state.source == Source::Verified)
+        };
+        let path = peer.came_by.take().filter(is_verified);
+        peer.path = path;
+        if path.is_none() {
+            self.want_path(now, code);
+        }
+        path
     }
 
     /// Asks the driver for a path, if something is worth one and the last failure is long enough ago.

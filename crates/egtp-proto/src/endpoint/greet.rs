@@ -176,6 +176,7 @@ impl Endpoint {
         if let Some(previous) = previous {
             self.sessions.remove(previous.session);
         }
+        peer.came_by = Some(path);
         self.remember_path(code, path);
         let arrival = Arrival {
             peer: code,

@@ -55,6 +55,8 @@ pub(super) struct Peer {
     /// Whether the peer cannot be called.
     pub client: bool,
     pub path: Option<PathId>,
+    /// Where it came from when it opened a session last, until that is tried.
+    pub came_by: Option<PathId>,
     pub connect: Connect,
     pub trust: Trust,
     pub outboxes: Outboxes,
@@ -222,6 +224,7 @@ impl Peer {
             classical_since: None,
             client: false,
             path: None,
+            came_by: None,
             connect: Connect::default(),
             trust: Trust::Good,
             outboxes: Outboxes::new(Outbox::new(StoreKind::Ram, random.u64(), own, &key)),
