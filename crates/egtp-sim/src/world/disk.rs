@@ -10,7 +10,7 @@ use egtp_proto::{IdentityId, Kind, Policy, StoreKind};
 
 use super::chance::{dice, happens, spread};
 use super::checker::{Ended, Party, Promise, Restored};
-use super::clock::{MILLI, SECOND, Time};
+use super::clock::{MILLI, MINUTE, SECOND, Time};
 use super::events::name_outcome;
 use super::fault::Fault;
 use super::plan::Plan;
@@ -27,6 +27,8 @@ pub(crate) struct Disk {
     writing: Option<(Batch, Vec<Booked>)>,
     /// What there was before the last write, on a disk that does not sync.
     unsynced: Option<Saved>,
+    /// Until when it refuses to write, or when it last did so.
+    full_until: Time,
 }
 
 impl Disk {
@@ -38,7 +40,12 @@ impl Disk {
             saved: Saved::new(of.among(0..=u64::MAX - 1)),
             writing: None,
             unsynced: None,
+            full_until: 0,
         })
+    }
+
+    const fn is_full(&self, now: Time) -> bool {
+        now < self.full_until
     }
 
     /// What was being written is there. Returns what handlers have done with it.
@@ -190,6 +197,11 @@ impl World {
         if !node.is_up() {
             return;
         }
+        if node.disk.as_ref().is_some_and(|disk| disk.is_full(self.now)) {
+            self.refuse_to_write(index);
+            self.queue.push(self.now + WRITE_AGAIN, Happening::Written(index, life, number));
+            return;
+        }
         let booked = node.disk.as_mut().map(Disk::finish).unwrap_or_default();
         self.has_booked(index, &booked);
         let ran = booked.into_iter().map(|one| one.ran).collect();
@@ -197,9 +209,42 @@ impl World {
         self.settle(index);
     }
 
+    /// A batch could not be written. It is tried again, and with it what handlers do inside it.
+    fn refuse_to_write(&mut self, index: Party) {
+        let writing = |world: &mut Self| world.nodes.get_mut(index)?.disk.as_mut()?.writing.take();
+        let Some((batch, booked)) = writing(self) else { return };
+        let runs = booked.into_iter().map(|one| one.run);
+        let booked = runs.map(|run| self.handle_on_disk(index, run)).collect();
+        if let Some(disk) = self.nodes.get_mut(index).and_then(|node| node.disk.as_mut()) {
+            disk.writing = Some((batch, booked));
+        }
+        self.fired(Fault::FullDisk);
+    }
+
+    /// A disk has no room for a while, unless it had none lately: what waits for it is late once only.
+    pub(crate) fn fill_disk(&mut self, index: Party) {
+        let lasts = spread(self.dice_of(Fault::FullDisk), SECOND, FULL_MAX);
+        let now = self.now;
+        let Some(disk) = self.nodes.get_mut(index).and_then(|node| node.disk.as_mut()) else {
+            return;
+        };
+        let lately = disk.full_until > 0 && now < disk.full_until + FULL_GAP;
+        if !lately {
+            disk.full_until = now + lasts;
+        }
+    }
+
+    /// The faults end: there is room.
+    pub(crate) fn empty_disk(&mut self, index: Party) {
+        if let Some(disk) = self.nodes.get_mut(index).and_then(|node| node.disk.as_mut()) {
+            disk.full_until = 0;
+        }
+    }
+
     /// A node has died: what it was writing is there, or not.
     pub(crate) fn interrupt_disk(&mut self, index: Party) {
-        let there = happens(self.dice_of(Fault::Disk), 500);
+        let fits = happens(self.dice_of(Fault::Disk), 500);
+        let now = self.now;
         let Some(disk) = self.nodes.get_mut(index).and_then(|node| node.disk.as_mut()) else {
             return;
         };
@@ -209,6 +254,7 @@ impl World {
         if disk.writing.is_none() {
             return;
         }
+        let there = fits && !disk.is_full(now);
         let booked = if there { disk.finish() } else { Vec::new() };
         disk.writing = None;
         self.has_booked(index, &booked);
@@ -216,5 +262,16 @@ impl World {
     }
 }
 
+/// How long what waits for a disk may wait: for what it had begun to write just before, and for itself.
+pub(crate) fn disk_wait_max(plan: &Plan) -> Time {
+    let full = if plan.strength(Fault::FullDisk) > 0 { FULL_MAX + WRITE_AGAIN } else { 0 };
+    2 * WRITE_MAX + full
+}
+
 /// The longest that a disk takes for a batch.
-pub(crate) const WRITE_MAX: Time = 30 * SECOND;
+const WRITE_MAX: Time = 30 * SECOND;
+/// The longest that a disk is full, and the shortest time until it is again.
+const FULL_MAX: Time = 2 * MINUTE;
+const FULL_GAP: Time = 5 * MINUTE;
+/// When a refused batch is tried again.
+const WRITE_AGAIN: Time = SECOND;

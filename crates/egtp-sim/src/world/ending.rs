@@ -81,6 +81,7 @@ impl World {
         if self.plan.restart_at_end && node.is_up() {
             self.crash(index, false, false);
         }
+        self.empty_disk(index);
         self.restart(index);
         self.thaw(index);
         let held: Vec<_> =

@@ -329,7 +329,7 @@ impl World {
         };
         let from = record.sent.from;
         let due = record.sent.begun.saturating_add(record.sent.hard);
-        let late = record.late_max();
+        let late = record.late_max(self.checker.disk_wait_max);
         if self.put_off(from, Happening::Due(number)) {
             return;
         }

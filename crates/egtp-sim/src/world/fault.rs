@@ -80,6 +80,7 @@ faults! {
     LargeReply "large_reply" "Replies that are much larger than their requests.",
     Rebirth "rebirth" "A node dies at the worst moment and begins anew at once, after all other faults.",
     Disk "disk" "Disks that are slow, and forget what they were writing when their node died.",
+    FullDisk "full_disk" "A disk refuses every write for a while.",
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::queue::Happening;
 use super::run::World;
 
 /// Faults that strike at planned moments; the others strike packets, dials or requests.
-const PLANNED: [Fault; 17] = [
+const PLANNED: [Fault; 18] = [
     Fault::Partition,
     Fault::OneWayPartition,
     Fault::Clog,
@@ -29,6 +29,7 @@ const PLANNED: [Fault; 17] = [
     Fault::Hostile,
     Fault::WrongWall,
     Fault::Crowd,
+    Fault::FullDisk,
 ];
 
 impl World {
@@ -117,6 +118,7 @@ impl World {
             Fault::Stranger => self.stranger_acts(node),
             Fault::Hostile => self.hostile_acts(),
             Fault::Crowd => self.crowd(),
+            Fault::FullDisk => self.fill_disk(node),
             _ => {}
         }
     }

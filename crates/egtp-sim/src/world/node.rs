@@ -11,7 +11,7 @@ use egtp_proto::{Config, Endpoint, EventCode, Kind, Policy, PublicKey, QueryId, 
 
 use super::chance::{bytes, dice, happens, spread};
 use super::clock::{Clocks, HOUR, SECOND, Time};
-use super::disk::{Disk, WRITE_MAX, policies};
+use super::disk::{Disk, disk_wait_max, policies};
 use super::fault::Fault;
 use super::plan::Plan;
 use super::workload::Behaviour;
@@ -202,7 +202,8 @@ fn limits(plan: &Plan, index: u64) -> Limits {
     }
     if happens(&mut of, 300) {
         // Who gives up on a request before its own disk has it never answers: nobody is to be asked so.
-        let least = if plan.strength(Fault::Disk) > 0 { 3 * WRITE_MAX } else { 10 * SECOND };
+        let has_disks = plan.strength(Fault::Disk) > 0;
+        let least = if has_disks { disk_wait_max(plan) + 30 * SECOND } else { 10 * SECOND };
         limits.hard_timeout_max = Duration::from_nanos(spread(&mut of, least, HOUR));
     }
     limits

@@ -10,6 +10,7 @@ use egtp_proto::{MessageId, PublicKey};
 use super::chance::dice;
 use super::checker::{Checker, Party, Promise, Violation, Wire};
 use super::clock::{SECOND, Time};
+use super::disk::disk_wait_max;
 use super::fault::Fault;
 use super::hostile::Hostile;
 use super::link::{Link, LinkId};
@@ -135,7 +136,7 @@ impl World {
             wishes: BTreeMap::new(),
             numbers: plan.requests,
             recordings: VecDeque::new(),
-            checker: Checker::new(seed),
+            checker: Checker::new(seed, disk_wait_max(plan)),
             wire,
             tally: Tally::default(),
             calm: false,

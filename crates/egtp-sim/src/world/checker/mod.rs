@@ -18,6 +18,8 @@ use super::clock::{MILLI, Time};
 /// See the head of this file.
 pub(crate) struct Checker {
     seed: u64,
+    /// How long an outcome may wait for a disk.
+    pub disk_wait_max: Time,
     pub now: Time,
     pub violation: Option<Violation>,
     /// How often each promise was looked at.
@@ -28,9 +30,10 @@ pub(crate) struct Checker {
 }
 
 impl Checker {
-    pub(crate) const fn new(seed: u64) -> Self {
+    pub(crate) const fn new(seed: u64, disk_wait_max: Time) -> Self {
         Self {
             seed,
+            disk_wait_max,
             now: 0,
             violation: None,
             checked: BTreeMap::new(),
@@ -171,7 +174,7 @@ impl Checker {
         ended: Ended,
     ) {
         let due = record.sent.begun.saturating_add(record.sent.hard);
-        let late = record.late_max();
+        let late = record.late_max(self.disk_wait_max);
         self.check(Promise::HardInTime, boot <= due.max(awake).saturating_add(late), || {
             format!("number {number} was due at {due} and ended at {boot} as {ended:?}")
         });

@@ -1,7 +1,7 @@
 //! What the checker writes down about one message of an honest node.
 
 use super::LATE_MAX;
-use crate::world::disk::WRITE_MAX;
+use crate::world::clock::Time;
 
 /// A party of the world: the honest nodes first.
 pub(crate) type Party = usize;
@@ -122,10 +122,9 @@ impl Record {
         self.ran.len() == 1 || (self.sent.durable && self.receiver_died && self.ran.is_empty())
     }
 
-    /// How late its outcome may be: what outlives a life is told when its disk knows, which may have begun
-    /// to write something else just before.
-    pub(crate) const fn late_max(&self) -> u64 {
-        if self.sent.outlives { LATE_MAX + 2 * WRITE_MAX } else { LATE_MAX }
+    /// How late its outcome may be: what outlives a life is told when its disk knows.
+    pub(crate) const fn late_max(&self, disk_wait_max: Time) -> u64 {
+        if self.sent.outlives { LATE_MAX + disk_wait_max } else { LATE_MAX }
     }
 
     /// Whether its outcome is still to come.
