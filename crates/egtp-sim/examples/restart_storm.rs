@@ -1,11 +1,11 @@
 //! Kills one of two nodes again and again and measures how long the other is without an answer.
 //!
 //! `restart_storm [--egtp PROGRAM]`. One node lives on in this process; the other is a process that
-//! dies by SIGKILL and starts with the same key and port and nothing remembered. Three tables: the
+//! dies by SIGKILL and starts with the same key and port and nothing remembered. Four tables: the
 //! long-lived one asks directly; it asks through somebody who keeps its connection open over the
-//! restart and swallows every hint that the session is unknown; and the restarted one asks the
-//! long-lived one. Invariant: what is measured begins when the restarted process says that it
-//! listens, and the first question is asked then.
+//! restart and swallows every hint that the session is unknown; the restarted one asks the
+//! long-lived one; and both are processes that die at once. Invariant: what is measured begins when the
+//! restarted process says that it listens, and the first question is asked then.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use egtp::{Kind, Message, Node, PublicKey, RequestError, Router, Strategy, Ticket, respond};
 use egtp_proto::wire::Header;
 use egtp_sim::process::arguments::Arguments;
-use egtp_sim::process::failure::Failure;
+use egtp_sim::process::failure::{Failure, trying};
 use egtp_sim::process::forgery::{Masks, Seen};
 use egtp_sim::process::interposer::{Interposer, Meddling, OnLoss, Original};
 use egtp_sim::process::report::{Checks, run, say};
@@ -49,6 +49,7 @@ async fn storm(arguments: &Arguments) -> Result<Checks, Failure> {
     directly(&program, &mut checks).await?;
     without_hints(&program, &mut checks).await?;
     the_other_way(&mut checks).await?;
+    both_at_once(&mut checks).await?;
     Ok(checks)
 }
 
@@ -105,9 +106,7 @@ async fn the_other_way(checks: &mut Checks) -> Result<(), Failure> {
     let scratch = Scratch::new("restart-storm")?;
     let home = home(&Program::Own, &scratch)?;
     let node = Node::builder().listen(free_address()?).start().await?;
-    let path = scratch.path().join(TICKET);
-    let written = std::fs::write(&path, node.ticket().to_string());
-    egtp_sim::process::failure::trying(format!("write {}", path.display()), written)?;
+    make_asker(&scratch, &node.ticket())?;
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let answer = respond(move |_, body: bytes::Bytes| {
         // The receiver lives as long as this function's caller waits.
@@ -143,6 +142,43 @@ async fn the_other_way(checks: &mut Checks) -> Result<(), Failure> {
     }
     node.close().await;
     Ok(())
+}
+
+/// Neither remembers anything: the asker knows the server's ticket, and the server nobody.
+async fn both_at_once(checks: &mut Checks) -> Result<(), Failure> {
+    say("both restart at once");
+    let scratches = (Scratch::new("restart-storm")?, Scratch::new("restart-storm")?);
+    let (serving, asking) =
+        (home(&Program::Own, &scratches.0)?, home(&Program::Own, &scratches.1)?);
+    let mut server = serving.start().await?;
+    make_asker(&scratches.1, &ticket(server.key(), serving.address))?;
+    for round in 1..=DIRECT_ROUNDS {
+        let asker = asking.start().await?;
+        let (ready, own) = (Instant::now(), question_of(asker.process_id()));
+        // It asks the second time when it has the first reply.
+        let mut look = tokio::time::interval(LOOK);
+        while serving.counted()?.get(&own).is_none_or(|count| *count < 2) {
+            look.tick().await;
+            if ready.elapsed() > DIRECT_MAX * 2 {
+                break;
+            }
+        }
+        checks.at_most(
+            &format!("both restarted, round {round}: seconds until the asker's first reply"),
+            &ready.elapsed().as_secs_f64(),
+            &DIRECT_MAX.as_secs_f64(),
+        );
+        server.kill()?;
+        asker.kill()?;
+        server = serving.start().await?;
+    }
+    Ok(())
+}
+
+/// From now on a process in this folder asks whom the ticket names.
+fn make_asker(scratch: &Scratch, whom: &Ticket) -> Result<(), Failure> {
+    let path = scratch.path().join(TICKET);
+    trying(format!("write {}", path.display()), std::fs::write(&path, whom.to_string()))
 }
 
 /// What the process does when it is to ask: one question after the other, until it is killed.
@@ -229,7 +265,7 @@ async fn handshakes(asker: &Node, rounds: u64, checks: &mut Checks) -> Result<()
 
 /// What an asker asks that is this process.
 fn question_of(process: u32) -> String {
-    format!("a question of process {process}")
+    format!("a question of process {process}{BODY_END}")
 }
 
 fn home(program: &Program, scratch: &Scratch) -> Result<Home, Failure> {
@@ -244,6 +280,8 @@ fn ticket(key: PublicKey, address: std::net::SocketAddr) -> Ticket {
 /// The file that makes the process an asker.
 const TICKET: &str = "ask";
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(500);
+/// How often the server's file is looked at.
+const LOOK: Duration = Duration::from_millis(20);
 /// The hard timeout of each question.
 const PATIENCE: Duration = Duration::from_secs(30);
 const DIRECT_ROUNDS: u64 = 10;
