@@ -24,6 +24,7 @@ mod here;
 mod invocation;
 mod json;
 mod logging;
+mod message_id;
 mod misunderstood;
 mod outcome;
 mod output;

@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use egtp::lookup::Lookup;
 use egtp::path::{Attempts, Became};
-use egtp::{Message, Node, NotSent, Progress, PublicKey, Recipient, RequestError, Taken};
+use egtp::{
+    Message, MessageId, Node, NotSent, Pending, Progress, PublicKey, Recipient, RequestError, Taken,
+};
 use tokio::sync::watch;
 
 use super::Step;
@@ -63,10 +65,9 @@ impl OwnNode {
         &self,
         to: &Recipient,
         question: &Question,
-        mut tell: impl FnMut(Step),
-        mut interrupted: watch::Receiver<bool>,
+        tell: impl FnMut(Step),
+        interrupted: watch::Receiver<bool>,
     ) -> Ended {
-        let started = Instant::now();
         let message = Message::new(question.kind.clone(), question.body.clone());
         let request = self.node.request(to.clone(), message).hard_timeout(question.hard);
         let request = match question.soft {
@@ -74,8 +75,46 @@ impl OwnNode {
             None => request,
         };
         let request = if question.post_quantum { request.post_quantum() } else { request };
-        let mut pending = if question.durable { request.durable() } else { request }.start();
+        let pending = if question.durable { request.durable() } else { request }.start();
+        self.follow(pending, Some(to), tell, interrupted).await
+    }
+
+    /// Follows a durable request to its end that this node keeps, as it was begun by this or an earlier run.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] when it keeps no such request.
+    pub(crate) async fn follow_kept(
+        &self,
+        id: MessageId,
+        tell: impl FnMut(Step),
+        interrupted: watch::Receiver<bool>,
+    ) -> Result<Ended, Failure> {
+        let pending = self.node.attach(id).await.ok_or_else(|| not_kept(id))?;
+        Ok(self.follow(pending, None, tell, interrupted).await)
+    }
+
+    /// Gives up a durable request that this node keeps.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] when it keeps no such request.
+    pub(crate) async fn forget_kept(&self, id: MessageId) -> Result<(), Failure> {
+        if !self.node.kept().await.contains(&id) {
+            return Err(not_kept(id));
+        }
+        self.node.forget(id);
+        Ok(())
+    }
+
+    async fn follow(
+        &self,
+        mut pending: Pending,
+        to: Option<&Recipient>,
+        mut tell: impl FnMut(Step),
+        mut interrupted: watch::Receiver<bool>,
+    ) -> Ended {
+        let started = Instant::now();
         let mut soft_timeouts = 0;
+        let mut is_kept = to.is_none();
         let mut is_taken = false;
         let result = loop {
             // What has happened already counts, also if the signal came with it.
@@ -83,12 +122,14 @@ impl OwnNode {
                 biased;
                 progress = pending.progress() => progress,
                 () = becomes_true(&mut interrupted) => {
-                    let taken = if is_taken { Taken::Yes } else { self.may_have_taken(to) };
+                    let unheard = || to.map_or(Taken::Unknown, |to| self.may_have_taken(to));
+                    let taken = if is_taken { Taken::Yes } else { unheard() };
                     break Err(NoReply::Interrupted(taken));
                 }
             };
             match progress {
                 Ok(Progress::Replied(reply)) => break Ok(reply),
+                Ok(Progress::Kept) => is_kept = true,
                 Ok(Progress::Taken) => {
                     is_taken = true;
                     tell(Step::Taken);
@@ -107,7 +148,17 @@ impl OwnNode {
         match result {
             Ok(reply) => Ended::replied(id, reply, took, soft_timeouts),
             Err(no_reply) => {
-                let failure = self.explain(to, &no_reply).await;
+                let mut failure = match to {
+                    Some(to) => self.explain(to, &no_reply).await,
+                    None => Failure::with_next(no_reply.code(), &no_reply, no_reply.next()),
+                };
+                let goes_on = is_kept && failure_of_this_run(&no_reply);
+                if let Some(id) = id.filter(|_| goes_on) {
+                    failure.next = format!(
+                        "it goes on while a node runs on this directory, as egtp up does; for its \
+                         outcome: egtp events take {id}"
+                    );
+                }
                 Ended::without_reply(id, &no_reply, failure, took, soft_timeouts)
             }
         }
@@ -141,6 +192,16 @@ impl OwnNode {
         }
         why::failure(no_reply, &attempts, &known)
     }
+}
+
+/// Whether a request that the disk keeps goes on although there was no reply.
+const fn failure_of_this_run(no_reply: &NoReply) -> bool {
+    matches!(no_reply, NoReply::Interrupted(_) | NoReply::Outcome(RequestError::Closing))
+}
+
+fn not_kept(id: MessageId) -> Failure {
+    let message = format_args!("this node keeps no durable request {id}");
+    Failure::with_next(Code::Usage, message, "see those that it keeps: egtp events kept")
 }
 
 /// A session with oneself is an error, found before anything is asked.

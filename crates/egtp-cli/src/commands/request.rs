@@ -161,7 +161,7 @@ async fn ask_all(
 }
 
 /// The reply's bytes as they are, and nothing else, so that they can be piped.
-fn report_one(context: &Context, ended: Ended) -> Result<ExitCode, Failure> {
+pub(super) fn report_one(context: &Context, ended: Ended) -> Result<ExitCode, Failure> {
     let output = context.output;
     if let Some(failure) = &ended.failure {
         output.failure_in(&ended.object(), failure)?;

@@ -20,6 +20,7 @@ use crate::asker::{Step, becomes_true};
 use crate::directory::Directory;
 use crate::ended::Ended;
 use crate::failure::{Code, Failure};
+use crate::message_id::Id;
 use crate::ready::Ready;
 
 /// A node of another process. Clones are the same connection; the last one ends what is under way.
@@ -94,6 +95,66 @@ impl Attached {
     pub(crate) async fn ask(
         &self,
         question: &Question,
+        tell: impl FnMut(Step),
+        interrupted: watch::Receiver<bool>,
+    ) -> Result<Ended, Failure> {
+        self.follow(What::Request(question.clone()), tell, interrupted).await
+    }
+
+    /// Follows a durable request to its end that the node keeps.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] when it keeps no such request.
+    pub(crate) async fn take(
+        &self,
+        id: Id,
+        tell: impl FnMut(Step),
+        interrupted: watch::Receiver<bool>,
+    ) -> Result<Ended, Failure> {
+        self.follow(What::Take(id), tell, interrupted).await
+    }
+
+    /// The ids of the durable requests that the node keeps.
+    ///
+    /// # Errors
+    /// What the owner says; [`Code::Closing`] when it has ended.
+    pub(crate) async fn kept(&self) -> Result<Vec<Id>, Failure> {
+        let mut exchange = self.begin(What::Kept).await.ok_or_else(|| self.has_ended())?;
+        let mut kept = Vec::new();
+        loop {
+            let fields = exchange.next().await.ok_or_else(|| self.has_ended())?;
+            match name(&fields)? {
+                "kept" => {
+                    let id = fields.needed("id", Fields::parsed);
+                    kept.push(id.map_err(|why| not_understood(&why))?);
+                }
+                "ended" => return Ok(kept),
+                "failed" => return Err(failure(&fields)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Gives one of them up.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] when the node keeps no such request; [`Code::Closing`] when its owner has ended.
+    pub(crate) async fn forget(&self, id: Id) -> Result<(), Failure> {
+        let mut exchange = self.begin(What::Forget(id)).await.ok_or_else(|| self.has_ended())?;
+        loop {
+            let fields = exchange.next().await.ok_or_else(|| self.has_ended())?;
+            match name(&fields)? {
+                "ended" => return Ok(()),
+                "failed" => return Err(failure(&fields)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Follows a request, of which the owner tells, to its end.
+    async fn follow(
+        &self,
+        what: What,
         mut tell: impl FnMut(Step),
         mut interrupted: watch::Receiver<bool>,
     ) -> Result<Ended, Failure> {
@@ -101,7 +162,7 @@ impl Attached {
         let _permit = self.0.room.acquire().await;
         let started = Instant::now();
         let (mut taken, mut soft_timeouts) = (Taken::Unknown, 0);
-        let Some(mut exchange) = self.begin(What::Request(question.clone())).await else {
+        let Some(mut exchange) = self.begin(what).await else {
             // It did not even get to the owner.
             return Ok(Ended::lost(self.owner(), Taken::No, started.elapsed(), soft_timeouts));
         };

@@ -10,6 +10,7 @@ use egtp::{Allowed, Kind, PublicKey, Refusal};
 
 use super::Fields;
 use crate::json::{Object, milliseconds};
+use crate::message_id::Id;
 use crate::peer::Peer;
 
 /// One thing to do, with the number by which its answers are known.
@@ -28,6 +29,12 @@ pub(super) enum What {
     Status,
     /// Say what happens in the node.
     Events(Which),
+    /// Name the durable requests that the node keeps.
+    Kept,
+    /// Follow one of them to its end.
+    Take(Id),
+    /// Give one of them up.
+    Forget(Id),
     /// Give queries of a kind to this connection.
     Serve(Service),
     /// The answer to a query that was given to the call with this number.
@@ -90,6 +97,9 @@ impl Call {
             "request" => What::Request(Question::read(fields)?),
             "status" => What::Status,
             "events" => What::Events(if fields.flag("past")? { Which::Past } else { Which::Live }),
+            "kept" => What::Kept,
+            "take" => What::Take(fields.needed("id", Fields::parsed)?),
+            "forget" => What::Forget(fields.needed("id", Fields::parsed)?),
             "serve" => What::Serve(Service::read(fields)?),
             "reply" => {
                 let body = fields.needed("body_base64", Fields::bytes)?;
@@ -114,6 +124,9 @@ impl Call {
             What::Request(question) => question.write(object.with("do", "request")),
             What::Status => object.with("do", "status"),
             What::Events(which) => object.with("do", "events").with("past", *which == Which::Past),
+            What::Kept => object.with("do", "kept"),
+            What::Take(id) => object.with("do", "take").text("id", id),
+            What::Forget(id) => object.with("do", "forget").text("id", id),
             What::Serve(service) => service.write(object.with("do", "serve")),
             What::Answer(query, answer) => match answer {
                 Answer::Reply(body) => object
@@ -183,6 +196,8 @@ const CONCURRENCY: u64 = 64;
 
 #[cfg(test)]
 mod tests {
+    use egtp::MessageId;
+
     use super::*;
 
     fn read_back(call: &Call) -> Call {
@@ -210,6 +225,9 @@ mod tests {
             What::Status,
             What::Events(Which::Past),
             What::Events(Which::Live),
+            What::Kept,
+            What::Take(Id(MessageId::from_bytes([0xab; 32]))),
+            What::Forget(Id(MessageId::from_bytes([0; 32]))),
             What::Serve(service),
             What::Answer(5, Answer::Reply(Bytes::from_static(b"\n"))),
             What::Answer(6, Answer::Refuse(Refusal::TooLarge)),
@@ -240,6 +258,8 @@ mod tests {
                 "body_base64",
             ),
             (r#"{"schema":1,"call":1,"do":"serve","kind":"a/1","allow":["x"]}"#, "allow"),
+            (r#"{"schema":1,"call":1,"do":"take","id":"0f"}"#, "64 hexadecimal digits"),
+            (r#"{"schema":1,"call":1,"do":"forget"}"#, "id is missing"),
             (r#"{"schema":1,"call":1,"do":"refuse","query":1,"status":256}"#, "status"),
         ] {
             let fields: serde_json::Map<_, _> = serde_json::from_str(text).unwrap();

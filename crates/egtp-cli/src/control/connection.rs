@@ -146,6 +146,9 @@ impl Calls {
             }
             What::Status => Box::pin(tasks::report(host, mailer, number)),
             What::Events(which) => Box::pin(tasks::tell(host, mailer, number, which, cancelled)),
+            What::Kept => Box::pin(tasks::list_kept(host, mailer, number)),
+            What::Take(id) => Box::pin(tasks::take(host, mailer, number, id.0, cancelled)),
+            What::Forget(id) => Box::pin(tasks::forget(host, mailer, number, id.0)),
             What::Serve(service) => {
                 let new = Arc::new(Desk::new(mailer, number));
                 desk = Some(Arc::clone(&new));

@@ -2,6 +2,7 @@
 //!
 //! Knows no connection but the way out. Invariant: each ends with one last object, unless nobody reads.
 
+use egtp::MessageId;
 use egtp::clock::{Clock, SystemClock};
 use egtp::events::Missed;
 use tokio::sync::watch;
@@ -29,16 +30,54 @@ pub(super) async fn ask(
             return;
         }
     };
-    let tell = |step| {
+    let ended = host.own().ask(&to, &question, telling(&mailer, number), cancelled).await;
+    let _ = mailer.send(&ended.write(event(number, "ended"))).await;
+}
+
+/// Names the durable requests that the node keeps.
+pub(super) async fn list_kept(host: Host, mailer: Mailer, number: u64) {
+    for id in host.own().node().kept().await {
+        if mailer.send(&event(number, "kept").text("id", id)).await.is_err() {
+            return;
+        }
+    }
+    let _ = mailer.send(&event(number, "ended")).await;
+}
+
+/// Follows one of them to its end.
+pub(super) async fn take(
+    host: Host,
+    mailer: Mailer,
+    number: u64,
+    id: MessageId,
+    cancelled: watch::Receiver<bool>,
+) {
+    let object = match host.own().follow_kept(id, telling(&mailer, number), cancelled).await {
+        Ok(ended) => ended.write(event(number, "ended")),
+        Err(failure) => failed(number, &failure),
+    };
+    let _ = mailer.send(&object).await;
+}
+
+/// Gives one of them up.
+pub(super) async fn forget(host: Host, mailer: Mailer, number: u64, id: MessageId) {
+    let object = match host.own().forget_kept(id).await {
+        Ok(()) => event(number, "ended"),
+        Err(failure) => failed(number, &failure),
+    };
+    let _ = mailer.send(&object).await;
+}
+
+/// Tells the steps of a request.
+fn telling(mailer: &Mailer, number: u64) -> impl FnMut(Step) {
+    move |step| {
         let name = match step {
             Step::Taken => "taken",
             Step::Slow => "slow",
         };
         // Its end says all of it again.
         let _ = mailer.send_now(&event(number, name));
-    };
-    let ended = host.own().ask(&to, &question, tell, cancelled).await;
-    let _ = mailer.send(&ended.write(event(number, "ended"))).await;
+    }
 }
 
 /// Says what the node holds.
