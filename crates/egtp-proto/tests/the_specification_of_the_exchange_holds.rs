@@ -365,3 +365,20 @@ fn m_3_a_hint_is_handed_over_and_never_acknowledged() {
     assert!(desk.events.iter().any(|event| matches!(event, Event::Hint(_))));
     assert!(desk.wait(secs(2)).is_empty());
 }
+
+/// More questions about parts in one record than are kept: the newest are answered.
+/// Proves X-40.
+#[test]
+fn x_40_of_too_many_questions_the_newest_are_answered() {
+    let mut desk = Desk::plain();
+    let mut hand = Hand::connect(&mut desk);
+    let asked: Vec<Frame<'_>> = (0..20).map(|number| Frame::PathChallenge([number; 8])).collect();
+    let record = hand.record(Lane::Direct, &frames(&asked));
+    let sent = desk.take(&record);
+    let opened = hand.open(&sent);
+    let answered = read(&opened).into_iter().filter_map(|frame| match frame {
+        Frame::PathResponse(bytes) => Some(bytes[0]),
+        _ => None,
+    });
+    assert_eq!(answered.collect::<Vec<u8>>(), (12..20).rev().collect::<Vec<u8>>());
+}

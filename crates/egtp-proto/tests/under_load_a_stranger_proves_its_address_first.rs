@@ -268,6 +268,14 @@ fn with_proof(desk: &Desk, ini: &[u8], proof: [u8; 16]) -> Vec<u8> {
     plain
 }
 
+/// Somebody opens a session, and never sends the record that would confirm it.
+fn leave_half_open(desk: &mut Desk, stranger: u8) {
+    let mut hand = Hand::new(stranger, desk.key);
+    hand.knock(desk);
+    let flight = hand.flight(&[]);
+    hand.answer(&desk.take(&flight));
+}
+
 /// Forty identities send a first flight each, and never the record that would confirm the session: eight
 /// half-open ones are kept, no more, and for a minute.
 /// Proves DOS-2.
@@ -275,10 +283,7 @@ fn with_proof(desk: &Desk, ini: &[u8], proof: [u8; 16]) -> Vec<u8> {
 fn half_open_handshakes_are_bounded_and_end() {
     let mut desk = Desk::new(Source::Verified, |config| config.limits.provisional_max = 8);
     for stranger in 10..50 {
-        let mut hand = Hand::new(stranger, desk.key);
-        hand.knock(&mut desk);
-        let flight = hand.flight(&[]);
-        hand.answer(&desk.take(&flight));
+        leave_half_open(&mut desk, stranger);
         let sizes = desk.endpoint.sizes();
         assert_eq!((sizes.sessions, sizes.confirmed), (usize::from(stranger - 9).min(8), 0));
     }
@@ -307,12 +312,7 @@ fn a_cookie_ends_after_four_minutes_whenever_somebody_asks() {
 #[test]
 fn a_newcomer_finds_room_among_those_who_never_confirm() {
     let mut desk = Desk::new(Source::Verified, |config| config.limits.provisional_max = 8);
-    for stranger in 10..50 {
-        let mut hand = Hand::new(stranger, desk.key);
-        hand.knock(&mut desk);
-        let flight = hand.flight(&[]);
-        hand.answer(&desk.take(&flight));
-    }
+    (10..50).for_each(|stranger| leave_half_open(&mut desk, stranger));
     Hand::connect(&mut desk);
     let sizes = desk.endpoint.sizes();
     assert_eq!((sizes.sessions, sizes.confirmed), (8, 1));
