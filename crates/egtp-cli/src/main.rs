@@ -30,6 +30,7 @@ mod outcome;
 mod output;
 mod peer;
 mod petnames;
+mod progress_line;
 mod query;
 mod ready;
 mod signals;

@@ -45,6 +45,11 @@ impl Output {
         self.form
     }
 
+    /// Whether people are told more than errors.
+    pub(crate) fn is_talking(self) -> bool {
+        self.talk == Talk::Usual
+    }
+
     /// Prints one result: the object with `--json`, the text without.
     pub(crate) fn data(self, object: &Object, text: impl fmt::Display) -> Result<(), Failure> {
         match self.form {

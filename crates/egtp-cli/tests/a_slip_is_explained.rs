@@ -32,6 +32,7 @@ fn words_that_cannot_be_understood_are_answered_with_what_to_write() {
         (vec!["request", key, "a/1", "--timeout", "5s"], "--hard D"),
         (vec!["request", key, "a/1", "--hard", "0"], "the shortest is 1ms"),
         (vec!["request", key, "a/1", "--hard", "-1s"], "as in 500ms"),
+        (vec!["request", key, "a/1", "--hard-max", "1s"], "--hard-max is shorter than --hard"),
         (vec!["request", key, "a/1", "--count", "0"], "the smallest is 1"),
         (vec!["request", key, "a/1", "--count", "-1"], "next: see the examples: egtp help request"),
         (vec!["ping", "bob"], "a name is written @bob"),

@@ -88,6 +88,36 @@ fn the_documented_conversation_works_by_hand() {
     assert_eq!(hand.next().expect("a status")["call"], 10);
 }
 
+/// Proves PRG-2: how far a large body is, and its reply, is told also to whoever asks through another's node.
+#[test]
+fn how_far_a_large_body_is_comes_through_the_socket() {
+    let place = Place::new();
+    let _node = up(&place);
+    let bob = place.start(&[&["--ephemeral", "up"], &LOCAL[..]].concat());
+    let mut hand = Hand::greeted(&place);
+    let total = 1_536 << 10;
+    hand.say(&json!({"schema": 1, "call": 1, "do": "request", "peer": bob.ticket(), "kind": "echo/1",
+                     "body_base64": "AAAA".repeat(total / 3), "hard_ms": 30_000, "hard_max_ms": 60_000}));
+    let (mut sent, mut received) = (Vec::new(), Vec::new());
+    loop {
+        let object = hand.next().expect("an end");
+        match object["event"].as_str().expect("an event") {
+            "sent" => sent.push(object),
+            "received" => received.push(object),
+            "ended" => {
+                assert_eq!(object["outcome"], "reply", "{object}");
+                break;
+            }
+            _ => {}
+        }
+    }
+    for told in [sent, received] {
+        let bytes: Vec<u64> = told.iter().filter_map(|one| one["bytes"].as_u64()).collect();
+        assert!(!bytes.is_empty() && bytes.is_sorted(), "{bytes:?}");
+        assert!(told.iter().all(|one| one["total"] == total), "{told:?}");
+    }
+}
+
 #[test]
 fn a_kind_can_be_answered_by_hand() {
     let place = Place::new();

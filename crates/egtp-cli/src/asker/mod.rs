@@ -19,6 +19,7 @@ use crate::directory::{Directory, Ownership};
 use crate::ended::Ended;
 use crate::failure::{Code, Failure};
 use crate::peer::{self, Peer};
+use crate::progress_line::Part;
 use crate::signals::Signals;
 
 /// Somewhere to ask, and whom to ask.
@@ -52,6 +53,10 @@ pub(crate) enum Step {
     Taken,
     /// Its soft timeout has passed.
     Slow,
+    /// Bytes of its large body have arrived at the peer.
+    Sent(Part),
+    /// Bytes of its large reply have arrived here.
+    Received(Part),
 }
 
 impl Asking {

@@ -19,6 +19,7 @@ use crate::ended::Ended;
 use crate::failure::{Code, Failure};
 use crate::outcome::NoReply;
 use crate::peer::{self, Peer};
+use crate::progress_line::Part;
 use crate::why::{self, Known};
 
 /// A node, and what explains its failures.
@@ -72,6 +73,10 @@ impl OwnNode {
         let request = self.node.request(to.clone(), message).hard_timeout(question.hard);
         let request = match question.soft {
             Some(soft) => request.soft_timeout(soft),
+            None => request,
+        };
+        let request = match question.hard_max {
+            Some(longest) => request.hard_timeout_max(longest),
             None => request,
         };
         let request = if question.post_quantum { request.post_quantum() } else { request };
@@ -137,6 +142,10 @@ impl OwnNode {
                 Ok(Progress::Slow) => {
                     soft_timeouts += 1;
                     tell(Step::Slow);
+                }
+                Ok(Progress::Sent { bytes, total }) => tell(Step::Sent(Part { bytes, total })),
+                Ok(Progress::Received { bytes, total }) => {
+                    tell(Step::Received(Part { bytes, total }));
                 }
                 Ok(_) => {}
                 Err(error) => break Err(NoReply::Outcome(error)),

@@ -1,20 +1,19 @@
 //! `egtp events`: what happens in a running node, and the durable requests that it keeps.
 
 use std::num::NonZeroU32;
-use std::pin::pin;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use tokio::sync::watch;
 
 use super::request;
-use crate::asker::Step;
 use crate::context::Context;
 use crate::control::{Attached, Happened, Which};
 use crate::counts;
 use crate::failure::{Code, Failure};
 use crate::json::Object;
 use crate::message_id::Id;
+use crate::progress_line::ProgressLine;
 use crate::signals::Signals;
 
 /// Show what happens in the running node, and take up durable requests of earlier runs
@@ -108,20 +107,19 @@ async fn list_kept(context: &Context, attached: &Attached) -> Result<ExitCode, F
 async fn take(context: &Context, attached: &Attached, id: Id) -> Result<ExitCode, Failure> {
     let mut signals = Signals::catch()?;
     let (interrupt, interrupted) = watch::channel(false);
-    let tell = |step| {
-        if step == Step::Slow {
-            context.output.say("No reply yet; still waiting.");
-        }
-    };
-    let mut taking = pin!(attached.take(id, tell, interrupted));
+    let mut line = ProgressLine::new(context.output.is_talking());
+    let tell = |step| request::tell(step, context.output, &mut line);
+    let mut taking = Box::pin(attached.take(id, tell, interrupted));
     let ended = tokio::select! {
         ended = &mut taking => ended,
         () = signals.next() => {
             interrupt.send_replace(true);
             signals.give_up_on_next();
-            taking.await
+            taking.as_mut().await
         }
     };
+    drop(taking);
+    line.end();
     request::report_one(context, ended?)
 }
 

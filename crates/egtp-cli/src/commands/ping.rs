@@ -76,6 +76,7 @@ async fn measure(context: &Context, arguments: &Arguments, asker: &Asker) -> Res
             body: body.clone().into(),
             soft: None,
             hard: arguments.hard,
+            hard_max: None,
             durable: false,
             post_quantum: false,
         };

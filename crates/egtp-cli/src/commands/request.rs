@@ -16,8 +16,9 @@ use crate::context::Context;
 use crate::control::Question;
 use crate::ended::Ended;
 use crate::failure::{Code, Failure};
-use crate::output::{self, Form};
+use crate::output::{self, Form, Output};
 use crate::peer::Peer;
+use crate::progress_line::ProgressLine;
 use crate::signals::Signals;
 use crate::summary::Summary;
 use crate::{body, counts, durations};
@@ -52,6 +53,10 @@ pub(crate) struct Arguments {
     #[arg(allow_hyphen_values = true)]
     hard: Duration,
 
+    /// Let bytes of a large body that arrive put --hard off, until this long after the start
+    #[arg(long, value_name = "D", value_parser = durations::parse, allow_hyphen_values = true)]
+    hard_max: Option<Duration>,
+
     /// Remember it on disk: at the peer, so that it is taken at most once over its restarts, and here,
     /// so that it goes on when a node starts on this directory again
     #[arg(long)]
@@ -76,12 +81,18 @@ pub(crate) struct Arguments {
 /// # Errors
 /// When nothing could be asked; an outcome that is no reply is an exit code.
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode, Failure> {
+    if arguments.hard_max.is_some_and(|longest| longest < arguments.hard) {
+        let message = "--hard-max is shorter than --hard, which it is to put off";
+        let next = "give it a longer time, as in --hard 1m --hard-max 10m";
+        return Err(Failure::with_next(Code::Usage, message, next));
+    }
     let question = Question {
         peer: arguments.peer.clone(),
         kind: arguments.kind.clone(),
         body: body::read(&arguments.body, "body", "a message")?,
         soft: arguments.soft,
         hard: arguments.hard,
+        hard_max: arguments.hard_max,
         durable: arguments.durable,
         post_quantum: arguments.post_quantum,
     };
@@ -134,12 +145,11 @@ async fn ask_all(
             let (asker, question, output) = (asker.clone(), Arc::clone(&question), context.output);
             let interrupted = interrupted.clone();
             open.spawn(async move {
-                let tell = |step| {
-                    if step == Step::Slow {
-                        output.say("No reply yet; still waiting.");
-                    }
-                };
-                asker.ask(&question, tell, interrupted).await
+                let mut line = ProgressLine::new(count == 1 && output.is_talking());
+                let ended = asker.ask(&question, |step| tell(step, output, &mut line), interrupted);
+                let ended = ended.await;
+                line.end();
+                ended
             });
             started += 1;
         }
@@ -158,6 +168,19 @@ async fn ask_all(
         return Err(Failure::new(Code::Interrupted, message));
     }
     Ok(summary.exit_code())
+}
+
+/// Says to people what happens to a request.
+pub(super) fn tell(step: Step, output: Output, line: &mut ProgressLine) {
+    match step {
+        Step::Taken => {}
+        Step::Slow => {
+            line.end();
+            output.say("No reply yet; still waiting.");
+        }
+        Step::Sent(part) => line.show("Sent", part),
+        Step::Received(part) => line.show("Received", part),
+    }
 }
 
 /// The reply's bytes as they are, and nothing else, so that they can be piped.

@@ -21,6 +21,7 @@ use crate::directory::Directory;
 use crate::ended::Ended;
 use crate::failure::{Code, Failure};
 use crate::message_id::Id;
+use crate::progress_line::Part;
 use crate::ready::Ready;
 
 /// A node of another process. Clones are the same connection; the last one ends what is under way.
@@ -190,6 +191,8 @@ impl Attached {
                     soft_timeouts += 1;
                     tell(Step::Slow);
                 }
+                "sent" => tell(Step::Sent(part(&fields)?)),
+                "received" => tell(Step::Received(part(&fields)?)),
                 "ended" => return Ended::read(&fields).map_err(|why| not_understood(&why)),
                 "failed" => return Err(failure(&fields)),
                 // A later version may say more.
@@ -297,6 +300,15 @@ impl Happenings {
 /// Which event this is.
 pub(super) fn name(fields: &Fields) -> Result<&str, Failure> {
     fields.needed("event", Fields::text).map_err(|why| not_understood(&why))
+}
+
+/// How far a body is.
+fn part(fields: &Fields) -> Result<Part, Failure> {
+    let bytes = |name| {
+        let number = fields.needed(name, Fields::number).map_err(|why| not_understood(&why))?;
+        Ok::<_, Failure>(usize::try_from(number).unwrap_or(usize::MAX))
+    };
+    Ok(Part { bytes: bytes("bytes")?, total: bytes("total")? })
 }
 
 /// The failure that was said.

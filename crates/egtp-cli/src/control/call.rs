@@ -60,6 +60,8 @@ pub(crate) struct Question {
     pub(crate) body: Bytes,
     pub(crate) soft: Option<Duration>,
     pub(crate) hard: Duration,
+    /// Until when progress of a large body may put that off.
+    pub(crate) hard_max: Option<Duration>,
     pub(crate) durable: bool,
     /// Whether only a hybrid session may carry it.
     pub(crate) post_quantum: bool,
@@ -151,6 +153,7 @@ impl Question {
             body: fields.bytes("body_base64")?.unwrap_or_default(),
             soft: fields.milliseconds("soft_ms")?,
             hard: fields.milliseconds("hard_ms")?.unwrap_or(HARD),
+            hard_max: fields.milliseconds("hard_max_ms")?,
             durable: fields.flag("durable")?,
             post_quantum: fields.flag("post_quantum")?,
         })
@@ -163,6 +166,7 @@ impl Question {
             .base64("body_base64", Some(&self.body))
             .with("soft_ms", self.soft.map(milliseconds))
             .with("hard_ms", milliseconds(self.hard))
+            .with("hard_max_ms", self.hard_max.map(milliseconds))
             .with("durable", self.durable)
             .with("post_quantum", self.post_quantum)
     }
@@ -216,6 +220,7 @@ mod tests {
             body: Bytes::from_static(b"\0\xff"),
             soft: Some(Duration::from_millis(1)),
             hard: Duration::from_hours(24),
+            hard_max: Some(Duration::from_millis(7)),
             durable: true,
             post_quantum: true,
         };

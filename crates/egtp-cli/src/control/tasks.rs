@@ -14,6 +14,7 @@ use super::mailer::Mailer;
 use crate::asker::{Step, becomes_true};
 use crate::failure::Failure;
 use crate::json::Object;
+use crate::progress_line::Part;
 
 /// Asks for somebody else.
 pub(super) async fn ask(
@@ -71,12 +72,14 @@ pub(super) async fn forget(host: Host, mailer: Mailer, number: u64, id: MessageI
 /// Tells the steps of a request.
 fn telling(mailer: &Mailer, number: u64) -> impl FnMut(Step) {
     move |step| {
-        let name = match step {
-            Step::Taken => "taken",
-            Step::Slow => "slow",
+        let object = match step {
+            Step::Taken => event(number, "taken"),
+            Step::Slow => event(number, "slow"),
+            Step::Sent(part) => write_part(event(number, "sent"), part),
+            Step::Received(part) => write_part(event(number, "received"), part),
         };
         // Its end says all of it again.
-        let _ = mailer.send_now(&event(number, name));
+        let _ = mailer.send_now(&object);
     }
 }
 
@@ -134,6 +137,10 @@ pub(super) async fn tell(
             return;
         }
     }
+}
+
+fn write_part(object: Object, Part { bytes, total }: Part) -> Object {
+    object.with("bytes", bytes).with("total", total)
 }
 
 /// An event of a call.
