@@ -82,7 +82,7 @@ impl From<StartError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let code = match &error {
-            StoreError::InUse { .. } => Code::Owned,
+            StoreError::InUse { .. } | StoreError::Unavailable { .. } => Code::Owned,
             StoreError::Io { .. } => Code::Io,
             _ => Code::Damaged,
         };

@@ -14,6 +14,7 @@ use crate::message::{Message, Recipient};
 use crate::queue::Queue;
 use crate::slot::Slot;
 use crate::status::Status;
+use crate::store::BackUp;
 
 /// The queue to the driver.
 pub(crate) type Commands = Queue<Command>;
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Learn(Box<Contact>),
     /// Rows are durable, and handlers among them have run.
     Committed(u64, Vec<Ran>),
+    /// Back the store up.
+    BackUp(Box<BackUp>),
     /// How requests of a kind are taken from now on.
     Policy(Kind, Policy),
     /// Sort peers by how soon they can be expected to answer a kind.

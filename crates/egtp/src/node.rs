@@ -1,5 +1,6 @@
 //! A running node, as the program holds it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use egtp_proto::{Contact, Kind, MessageClass, MessageId, PublicKey, Strategy, Ticket};
@@ -13,6 +14,7 @@ use crate::message::{Message, Receipt, Recipient};
 use crate::request::{Pending, Request};
 use crate::serve::{Queries, Router, Routes};
 use crate::status::Status;
+use crate::store::{self, BackUp, StoreError};
 
 /// A running peer. Clones are the same node; when the last one goes, it shuts down.
 #[derive(Clone, Debug)]
@@ -97,6 +99,26 @@ impl Node {
     pub fn forget(&self, id: MessageId) {
         // Without a driver it stays for the next run.
         let _ = self.0.commands.push(Command::Forget(id));
+    }
+
+    /// Writes a backup of this node's store to a new file while the node goes on: what handlers keep inside it,
+    /// outcomes that nobody has taken, and `files`, which [`store::restore`](crate::store::restore) gives back
+    /// by their names. Requests under way are in it as unknown. What is to be durable waits meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the node has no store or has closed, or the file cannot be made.
+    pub async fn back_up(
+        &self,
+        to: impl Into<PathBuf>,
+        files: Vec<store::File>,
+    ) -> Result<(), StoreError> {
+        let (answer, done) = oneshot::channel();
+        let back_up = Box::new(BackUp { to: to.into(), files, answer });
+        let has_closed = StoreError::Unavailable { why: "the node has closed" };
+        match self.0.commands.push(Command::BackUp(back_up)) {
+            Ok(()) => done.await.unwrap_or(Err(has_closed)),
+            Err(_) => Err(has_closed),
+        }
     }
 
     /// Tells a peer something. Resolves when the receiver has taken it.

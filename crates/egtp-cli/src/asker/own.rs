@@ -110,6 +110,17 @@ impl OwnNode {
         Ok(())
     }
 
+    /// Writes a backup of the directory of this node to a new file, while the node goes on.
+    ///
+    /// # Errors
+    /// When the node keeps no directory, or the file cannot be made.
+    pub(crate) async fn back_up(&self, file: String) -> Result<(), Failure> {
+        let Some(directory) = &self.names else {
+            return Err(Failure::new(Code::Usage, "this node keeps no directory"));
+        };
+        Ok(self.node.back_up(file, directory.files_to_keep()?).await?)
+    }
+
     async fn follow(
         &self,
         mut pending: Pending,

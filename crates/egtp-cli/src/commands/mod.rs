@@ -70,7 +70,7 @@ impl Verb {
             Self::Status(arguments) => status::run(context, &arguments).await,
             Self::Events(arguments) => events::run(context, &arguments).await,
             Self::Trace(arguments) => trace::run(context, &arguments).await.map(done),
-            Self::Backup(arguments) => backup::run(context, &arguments).map(done),
+            Self::Backup(arguments) => backup::run(context, &arguments).await.map(done),
             Self::Restore(arguments) => restore::run(context, &arguments).map(done),
             Self::Demo(_) => Box::pin(demo::run(context)).await.map(done),
             Self::Completions(arguments) => completions::run(&arguments, command()).map(done),

@@ -141,7 +141,20 @@ impl Attached {
     /// # Errors
     /// [`Code::Usage`] when the node keeps no such request; [`Code::Closing`] when its owner has ended.
     pub(crate) async fn forget(&self, id: Id) -> Result<(), Failure> {
-        let mut exchange = self.begin(What::Forget(id)).await.ok_or_else(|| self.has_ended())?;
+        self.have_done(What::Forget(id)).await
+    }
+
+    /// Backs the directory up to this new file, which must be an absolute path.
+    ///
+    /// # Errors
+    /// What the owner says; [`Code::Closing`] when it has ended.
+    pub(crate) async fn back_up(&self, file: String) -> Result<(), Failure> {
+        self.have_done(What::BackUp(file)).await
+    }
+
+    /// Has something done of which nothing is told but its end.
+    async fn have_done(&self, what: What) -> Result<(), Failure> {
+        let mut exchange = self.begin(what).await.ok_or_else(|| self.has_ended())?;
         loop {
             let fields = exchange.next().await.ok_or_else(|| self.has_ended())?;
             match name(&fields)? {

@@ -35,6 +35,8 @@ pub(super) enum What {
     Take(Id),
     /// Give one of them up.
     Forget(Id),
+    /// Back the directory up to this new file.
+    BackUp(String),
     /// Give queries of a kind to this connection.
     Serve(Service),
     /// The answer to a query that was given to the call with this number.
@@ -102,6 +104,7 @@ impl Call {
             "kept" => What::Kept,
             "take" => What::Take(fields.needed("id", Fields::parsed)?),
             "forget" => What::Forget(fields.needed("id", Fields::parsed)?),
+            "backup" => What::BackUp(absolute(fields.needed("file", Fields::text)?)?),
             "serve" => What::Serve(Service::read(fields)?),
             "reply" => {
                 let body = fields.needed("body_base64", Fields::bytes)?;
@@ -129,6 +132,7 @@ impl Call {
             What::Kept => object.with("do", "kept"),
             What::Take(id) => object.with("do", "take").text("id", id),
             What::Forget(id) => object.with("do", "forget").text("id", id),
+            What::BackUp(file) => object.with("do", "backup").with("file", &**file),
             What::Serve(service) => service.write(object.with("do", "serve")),
             What::Answer(query, answer) => match answer {
                 Answer::Reply(body) => object
@@ -143,6 +147,14 @@ impl Call {
             What::Cancel => object.with("do", "cancel"),
         }
     }
+}
+
+/// A path that means the same to both sides.
+fn absolute(file: &str) -> Result<String, String> {
+    if file.starts_with('/') {
+        return Ok(file.to_owned());
+    }
+    Err("the field file is no absolute path: the owner may run elsewhere".to_owned())
 }
 
 impl Question {
@@ -233,6 +245,7 @@ mod tests {
             What::Kept,
             What::Take(Id(MessageId::from_bytes([0xab; 32]))),
             What::Forget(Id(MessageId::from_bytes([0; 32]))),
+            What::BackUp("/tmp/a file".into()),
             What::Serve(service),
             What::Answer(5, Answer::Reply(Bytes::from_static(b"\n"))),
             What::Answer(6, Answer::Refuse(Refusal::TooLarge)),
@@ -265,6 +278,7 @@ mod tests {
             (r#"{"schema":1,"call":1,"do":"serve","kind":"a/1","allow":["x"]}"#, "allow"),
             (r#"{"schema":1,"call":1,"do":"take","id":"0f"}"#, "64 hexadecimal digits"),
             (r#"{"schema":1,"call":1,"do":"forget"}"#, "id is missing"),
+            (r#"{"schema":1,"call":1,"do":"backup","file":"a"}"#, "no absolute path"),
             (r#"{"schema":1,"call":1,"do":"refuse","query":1,"status":256}"#, "status"),
         ] {
             let fields: serde_json::Map<_, _> = serde_json::from_str(text).unwrap();

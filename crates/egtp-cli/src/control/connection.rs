@@ -149,6 +149,7 @@ impl Calls {
             What::Kept => Box::pin(tasks::list_kept(host, mailer, number)),
             What::Take(id) => Box::pin(tasks::take(host, mailer, number, id.0, cancelled)),
             What::Forget(id) => Box::pin(tasks::forget(host, mailer, number, id.0)),
+            What::BackUp(file) => Box::pin(tasks::back_up(host, mailer, number, file)),
             What::Serve(service) => {
                 let new = Arc::new(Desk::new(mailer, number));
                 desk = Some(Arc::clone(&new));

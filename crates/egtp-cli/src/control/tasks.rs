@@ -69,6 +69,15 @@ pub(super) async fn forget(host: Host, mailer: Mailer, number: u64, id: MessageI
     let _ = mailer.send(&object).await;
 }
 
+/// Backs the directory up.
+pub(super) async fn back_up(host: Host, mailer: Mailer, number: u64, file: String) {
+    let object = match host.own().back_up(file).await {
+        Ok(()) => event(number, "ended"),
+        Err(failure) => failed(number, &failure),
+    };
+    let _ = mailer.send(&object).await;
+}
+
 /// Tells the steps of a request.
 fn telling(mailer: &Mailer, number: u64) -> impl FnMut(Step) {
     move |step| {

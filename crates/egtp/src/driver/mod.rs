@@ -38,7 +38,7 @@ use crate::reach::{Reach, Step};
 use crate::serve::{OpenQueries, Routes};
 use crate::slot::Slot;
 use crate::status::{OpenPath, OpenedBy};
-use crate::store::Writer;
+use crate::store::{StoreError, Writer};
 
 /// How long goodbyes may take.
 const CLOSING_TIME: Duration = Duration::from_secs(3);
@@ -176,6 +176,14 @@ impl Driver {
             Command::Committed(number, ran) => {
                 self.is_writing = false;
                 self.endpoint.committed(now, number, ran);
+            }
+            Command::BackUp(back_up) => {
+                if let Some(writer) = &self.writer {
+                    writer.back_up(*back_up);
+                } else {
+                    let why = "the node has no store";
+                    let _ = back_up.answer.send(Err(StoreError::Unavailable { why }));
+                }
             }
             Command::Learn(contact) => {
                 self.endpoint.learn_contact(&contact);

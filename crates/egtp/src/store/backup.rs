@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, params};
 use super::asked::{read_asks, read_outcomes, write_outcome};
 use super::fault::{Fault, Rows, damaged, fits, told};
 use super::rows::check;
-use super::{SavedOutcome, SqliteStore, StoreError};
+use super::{File, SavedOutcome, SqliteStore, StoreError};
 
 /// Says that a file is a backup: `EGTB` in big-endian order.
 const APPLICATION: i64 = 0x4547_5442;
@@ -32,9 +32,6 @@ CREATE TABLE outcome (
     number INTEGER NOT NULL, body BLOB NOT NULL, mark BLOB NOT NULL, PRIMARY KEY (identity, id)
 ) STRICT;
 ";
-
-/// A file beside the store, by its name.
-type File = (String, Vec<u8>);
 
 impl SqliteStore {
     /// Writes a backup to a new file, readable for its owner alone: what handlers keep, outcomes that nobody

@@ -17,7 +17,7 @@ mod writer;
 
 use std::fmt::Debug;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 pub use egtp_proto::exchange::durable::{
@@ -30,7 +30,7 @@ use egtp_proto::{PublicKey, QueryEvent, RefusedWhy};
 
 pub use self::backup::restore;
 pub use self::sqlite::SqliteStore;
-pub(crate) use self::writer::Writer;
+pub(crate) use self::writer::{BackUp, Writer};
 
 /// Where durable stores are kept, one for each identity.
 pub trait Store: Debug + Send + 'static {
@@ -51,7 +51,20 @@ pub trait Store: Debug + Send + 'static {
         rows: &[(PublicKey, Write)],
         run: &mut RunHandler<'_>,
     ) -> Result<Vec<Ran>, StoreError>;
+
+    /// Writes what may be brought back later, and these files beside it, to a new file: see
+    /// [`SqliteStore::back_up`]. A store that has no such form says so.
+    ///
+    /// # Errors
+    /// [`StoreError`]: no file is made.
+    fn back_up(&mut self, to: &Path, files: &[File]) -> Result<(), StoreError> {
+        let _ = (to, files);
+        Err(StoreError::Unavailable { why: "this kind of store makes no backups" })
+    }
 }
+
+/// A file that belongs to a backup: its name, in small letters, and what is in it.
+pub type File = (String, Vec<u8>);
 
 /// Runs the handler of a message.
 pub type RunHandler<'a> = dyn FnMut(&mut dyn Values, &QueryEvent) -> Result<Bytes, RefusedWhy> + 'a;
@@ -131,6 +144,12 @@ pub enum StoreError {
         /// What was said.
         source: io::Error,
     },
+    /// There is nothing that could do it.
+    #[error("{why}")]
+    Unavailable {
+        /// What is missing.
+        why: &'static str,
+    },
 }
 
 impl StoreError {
@@ -146,6 +165,7 @@ impl StoreError {
             Self::Io { .. } => {
                 "look at what it is, at its permissions, and at the space on its disk"
             }
+            Self::Unavailable { .. } => "nothing was made; try again when that has changed",
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::fs::OpenOptions;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,8 +22,8 @@ use super::new;
 use super::rows::{check, decode, encode};
 use super::schema::{application, bring_up, version};
 use super::{
-    MessageName, Ran, RunHandler, Saved, SavedAnswer, SavedDialog, SavedQuery, Store, StoreError,
-    Write,
+    File, MessageName, Ran, RunHandler, Saved, SavedAnswer, SavedDialog, SavedQuery, Store,
+    StoreError, Write,
 };
 
 /// Durable stores in one file.
@@ -242,6 +242,11 @@ impl Store for SqliteStore {
             written = self.write(rows, run);
         }
         written.map_err(|fault| self.told(fault))
+    }
+
+    fn back_up(&mut self, to: &Path, files: &[File]) -> Result<(), StoreError> {
+        // The one that its owner may call as well.
+        SqliteStore::back_up(self, to, files)
     }
 }
 

@@ -1,10 +1,11 @@
-//! The thread on which a node waits for its disk.
+//! The thread on which a node waits for its disk, and on which that is backed up.
 //!
 //! Invariant: batches become durable one after another, in the order in which they came; one that the
 //! disk refuses is tried again until it goes, because what waits for it can neither go on nor be undone.
 
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -12,17 +13,38 @@ use std::time::Duration;
 use egtp_proto::PublicKey;
 use egtp_proto::QueryEvent;
 use egtp_proto::exchange::durable::{Batch, Ran, Row, Write};
+use tokio::sync::oneshot;
 use tracing::{error, warn};
 
-use super::{Store, Values};
+use super::{File, Store, StoreError, Values};
 use crate::command::{Command, Commands};
 use crate::error::Refusal;
 use crate::serve::{Routes, To};
 
+/// What it does, one after the other.
+#[derive(Debug)]
+enum Job {
+    Write(Batch),
+    BackUp(BackUp),
+}
+
+/// A backup to be made.
+#[derive(Debug)]
+pub(crate) struct BackUp {
+    /// The file to make.
+    pub to: PathBuf,
+    /// What else goes in.
+    pub files: Vec<File>,
+    /// Where it is said how that went.
+    pub answer: oneshot::Sender<Result<(), StoreError>>,
+}
+
 /// The driver's end of it.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    batches: Option<SyncSender<Batch>>,
+    jobs: Option<SyncSender<Job>>,
+    /// Backups that wait for their turn.
+    waiting: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -35,20 +57,40 @@ impl Writer {
         (commands, routes): (Commands, Routes),
     ) -> std::io::Result<Self> {
         // The endpoint gives one batch at a time; there is room for it.
-        let (batches, taken) = sync_channel(1);
-        let stop = Arc::new(AtomicBool::new(false));
-        let desk = Desk { store, identities, commands, routes, stop: Arc::clone(&stop) };
+        let (jobs, taken) = sync_channel(1 + BACKUPS_MAX);
+        let (stop, waiting) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let desk = Desk {
+            store,
+            identities,
+            commands,
+            routes,
+            waiting: Arc::clone(&waiting),
+            stop: Arc::clone(&stop),
+        };
         let thread =
             std::thread::Builder::new().name("egtp-store".into()).spawn(|| desk.run(taken))?;
-        Ok(Self { batches: Some(batches), stop, thread: Some(thread) })
+        Ok(Self { jobs: Some(jobs), waiting, stop, thread: Some(thread) })
     }
 
     /// Hands a batch over; [`Command::Committed`] says when it is durable.
     pub(crate) fn write(&self, batch: Batch) {
-        if let Some(batches) = &self.batches
-            && batches.try_send(batch).is_err()
+        if let Some(jobs) = &self.jobs
+            && jobs.try_send(Job::Write(batch)).is_err()
         {
             error!("the store's thread takes nothing: nothing durable goes on");
+        }
+    }
+
+    /// Makes a backup when what was handed over before is durable. What comes later waits for it.
+    pub(crate) fn back_up(&self, back_up: BackUp) {
+        if self.waiting.fetch_add(1, Ordering::AcqRel) >= BACKUPS_MAX {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+            let why = "other backups are being made";
+            // Who asked may have gone.
+            let _ = back_up.answer.send(Err(StoreError::Unavailable { why }));
+        } else if let Some(jobs) = &self.jobs {
+            // If the thread has gone, so has whoever answers.
+            let _ = jobs.try_send(Job::BackUp(back_up));
         }
     }
 }
@@ -57,7 +99,7 @@ impl Drop for Writer {
     /// Waits for the batch under way, if the disk takes it.
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
-        self.batches = None;
+        self.jobs = None;
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
             // A thread that has panicked has said so.
@@ -71,12 +113,22 @@ struct Desk {
     identities: Vec<PublicKey>,
     commands: Commands,
     routes: Routes,
+    waiting: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
 }
 
 impl Desk {
-    fn run(mut self, batches: Receiver<Batch>) {
-        for Batch { number, rows } in batches {
+    fn run(mut self, jobs: Receiver<Job>) {
+        for job in jobs {
+            let Batch { number, rows } = match job {
+                Job::Write(batch) => batch,
+                Job::BackUp(BackUp { to, files, answer }) => {
+                    self.waiting.fetch_sub(1, Ordering::AcqRel);
+                    // Who asked may have gone.
+                    let _ = answer.send(self.store.back_up(&to, &files));
+                    continue;
+                }
+            };
             let rows: Vec<(PublicKey, Write)> = rows
                 .into_iter()
                 .filter_map(|Row { identity, write }| {
@@ -123,5 +175,7 @@ impl Desk {
     }
 }
 
+/// Backups that may wait at a time.
+const BACKUPS_MAX: usize = 4;
 /// How long the disk is left alone after it has refused.
 const RETRY: Duration = Duration::from_secs(1);
