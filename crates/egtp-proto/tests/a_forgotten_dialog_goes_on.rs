@@ -3,8 +3,8 @@
 
 mod common;
 
-use common::{World, secs};
-use egtp_proto::Outcome;
+use common::{Handler, World, secs};
+use egtp_proto::{MessageClass, Outcome, Taken};
 
 /// Machine 1 remembers one dialog: that of machine 2, who came after machine 0.
 fn world() -> World {
@@ -51,4 +51,22 @@ fn a_record_full_of_small_messages_is_refused_whole() {
 #[test]
 fn a_few_go_on() {
     assert_eq!(replies(&mut world(), 200, 200), (200, 0));
+}
+
+/// A request was taken, and its handler never answers; then its dialog is forgotten. The new memory does not wait
+/// for it, so that it keeps nobody's window back until its hard timeout. Proves.
+#[test]
+fn what_was_taken_before_holds_up_nothing_after_the_dialog_was_forgotten() {
+    let mut world = World::with(3, |config| config.limits.dialogs_max = 1);
+    world.machines[1].handler = Handler::Ignore;
+    let ignored = world.submit(0, 1, b"ignored", MessageClass::Request, None, secs(600));
+    world.run(secs(1));
+    world.machines[1].handler = Handler::Echo;
+    world.request(2, 1, b"hello");
+    world.run(secs(1));
+    assert_eq!(replies(&mut world, 3_000, 20), (3_000, 0));
+    assert_eq!(world.outcome(0, ignored), None);
+    world.run(secs(600));
+    assert_eq!(world.outcome(0, ignored), Some(&Outcome::TimedOut { taken: Taken::Yes }));
+    assert_eq!(replies(&mut world, 3, 20), (3, 0));
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::Endpoint;
 use super::frames::Arrival;
 use crate::card::StoreKind;
-use crate::exchange::outgoing::{Consequence, State};
+use crate::exchange::outgoing::{Binding, Consequence, State};
 use crate::exchange::resend::Item;
 use crate::exchange::stores::DialogCode;
 use crate::limits::{ACK_DELAY, REPORTS_MAX};
@@ -159,7 +159,12 @@ impl Endpoint {
         if outgoing.state == State::Over {
             return;
         }
-        match outgoing.after_refusal(refused.transmission, refused.why) {
+        let stale = outgoing.binding().filter(|_| refused.why == Refusal::Stale);
+        let consequence = outgoing.after_refusal(refused.transmission, refused.why);
+        if let Some(stale) = stale.filter(|_| consequence != Consequence::None) {
+            self.void_forgotten(code, refused.dialog, stale);
+        }
+        match consequence {
             Consequence::None => {}
             Consequence::BindAnew => self.rebind(event),
             Consequence::BindToDisk => self.bind_to_disk(now, event),
@@ -173,6 +178,18 @@ impl Endpoint {
                 self.end(event, Outcome::Refused(RefusedWhy::Busy { retry_after }));
             }
         }
+    }
+
+    /// A receiver that calls a binding stale has forgotten the dialog since, which it does only when it has
+    /// nothing of it in hand. What it took under that binding, or an older one, never comes up again: its new
+    /// memory must not wait for it.
+    fn void_forgotten(&mut self, code: u32, dialog: u64, stale: Binding) {
+        let Some(outbox) = self.peers.get_mut(code).and_then(|peer| peer.outboxes.of_mut(dialog))
+        else {
+            return;
+        };
+        let outgoing = &self.outgoing;
+        outbox.void(|event| outgoing.get(event).is_some_and(|one| one.was_taken_under(stale)));
     }
 
     /// The receiver remembers this kind on its disk: so does this message want it, and the next ones of its

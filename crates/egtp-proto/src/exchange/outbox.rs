@@ -159,16 +159,34 @@ impl Outbox {
     /// Nothing more will be sent under `serial`; the peer is to be told.
     pub fn close(&mut self, serial: u64, bytes: usize) {
         if self.open.remove(&serial).is_some() {
-            self.closed.insert(serial);
             self.bytes_open = self.bytes_open.saturating_sub(bytes);
-            let base = self.closed.base();
-            if serial < base {
-                // The low-water mark tells it, and all that it has passed.
-                self.base_untold = true;
-                self.untold.retain(|serial| *serial >= base);
-            } else if self.untold.len() < UNTOLD_MAX {
-                self.untold.push(serial);
-            }
+            self.enter_closed(serial);
+        }
+    }
+
+    /// The peer has taken these messages and has forgotten that: it is told that nothing more is sent of them.
+    /// They stay open here, and end as what they are.
+    pub fn void(&mut self, is_forgotten: impl Fn(u32) -> bool) {
+        let open = self.open.iter();
+        let forgotten = open.filter(|(_, code)| is_forgotten(**code)).map(|(serial, _)| *serial);
+        let mut forgotten: Vec<u64> = forgotten.collect();
+        forgotten.sort_unstable();
+        for serial in forgotten {
+            self.enter_closed(serial);
+        }
+    }
+
+    fn enter_closed(&mut self, serial: u64) {
+        if !self.closed.insert(serial) {
+            return;
+        }
+        let base = self.closed.base();
+        if serial < base {
+            // The low-water mark tells it, and all that it has passed.
+            self.base_untold = true;
+            self.untold.retain(|serial| *serial >= base);
+        } else if self.untold.len() < UNTOLD_MAX {
+            self.untold.push(serial);
         }
     }
 

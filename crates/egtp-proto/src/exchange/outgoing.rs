@@ -243,6 +243,15 @@ impl Outgoing {
         self.transmissions.binding
     }
 
+    /// Whether the receiver has taken it under this binding, or under an older one of the same store.
+    pub fn was_taken_under(&self, binding: Binding) -> bool {
+        let is_of = |own: Binding| {
+            (own.kind, own.store) == (binding.kind, binding.store)
+                && own.generation <= binding.generation
+        };
+        self.state == State::Taken && self.transmissions.binding.is_some_and(is_of)
+    }
+
     /// Notes a transmission under `binding`, which must be the present one if there is one.
     pub fn transmitted(&mut self, binding: Binding, name: TransmissionName, now: Now) {
         self.transmissions.binding.get_or_insert(binding);
