@@ -181,25 +181,30 @@ full() {
     grep -q "cannot write" "$place/node.log" && wrong "small ones do not fit"
     echo "  ten small durable requests still fit into the log that is there"
     ask count/1 big --durable >/dev/null || wrong "the reply that fills the disk"
-    eventually 10 grep -q "cannot write; durable messages wait" "$place/node.log" ||
+    eventually 10 grep -q "cannot write; what is to be durable is refused" "$place/node.log" ||
         wrong "the server's log does not say that the disk is full"
     before=$(counted)
-    others=()
     for number in $(seq 5); do
-        egtp request "$ticket" count/1 "waiting-$number" --durable --hard 50s >"$place/waiting-$number" 2>&1 &
-        others+=($!)
+        ask count/1 "told-$number" --durable --hard 50s >/dev/null 2>&1
+        [ $? -eq 6 ] || wrong "refused at once while the disk is full: exit code $?"
     done
+    grep -q "busy" "$place/asked" || wrong "the refusal says: $(cat "$place/asked")"
+    echo "  asked while the disk is full: $(head -n 1 "$place/asked")"
+    # An asker that keeps its request on a disk of its own waits for the peer's.
+    egtp --data "$place/patient" init >/dev/null 2>&1
+    egtp --data "$place/patient" request "$ticket" count/1 patient --durable --hard 80s >"$place/reply" 2>"$place/patient.log" &
+    others=$!
     egtp request "$ticket" echo/1 hello --count 300 --hard 5s >/dev/null 2>"$place/ordinary" ||
         wrong "ordinary requests: $(cat "$place/ordinary")"
     echo "  ordinary requests while the disk is full: $(tail -n 1 "$place/ordinary")"
     counted_are "$before" || wrong "a durable request was handed over before it was on the disk"
     grep -o 'cannot write.*' "$place/node.log" | sed "s|$place/||g; s/^/  the log: /" | head -n 1
     rm "$small/filler"
-    eventually 20 counted_are $((before + 5)) || wrong "only $(counted) of $((before + 5)) are counted"
-    wait "${others[@]}" || wrong "a waiting request: $(cat "$place"/waiting-*)"
+    wait "$others" || wrong "the one that waited: $(cat "$place/patient.log")"
+    counted_are $((before + 1)) && [ "$(cat "$place/reply")" = patient ] || wrong "only $(counted) of $((before + 1)) are counted"
     grep -q "writing goes again" "$place/node.log" || wrong "the log does not say that it goes again"
     none_twice
-    echo "  room again: the five that waited are counted once, and answered"
+    echo "  room again: the one that waited is counted once, and answered"
 
     # Killed while the disk is full, and started on the full disk: refused, or as it was.
     fill

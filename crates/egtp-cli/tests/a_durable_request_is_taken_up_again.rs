@@ -101,3 +101,24 @@ fn an_interrupted_take_leaves_it_and_a_cancelled_one_is_gone() {
     events(&place, &["cancel", &id]).fails(2).says("keeps no durable request");
     events(&place, &["cancel", "4711"]).fails(2).says("64 hexadecimal digits");
 }
+
+/// A peer without a directory has no disk: who wants one is told so and served, as owner and as guest alike.
+#[test]
+fn a_peer_without_a_disk_is_named_as_such() {
+    let place = Place::new();
+    let peer = place.start(&[&["--ephemeral", "up"], &LOCAL[..]].concat());
+    let ask = |peer: &Node| {
+        let data = place.at("alice");
+        let words = ["--data", &data, "request", peer.ticket(), "echo/1", "hello", "--durable"];
+        let ran = place.run(&words).ok();
+        assert_eq!(ran.out, "hello");
+        ran.talk.contains("keeps no store on a disk")
+    };
+    place.run(&["--data", &place.at("alice"), "init"]).ok();
+    assert!(ask(&peer));
+    let bob = Bob::new(&place).up(&place);
+    assert!(!ask(&bob));
+    let _alice = alice(&place);
+    assert!(ask(&peer));
+    assert!(!ask(&bob));
+}

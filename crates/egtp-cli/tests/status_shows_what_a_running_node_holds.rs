@@ -18,7 +18,7 @@ fn sessions_paths_and_what_waits_are_counted_and_peers_named() {
     let (node, data) = up(&place);
     let status = || place.run(&["--data", &data, "status", "--json"]).ok().object();
     let idle = status();
-    assert_eq!(idle["sessions"], json!({"confirmed": 0, "under_way": 0}));
+    assert_eq!(idle["sessions"], json!({"at_rest": 0, "confirmed": 0, "under_way": 0}));
     assert_eq!(idle["waiting"], json!({"asked": 0, "to_answer": 0, "in_hand": 0}));
     assert_eq!((&idle["connections"], &idle["paths"]), (&json!(0), &json!([])));
     assert_eq!(idle["limits"]["message_bytes_max"], 2 * 1024 * 1024);

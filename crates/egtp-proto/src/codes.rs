@@ -40,11 +40,22 @@ impl<T> Table<T> {
 
     /// Puts an entry into the lowest free slot and returns the code that names it.
     pub fn insert(&mut self, entry: T) -> u32 {
-        while self.by_code.contains_key(&self.next) {
+        self.insert_except(entry, |_| false)
+    }
+
+    /// The same, with a code that is not taken elsewhere either.
+    pub fn insert_except(&mut self, entry: T, is_taken: impl Fn(u32) -> bool) -> u32 {
+        while self.by_code.contains_key(&self.next) || is_taken(self.next) {
             self.next = following(self.next);
         }
         let code = self.next;
         self.next = following(code);
+        self.put(code, entry);
+        code
+    }
+
+    /// Puts an entry back under a code that was issued and is in use nowhere.
+    pub fn put(&mut self, code: u32, entry: T) {
         let entry = Some((code, entry));
         let slot = if let Some(Reverse(slot)) = self.free.pop() {
             if let Some(place) = self.slots.get_mut(slot) {
@@ -56,7 +67,6 @@ impl<T> Table<T> {
             self.slots.len() - 1
         };
         self.by_code.insert(code, slot);
-        code
     }
 
     /// The entry of a code; `None` for a stale one.

@@ -16,6 +16,10 @@ pub struct Counters {
     pub records_sealed: u64,
     /// First flights let through.
     pub flights_accepted: u64,
+    /// Sessions put to rest with peers of whom nothing else is kept.
+    pub sessions_frozen: u64,
+    /// Such sessions that came back into use.
+    pub sessions_thawed: u64,
     /// Handshakes of ours that were answered.
     pub handshakes_finished: u64,
     /// Public-key operations (key agreements).

@@ -95,6 +95,20 @@ pub const EPOCH_RECORDS: u64 = 1 << 23;
 /// How long the keys of a past epoch still open records that were slow on a direct path.
 pub const EPOCH_KEPT: Duration = Duration::from_mins(2);
 
+/// The same once records have come by a relay, which may hold them up.
+pub const EPOCH_KEPT_RELAY: Duration = Duration::from_mins(30);
+
+/// The keys of an epoch that began this long ago are erased although no record has begun the next one: nobody
+/// seals under them any more.
+pub const EPOCH_RESTS: Duration = Duration::from_mins(30);
+
+/// How often sessions are looked at for such.
+pub const SWEEP_EVERY: Duration = Duration::from_mins(5);
+
+/// A session at rest on which nothing was received for this long is forgotten: no contact may state that it is
+/// still used for sending.
+pub const FROZEN_KEPT: Duration = Duration::from_hours(24);
+
 /// A session in use this long is replaced by a new handshake.
 pub const SESSION_USED: Duration = Duration::from_hours(2);
 
@@ -130,9 +144,12 @@ pub struct Limits {
     pub dialogs_max: usize,
     /// Dialogs of one peer in each store. The next one displaces that peer's own oldest.
     pub dialogs_per_peer: usize,
-    /// Peers with any state. Above it the least recently used one without open work is forgotten,
-    /// which costs it one handshake.
+    /// Peers with any state but a session at rest. Above it the least recently used one without open work is
+    /// forgotten; its sessions are put to rest if they can be, else it costs it one handshake.
     pub peers_max: usize,
+    /// Sessions at rest with peers of whom nothing else is remembered, of about 105 bytes each. Above it one of
+    /// those that came first is forgotten, which costs its peer one handshake.
+    pub frozen_max: usize,
     /// Unconfirmed sessions in all: what strangers with valid keys can make us remember.
     pub provisional_max: usize,
     /// First flights remembered for each prekey. When full, the prekey is replaced early.
@@ -145,7 +162,8 @@ pub struct Limits {
     pub unverified_per_second: u32,
     /// The same for sources that have.
     pub verified_per_second: u32,
-    /// A session on which nothing was received for this long is not used for sending.
+    /// A session on which nothing was received for this long is not used for sending, unless the peer's contact
+    /// states another time.
     pub idle_out: Duration,
     /// The longest hard timeout; a longer one is shortened to it.
     pub hard_timeout_max: Duration,
@@ -185,6 +203,7 @@ impl Default for Limits {
             dialogs_max: 262_144,
             dialogs_per_peer: 4,
             peers_max: 262_144,
+            frozen_max: 1_048_576,
             provisional_max: 4096,
             flights_per_prekey: 65_536,
             prekeys_max: 16,

@@ -66,6 +66,12 @@ pub enum Event {
         /// What the caller called it.
         token: u64,
     },
+    /// A message of ours that wants to be remembered on the receiver's disk goes to one that has none: it is taken
+    /// at most once only as long as the receiver runs.
+    InMemory {
+        /// What the caller called it.
+        token: u64,
+    },
     /// The receiver has taken a request of ours and works on it.
     Taken {
         /// What the caller called it.

@@ -64,6 +64,8 @@ pub enum Bug {
     /// off. Its site is the disk of the simulator.
     #[cfg_attr(not(planted), expect(dead_code, reason = "its site is outside of this crate"))]
     SyncOff,
+    /// The counters and windows of a session that rests begin anew, under the same keys.
+    RestStartsAnew,
     /// As much as there is goes to an address that nobody has proved to be his.
     Amplifies,
 }
@@ -96,7 +98,7 @@ mod switch {
     }
 
     /// Every bug with its name.
-    pub const ALL: [(Bug, &str); 28] = [
+    pub const ALL: [(Bug, &str); 29] = [
         (Bug::DuplicateCheckOff, "duplicate check off"),
         (Bug::FloorForgotten, "floor forgotten"),
         (Bug::FloorCopyForgotten, "copy of the floor forgotten"),
@@ -124,6 +126,7 @@ mod switch {
         (Bug::EarlierRunForgotten, "earlier run forgotten"),
         (Bug::OutcomeNotKept, "over before the outcome is on disk"),
         (Bug::SyncOff, "disk that does not sync"),
+        (Bug::RestStartsAnew, "rest that starts counters anew"),
         (Bug::Amplifies, "unproven addresses flooded"),
     ];
 }

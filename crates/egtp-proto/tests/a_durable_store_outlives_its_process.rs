@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Handler, World, millis, secs};
-use egtp_proto::{Event, MessageClass, Outcome, StoreKind};
+use egtp_proto::{Event, MessageClass, Outcome, RefusedWhy, StoreKind};
 
 /// Machine 1 has a disk, and the machines have spoken.
 fn world() -> World {
@@ -49,6 +49,55 @@ fn a_message_waits_for_the_disk() {
     world.run(secs(5));
     assert_eq!(world.reply_of(0, token).unwrap(), b"slow"[..]);
     assert_eq!(world.executions(1, b"slow"), 1);
+}
+
+/// Whoever wants a disk that its peer does not have is told so, once, and is served all the same.
+#[test]
+fn who_wants_a_disk_where_there_is_none_is_told_so() {
+    for has_disk in [true, false] {
+        let mut world = World::new(2);
+        if has_disk {
+            world.give_disk(1);
+        }
+        world.wants = StoreKind::Durable;
+        let token = ask(&mut world, b"hello");
+        world.run(secs(1));
+        let says_so =
+            |event: &&Event| matches!(event, Event::InMemory { token: one } if *one == token);
+        let told = world.machines[0].events.iter().filter(says_so).count();
+        assert_eq!(told, usize::from(!has_disk));
+        assert_eq!(world.reply_of(0, token).unwrap(), b"hello"[..]);
+    }
+}
+
+/// Proves PRO-7, X-42: a disk that refuses is told to whoever asks meanwhile, and ordinary requests go on. What
+/// was on its way to the disk before goes on with it.
+#[test]
+fn who_asks_while_the_disk_refuses_is_told_so() {
+    let mut world = world();
+    world.stick(1, true);
+    let waiting = ask(&mut world, b"waiting");
+    world.run(secs(1));
+    world.machines[1].endpoint.disk_refuses();
+    let told = ask(&mut world, b"told");
+    world.run(secs(1));
+    let retry_after = secs(5);
+    let busy = Outcome::Refused(RefusedWhy::Busy { retry_after });
+    assert_eq!(world.outcome(0, told), Some(&busy));
+    world.wants = StoreKind::Ram;
+    let ordinary = ask(&mut world, b"ordinary");
+    world.run(secs(1));
+    assert!(world.reply_of(0, ordinary).is_some());
+
+    world.stick(1, false);
+    world.wants = StoreKind::Durable;
+    let after = ask(&mut world, b"after");
+    world.run(secs(5));
+    for (token, body) in [(waiting, &b"waiting"[..]), (after, b"after")] {
+        assert_eq!(world.reply_of(0, token).unwrap(), *body);
+        assert_eq!(world.executions(1, body), 1);
+    }
+    assert_eq!(world.executions(1, b"told"), 0);
 }
 
 /// Proves RTY-2, MSG-9: killed before the mark was durable, the receiver has not run it.

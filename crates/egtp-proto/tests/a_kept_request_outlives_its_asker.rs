@@ -6,7 +6,7 @@ mod common;
 use common::{EARLIER, Handler, World, millis, secs};
 use egtp_proto::crypto::{Cipher, Suites};
 use egtp_proto::exchange::durable::SavedOutcome;
-use egtp_proto::{Event, IdentityId, MessageClass, Outcome, RefusedWhy, StoreKind, Taken};
+use egtp_proto::{Event, IdentityId, MessageClass, NotSent, Outcome, RefusedWhy, StoreKind, Taken};
 
 /// Both machines have a disk and have spoken; what machine 0 asks now outlives it.
 fn world() -> World {
@@ -36,6 +36,31 @@ fn is_kept(world: &World, token: u64) -> bool {
 
 fn saved(world: &World, machine: usize) -> &egtp_proto::exchange::saved::Saved {
     &world.machines[machine].disk.as_ref().unwrap().saved
+}
+
+/// Proves LNG-1, X-42: what is to outlive a run is in no hurry. It waits for the peer's disk as for the peer.
+#[test]
+fn it_waits_for_a_disk_of_its_peer_that_refuses() {
+    let mut world = world();
+    world.keeps = false;
+    world.stick(1, true);
+    ask(&mut world, b"on its way to the disk");
+    world.run(secs(1));
+    world.machines[1].endpoint.disk_refuses();
+    world.keeps = true;
+    let token = ask(&mut world, b"patient");
+    world.run(secs(20));
+    assert_eq!(world.outcome(0, token), None);
+    world.stick(1, false);
+    world.run(secs(60));
+    assert_eq!(world.reply_of(0, token).unwrap(), b"patient"[..]);
+    assert_eq!(world.executions(1, b"patient"), 1);
+    // Our own disk: nothing new is begun that could not be kept.
+    world.stick(0, true);
+    ask(&mut world, b"on its way to our disk");
+    world.machines[0].endpoint.disk_refuses();
+    let refused = ask(&mut world, b"one more");
+    assert_eq!(world.outcome(0, refused), Some(&Outcome::NotSent(NotSent::Busy)));
 }
 
 /// Proves LNG-1, X-33: it is on the disk, with what it is bound to, before anything of it is sent.

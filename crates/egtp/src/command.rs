@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Learn(Box<Contact>),
     /// Rows are durable, and handlers among them have run.
     Committed(u64, Vec<Ran>),
+    /// The disk does not write the rows that it was given last, so far.
+    DiskRefuses,
     /// Back the store up.
     BackUp(Box<BackUp>),
     /// How requests of a kind are taken from now on.

@@ -197,6 +197,9 @@ impl IntoFuture for Request {
 pub enum Progress {
     /// A durable request is on the disk of this node: it will not be forgotten.
     Kept,
+    /// A durable request goes to a peer that keeps no store on a disk: it is taken at most once only as long as
+    /// that peer runs, and its outcome is unknown if it is restarted meanwhile.
+    InMemory,
     /// The peer has taken it and works on it.
     Taken,
     /// The soft timeout passed. A good moment to ask somebody else as well.

@@ -22,6 +22,7 @@ struct State {
     token: Option<u64>,
     hard: Duration,
     kept: Note,
+    in_memory: Note,
     taken: Note,
     slow: Note,
     /// Bytes that have arrived and bytes in all, if that was not given out yet.
@@ -70,6 +71,10 @@ impl Slot {
 
     pub(crate) fn kept(&self) {
         self.note(|state| state.kept = Note::New);
+    }
+
+    pub(crate) fn in_memory(&self) {
+        self.note(|state| state.in_memory = Note::New);
     }
 
     pub(crate) fn taken(&self) {
@@ -136,6 +141,9 @@ impl Slot {
         let mut state = self.lock();
         if state.kept.take() {
             return Some(Progress::Kept);
+        }
+        if state.in_memory.take() {
+            return Some(Progress::InMemory);
         }
         if let Some((bytes, total)) = state.sent.take() {
             return Some(Progress::Sent { bytes, total });

@@ -49,6 +49,8 @@ pub(crate) struct Asking {
 /// What happens to a request before its end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Step {
+    /// The peer has no disk to remember it on, although it should.
+    InMemory,
     /// The peer has taken it.
     Taken,
     /// Its soft timeout has passed.

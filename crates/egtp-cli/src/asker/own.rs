@@ -146,6 +146,7 @@ impl OwnNode {
             match progress {
                 Ok(Progress::Replied(reply)) => break Ok(reply),
                 Ok(Progress::Kept) => is_kept = true,
+                Ok(Progress::InMemory) => tell(Step::InMemory),
                 Ok(Progress::Taken) => {
                     is_taken = true;
                     tell(Step::Taken);

@@ -173,6 +173,12 @@ async fn ask_all(
 /// Says to people what happens to a request.
 pub(super) fn tell(step: Step, output: Output, line: &mut ProgressLine) {
     match step {
+        Step::InMemory => {
+            line.end();
+            output.say(
+                "The peer keeps no store on a disk: if it is restarted before it replies, the outcome is unknown.",
+            );
+        }
         Step::Taken => {}
         Step::Slow => {
             line.end();

@@ -196,6 +196,7 @@ impl Attached {
                 return Ok(Ended::lost(self.owner(), taken, started.elapsed(), soft_timeouts));
             };
             match name(&fields)? {
+                "in_memory" => tell(Step::InMemory),
                 "taken" => {
                     taken = Taken::Yes;
                     tell(Step::Taken);

@@ -17,6 +17,8 @@ pub(crate) struct Report {
     confirmed: u64,
     /// Sessions of which that is not known yet.
     under_way: u64,
+    /// Sessions of which only a root is left.
+    at_rest: u64,
     /// Dialogs that are remembered so that nothing is taken twice.
     dialogs: u64,
     /// Requests of this node without an outcome.
@@ -48,6 +50,7 @@ impl Report {
         Self {
             confirmed: count(sizes.confirmed),
             under_way: count(sizes.sessions.saturating_sub(sizes.confirmed)),
+            at_rest: count(sizes.frozen),
             dialogs: count(sizes.dialogs),
             asked: count(sizes.open),
             to_answer: count(sizes.queries),
@@ -60,8 +63,10 @@ impl Report {
 
     /// Its fields after others.
     pub(crate) fn write(&self, object: Object) -> Object {
-        let sessions =
-            Object::bare().with("confirmed", self.confirmed).with("under_way", self.under_way);
+        let sessions = Object::bare()
+            .with("confirmed", self.confirmed)
+            .with("under_way", self.under_way)
+            .with("at_rest", self.at_rest);
         let waiting = Object::bare()
             .with("asked", self.asked)
             .with("to_answer", self.to_answer)
@@ -107,6 +112,8 @@ impl Report {
         Ok(Self {
             confirmed: sessions.needed("confirmed", Fields::number)?,
             under_way: sessions.needed("under_way", Fields::number)?,
+            // An owner of an earlier version does not say it.
+            at_rest: sessions.number("at_rest")?.unwrap_or(0),
             dialogs: fields.needed("dialogs", Fields::number)?,
             asked: waiting.needed("asked", Fields::number)?,
             to_answer: waiting.needed("to_answer", Fields::number)?,
@@ -141,8 +148,8 @@ impl Line {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { confirmed, under_way, dialogs, asked, to_answer, in_hand, .. } = self;
-        writeln!(f, "sessions    {confirmed} confirmed, {under_way} under way")?;
+        let Self { confirmed, under_way, at_rest, dialogs, asked, to_answer, in_hand, .. } = self;
+        writeln!(f, "sessions    {confirmed} confirmed, {under_way} under way, {at_rest} at rest")?;
         writeln!(f, "dialogs     {dialogs} remembered, so that nothing is taken twice")?;
         writeln!(
             f,

@@ -52,7 +52,7 @@ impl Endpoint {
         retries: u8,
     ) -> Option<Vec<u8>> {
         let ephemeral = DhKey::from_secret(&self.random.bytes()).ok()?;
-        let session = self.sessions.insert(Slot::Pending { peer: code });
+        let session = self.pending_session(code);
         let attempt = match prekey {
             Some(prekey) => self.flight(now, code, session, &prekey, ephemeral),
             None => self.knock(now, code, session, ephemeral),

@@ -29,6 +29,7 @@ impl Endpoint {
                 }
             }
         }
+        write!(text, "{:?}", self.freezer)?;
         for (code, outgoing) in self.outgoing.iter() {
             write!(text, "{code} {outgoing:?}")?;
         }

@@ -237,7 +237,7 @@ impl Endpoint {
                 _ => None,
             })
         };
-        let idle_out = self.limits.idle_out;
+        let idle_out = peer.idle_out.map_or(self.limits.idle_out, |(_, stated)| stated);
         choice::choose(now.boot, idle_out, candidates(false))
             .or_else(|| choice::choose(now.boot, idle_out, candidates(true)))
     }

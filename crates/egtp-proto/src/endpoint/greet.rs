@@ -156,7 +156,7 @@ impl Endpoint {
         }
         self.counters.flights_accepted += 1;
         let Some(code) = self.peer_code(now.boot, identity, remote) else { return };
-        let session = self.sessions.insert(Slot::Pending { peer: code });
+        let session = self.pending_session(code);
         let Some(peer) = self.peers.get_mut(code) else { return };
         if is(Bug::ProvisionalDisplaces) {
             peer.sessions.clear();

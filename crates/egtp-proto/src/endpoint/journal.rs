@@ -27,6 +27,8 @@ pub(super) struct Journal {
     waiting: Vec<Waiting>,
     /// The batch that is on its way to the disk.
     out: Option<(u64, Vec<Waiting>)>,
+    /// Whether the disk has refused, and has written nothing since.
+    refuses: bool,
 }
 
 /// What goes on once rows are durable.
@@ -47,7 +49,12 @@ pub(super) enum Waiting {
 impl Journal {
     /// Whether no more is taken until the disk has caught up.
     pub(super) const fn is_full(&self) -> bool {
-        self.rows.len() >= ROWS_MAX || self.waiting.len() >= ROWS_MAX
+        self.refuses || self.rows.len() >= ROWS_MAX || self.waiting.len() >= ROWS_MAX
+    }
+
+    /// Whether the disk has said that it does not write.
+    pub(super) const fn refuses(&self) -> bool {
+        self.refuses
     }
 }
 
@@ -168,12 +175,21 @@ impl Endpoint {
         Some(Batch { number, rows })
     }
 
+    /// The disk has refused the batch under way, or refuses to be given one; it is tried again until it goes.
+    /// Until then nobody is let wait for it: what would have to be written is refused as `Busy`, here and to
+    /// others.
+    pub fn disk_refuses(&mut self) {
+        // What is written next ends it: something must be.
+        self.journal.refuses = self.journal.out.is_some() || !self.journal.waiting.is_empty();
+    }
+
     /// The rows of a batch are durable: what waited for them goes on. `ran` is what came of the handlers
     /// among them, in their order.
     pub fn committed(&mut self, now: Now, number: u64, ran: Vec<Ran>) {
         let Some((_, waiting)) = self.journal.out.take_if(|(out, _)| *out == number) else {
             return;
         };
+        self.journal.refuses = false;
         for one in waiting {
             let (peer, identity, place, serial, event) = match one {
                 Waiting::Taken { peer, identity, place, serial, event } => {

@@ -11,11 +11,12 @@
 //! Nothing is lost if a step is late. Files: `submit` (messages of ours), `receive` (packets),
 //! `attempt` and `greet` (handshakes, from either side), `suites` (which one), `frames`, `taken` and
 //! `answered` (what records say), `flush` and `pack` (what records are made of), `journal` and `kept` (what
-//! must be on disk first), `timeouts`.
+//! must be on disk first), `at_rest` (what nobody uses), `timeouts`.
 
 mod answered;
 #[cfg(test)]
 mod answered_tests;
+mod at_rest;
 mod attempt;
 mod copies;
 mod fingerprint;
@@ -51,10 +52,11 @@ use crate::exchange::outgoing::Outgoing;
 use crate::exchange::query::Query;
 use crate::exchange::stores::Stores;
 use crate::key::{PublicKey, SecretKey};
-use crate::limits::{Limits, PREKEY_REPLACED, UNPROVEN_FACTOR};
+use crate::limits::{Limits, PREKEY_REPLACED, SWEEP_EVERY, UNPROVEN_FACTOR};
 use crate::message::Kind;
 use crate::output::{Event, IdentityId, PathId, Policy};
 use crate::session::cookie::Cookies;
+use crate::session::frozen::Freezer;
 use crate::session::handshake::LocalKeys;
 use crate::session::live::Session;
 use crate::session::prekey::Prekeys;
@@ -103,6 +105,8 @@ pub struct Endpoint {
     /// Peers in the order in which they are looked at when one must be forgotten.
     forgettable: VecDeque<u32>,
     sessions: Table<Slot>,
+    /// Sessions at rest, of peers that have no entry. Their ids are not issued anew.
+    freezer: Freezer,
     outgoing: Table<Outgoing>,
     queries: Table<Query>,
     paths: HashMap<PathId, PathState>,
@@ -178,6 +182,7 @@ enum Timer {
     Query(u32),
     Peer(u32),
     Prekeys(IdentityId),
+    Sweep,
 }
 
 struct KeptAnswer {
@@ -228,6 +233,7 @@ impl Endpoint {
             let id = IdentityId(u16::try_from(index).ok()?);
             timers.set(now.boot.after(PREKEY_REPLACED), Timer::Prekeys(id));
         }
+        timers.set(now.boot.after(SWEEP_EVERY), Timer::Sweep);
         Some(Self {
             identities,
             suites: config.suites,
@@ -237,6 +243,7 @@ impl Endpoint {
             by_key: BTreeMap::new(),
             forgettable: VecDeque::new(),
             sessions: Table::new(random.u32()),
+            freezer: Freezer::new(config.limits.frozen_max, &config.seed),
             outgoing: Table::new(random.u32()),
             queries: Table::new(random.u32()),
             paths: HashMap::new(),
@@ -294,6 +301,7 @@ impl Endpoint {
     pub fn sizes(&self) -> Sizes {
         Sizes {
             sessions: self.sessions.len(),
+            frozen: self.freezer.len(),
             confirmed: self.peers.iter().map(|(_, peer)| peer.sessions.len()).sum(),
             peers: self.peers.len(),
             open: self.outgoing.len(),
@@ -388,6 +396,7 @@ impl Endpoint {
         let code = self.peers.insert(peer);
         self.by_key.insert((identity, key), code);
         self.forgettable.push_back(code);
+        self.thaw_peer(identity, &key, code);
         Some(code)
     }
 
@@ -401,7 +410,7 @@ impl Endpoint {
                 self.forgettable.push_back(code);
                 continue;
             }
-            self.forget_peer(code);
+            self.freeze_peer(code);
             return true;
         }
         false
@@ -439,7 +448,9 @@ impl Endpoint {
 pub struct Sizes {
     /// Sessions and handshakes under way.
     pub sessions: usize,
-    /// Those of them that both sides have confirmed.
+    /// Sessions at rest, with peers that have no entry.
+    pub frozen: usize,
+    /// Of the former, those that both sides have confirmed.
     pub confirmed: usize,
     /// Peers with any state.
     pub peers: usize,

@@ -8,6 +8,7 @@ use super::Endpoint;
 use super::copies::COPIES;
 use super::peer::Peer;
 use super::submit::length;
+use crate::card::StoreKind;
 use crate::codes::Table;
 use crate::exchange::assembly::Assembly;
 use crate::exchange::outbox::Outbox;
@@ -16,6 +17,7 @@ use crate::exchange::query::Query;
 use crate::exchange::resend::Item;
 use crate::exchange::stores::Stores;
 use crate::message::MessageClass;
+use crate::output::Event;
 use crate::session::live::TransmissionName;
 use crate::time::Now;
 use crate::wire::frame::{
@@ -146,6 +148,11 @@ impl Endpoint {
                 && let Some(binding) = peer.binding_of(outgoing)
             {
                 outgoing.transmitted(binding, name, now);
+                let in_memory =
+                    outgoing.wants == StoreKind::Durable && binding.kind == StoreKind::Ram;
+                if in_memory && outgoing.attempts == 1 {
+                    self.events.push_back(Event::InMemory { token: outgoing.token });
+                }
             }
         }
     }

@@ -52,6 +52,8 @@ pub(super) struct Peer {
     pub suites: KnownSuites,
     /// When it last answered that it takes no hybrid suite.
     pub classical_since: Option<Instant>,
+    /// After how much silence its sessions are not used any more, as its contact of this number states.
+    pub idle_out: Option<(u64, Duration)>,
     /// Whether the peer cannot be called.
     pub client: bool,
     pub path: Option<PathId>,
@@ -222,6 +224,7 @@ impl Peer {
             offered: None,
             suites: KnownSuites::default(),
             classical_since: None,
+            idle_out: None,
             client: false,
             path: None,
             came_by: None,
@@ -322,6 +325,19 @@ impl Peer {
             && self.held == 0
             && self.answering.is_none()
             && !self.attempts.iter().any(|attempt| attempt.active)
+    }
+
+    /// Whether nothing would be missed if only its sessions were kept: we have never asked it anything, and
+    /// nothing is under way.
+    pub(super) fn is_only_sessions(&self) -> bool {
+        self.is_idle()
+            && self.path.is_none()
+            && self.outboxes.is_unused()
+            && self.provisional.is_empty()
+            && self.assemblies.is_empty()
+            && self.acks.is_empty()
+            && !self.owes.copies
+            && !self.is_pressing()
     }
 
     /// Plans an acknowledgement of a dialog.

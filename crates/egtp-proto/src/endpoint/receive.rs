@@ -21,11 +21,18 @@ use crate::wire::{Header, Lane};
 
 /// What a record's header says.
 #[derive(Clone, Copy)]
-struct RecordHead {
+pub(super) struct RecordHead {
     lane: Lane,
     epoch: u8,
-    session: u32,
+    pub session: u32,
     counter: u64,
+}
+
+impl RecordHead {
+    /// Where in its session it stands.
+    pub(super) const fn place(&self) -> (Lane, u8, u64) {
+        (self.lane, self.epoch, self.counter)
+    }
 }
 
 impl Endpoint {
@@ -122,12 +129,18 @@ impl Endpoint {
         head: RecordHead,
         mut packet: BytesMut,
     ) {
-        let RecordHead { lane, epoch, session: id, counter } = head;
+        let RecordHead { lane, session: id, .. } = head;
         if packet.len() > RECORD_FRAMES_MAX + PACKET_BYTES_MIN {
             self.counters.dropped.length += 1;
             return;
         }
         let lane_fits = self.paths.get(&path).is_some_and(|state| state.lane == lane);
+        if lane_fits
+            && self.sessions.get(id).is_none()
+            && let Some(Err(error)) = self.wake(now, identity, head, header, &packet)
+        {
+            return self.not_opened(now, path, identity, head, &packet, error);
+        }
         let Some(Slot::Live(session)) = self.sessions.get_mut(id).filter(|_| lane_fits) else {
             return self.answer_unknown(now, path, identity, head, &packet);
         };
@@ -135,7 +148,7 @@ impl Endpoint {
         if self.peers.get(code).is_none_or(|peer| peer.identity != identity) {
             return self.answer_unknown(now, path, identity, head, &packet);
         }
-        match session.open(now.boot, header, (lane, epoch, counter), &mut packet) {
+        match session.open(now.boot, header, head.place(), &mut packet) {
             Ok((name, newest)) => {
                 self.counters.records_opened += 1;
                 self.authenticated(now, code, id, path, newest);
@@ -148,9 +161,23 @@ impl Endpoint {
                 };
                 self.receive_frames(now, arrival, &packet.freeze());
             }
-            Err(OpenError::UnknownEpoch) => self.answer_unknown(now, path, identity, head, &packet),
-            Err(OpenError::Replayed) => self.counters.dropped.replayed += 1,
-            Err(OpenError::Forged) => self.counters.dropped.forged += 1,
+            Err(error) => self.not_opened(now, path, identity, head, &packet, error),
+        }
+    }
+
+    fn not_opened(
+        &mut self,
+        now: Now,
+        path: PathId,
+        identity: IdentityId,
+        head: RecordHead,
+        packet: &[u8],
+        error: OpenError,
+    ) {
+        match error {
+            OpenError::UnknownEpoch => self.answer_unknown(now, path, identity, head, packet),
+            OpenError::Replayed => self.counters.dropped.replayed += 1,
+            OpenError::Forged => self.counters.dropped.forged += 1,
         }
     }
 

@@ -48,7 +48,7 @@ impl Endpoint {
         }
     }
 
-    /// A contact has been found. What it lists counts for its owner, unless something newer is known; of an
+    /// A contact has been found. What it states counts for its owner, unless something newer is known; of an
     /// identity of ours, its number is told to others.
     pub fn learn_contact(&mut self, contact: &Contact) {
         let (key, sequence) = (contact.key(), contact.sequence());
@@ -61,6 +61,9 @@ impl Endpoint {
             let code = self.by_key.get(&(IdentityId(id), key));
             if let Some(peer) = code.and_then(|code| self.peers.get_mut(*code)) {
                 peer.suites.contact(sequence, contact.suites());
+                if peer.idle_out.is_none_or(|(known, _)| known <= sequence) {
+                    peer.idle_out = Some((sequence, contact.idle_out()));
+                }
             }
         }
     }

@@ -139,7 +139,12 @@ impl Endpoint {
                 }
             }
             Verdict::Refuse(why) => {
-                let retry_ms = if why == Refusal::Busy { BUSY_RETRY_MS } else { 0 };
+                let waits_for_disk = kind == StoreKind::Durable && self.journal.refuses();
+                let retry_ms = match why {
+                    Refusal::Busy if waits_for_disk => DISK_RETRY_MS,
+                    Refusal::Busy => BUSY_RETRY_MS,
+                    _ => 0,
+                };
                 let left = REFUSALS_MAX.saturating_sub(peer.refusals.len());
                 for &transmission in names.iter().take(left) {
                     peer.refusals.push(Refused { dialog, serial, transmission, why, retry_ms });
@@ -299,3 +304,5 @@ fn offer(wants_reply: bool, message: &MessageEvent) -> Offer {
 
 /// What a busy receiver suggests.
 const BUSY_RETRY_MS: u64 = 500;
+/// The same while its disk refuses to write.
+const DISK_RETRY_MS: u64 = 5_000;

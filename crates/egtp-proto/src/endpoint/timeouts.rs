@@ -29,6 +29,7 @@ impl Endpoint {
                 }
                 Timer::Peer(code) => self.peer_tick(now, code),
                 Timer::Prekeys(identity) => self.prekey_tick(now, identity),
+                Timer::Sweep => self.sweep(now.boot),
             }
         }
         self.expired = expired;

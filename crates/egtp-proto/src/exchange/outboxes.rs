@@ -71,6 +71,11 @@ impl Outboxes {
         self.iter().count()
     }
 
+    /// Whether no message was ever sent in any.
+    pub fn is_unused(&self) -> bool {
+        self.iter().all(|one| one.next_serial() == 0)
+    }
+
     /// Whether no message is open.
     pub fn is_empty(&self) -> bool {
         self.iter().all(Outbox::is_empty)

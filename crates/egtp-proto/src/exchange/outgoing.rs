@@ -293,6 +293,8 @@ impl Outgoing {
             (Refusal::OtherStore, Judgement::Free) => Consequence::BindToDisk,
             (Refusal::Stale | Refusal::OtherStore, Judgement::Doubtful) => Consequence::Doubt,
             (Refusal::Stale | Refusal::OtherStore, Judgement::None) => Consequence::None,
+            // What outlives its asker's run is in no hurry.
+            (Refusal::Busy, Judgement::Free) if self.kept.is_some() => Consequence::Wait,
             (Refusal::Busy | Refusal::TooLarge, Judgement::Free) => Consequence::End(why),
             (Refusal::Window | Refusal::Busy | Refusal::TooLarge, _) => Consequence::Wait,
         }

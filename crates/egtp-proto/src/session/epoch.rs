@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::replay::Window;
 use crate::crypto::{AeadKey, Role, Suite, TAG_BYTES, derive};
-use crate::limits::{EPOCH_KEPT, EPOCH_RECORDS, EPOCH_USED};
+use crate::limits::{EPOCH_KEPT, EPOCH_KEPT_RELAY, EPOCH_RECORDS, EPOCH_RESTS, EPOCH_USED};
 use crate::planted::{Bug, is};
 use crate::time::Instant;
 use crate::wire::Lane;
@@ -26,7 +26,9 @@ pub struct Epochs {
     suite: Suite,
     /// Of the epoch after the newest.
     root: Zeroizing<[u8; 32]>,
-    /// The newest last.
+    /// The number of the newest epoch, also when its keys are erased.
+    newest: u8,
+    /// The newest last. None while the session rests.
     kept: VecDeque<Epoch>,
 }
 
@@ -57,10 +59,40 @@ pub enum OpenError {
 impl Epochs {
     /// Starts at epoch 0 from a handshake's root. `None` only if the library refuses a key.
     pub fn new(role: Role, suite: Suite, root: &[u8; 32], now: Instant) -> Option<Self> {
-        let mut epochs = Self { role, suite, root: Zeroizing::new(*root), kept: VecDeque::new() };
+        let mut epochs = Self::resting(role, suite, root, 0);
         let first = epochs.make(&epochs.root, 0, now)?;
         epochs.commit(first);
         Some(epochs)
+    }
+
+    /// Those of a session at rest, from what [`Epochs::rested`] gave.
+    pub fn resting(role: Role, suite: Suite, root: &[u8; 32], newest: u8) -> Self {
+        Self { role, suite, root: Zeroizing::new(*root), newest, kept: VecDeque::new() }
+    }
+
+    /// Erases all keys if the newest epoch is so old that the peer has left it, too: what either side
+    /// seals next is of a later one. Whoever wrote under it all the same is told that the epoch is
+    /// unknown.
+    pub fn rest(&mut self, now: Instant) {
+        let is_past = |epoch: &Epoch| {
+            let rests = EPOCH_RESTS.max(EPOCH_USED + kept_for(epoch));
+            now.since(epoch.since) >= rests
+        };
+        if self.kept.back().is_some_and(is_past) {
+            if is(Bug::RestStartsAnew) {
+                for epoch in &mut self.kept {
+                    (epoch.counters, epoch.windows) = Default::default();
+                    epoch.since = now;
+                }
+                return;
+            }
+            self.kept.clear();
+        }
+    }
+
+    /// All that is left of a session at rest: the root of the next epoch and the number of the last.
+    pub fn rested(&self) -> Option<(&[u8; 32], u8)> {
+        self.kept.is_empty().then_some((&*self.root, self.newest))
     }
 
     /// Seals the bytes after the prefix in place for the newest epoch and returns the header and the
@@ -73,9 +105,12 @@ impl Epochs {
         header: impl FnOnce(u8, u64) -> [u8; 12],
     ) -> Option<([u8; 12], [u8; TAG_BYTES])> {
         self.erase_past(now);
-        let newest = self.kept.back()?;
-        let counter = newest.counters.get(usize::from(lane.id())).copied()?;
-        if counter >= EPOCH_RECORDS || now.since(newest.since) >= EPOCH_USED {
+        let is_worn = |newest: &Epoch| {
+            let counter = newest.counters.get(usize::from(lane.id()));
+            counter.is_none_or(|counter| *counter >= EPOCH_RECORDS)
+                || now.since(newest.since) >= EPOCH_USED
+        };
+        if self.kept.back().is_none_or(is_worn) {
             self.advance(now)?;
         }
         let newest = self.kept.back_mut()?;
@@ -136,7 +171,7 @@ impl Epochs {
             known.receive.open(nonce, header, bytes).map_err(|_| OpenError::Forged)?;
         }
         let index = usize::from(lane.id());
-        let is_newest_epoch = self.kept.back().is_some_and(|newest| newest.number == epoch);
+        let is_newest_epoch = self.newest == epoch;
         let known = self.kept.iter_mut().find(|known| known.number == epoch);
         let window = known.and_then(|known| known.windows.get_mut(index));
         let Some(window) = window else { return Err(OpenError::UnknownEpoch) };
@@ -184,7 +219,7 @@ impl Epochs {
     }
 
     fn advance(&mut self, now: Instant) -> Option<()> {
-        let number = self.kept.back()?.number.wrapping_add(1);
+        let number = self.newest.wrapping_add(1);
         let next = self.make(&self.root, number, now)?;
         self.commit(next);
         Some(())
@@ -220,6 +255,7 @@ impl Epochs {
             previous.left = Some(epoch.since);
         }
         self.root = root;
+        self.newest = epoch.number;
         self.kept.push_back(epoch);
         let now = self.kept.back().map(|epoch| epoch.since).unwrap_or_default();
         self.kept.retain(|epoch| !is_over(epoch, now));
@@ -233,8 +269,7 @@ impl Epochs {
     }
 
     fn steps_ahead(&self, number: u8) -> Option<u8> {
-        let newest = self.kept.back()?.number;
-        Some(number.wrapping_sub(newest)).filter(|steps| (1..=AHEAD_MAX).contains(steps))
+        Some(number.wrapping_sub(self.newest)).filter(|steps| (1..=AHEAD_MAX).contains(steps))
     }
 }
 
@@ -245,13 +280,13 @@ impl std::fmt::Debug for Epochs {
 }
 
 fn is_over(epoch: &Epoch, now: Instant) -> bool {
-    const RELAY_KEPT: Duration = Duration::from_mins(30);
-    let kept = if epoch.windows.get(1).is_some_and(|relay| !relay.is_newest(0)) {
-        RELAY_KEPT
-    } else {
-        EPOCH_KEPT
-    };
-    epoch.left.is_some_and(|left| now.since(left) > kept)
+    epoch.left.is_some_and(|left| now.since(left) > kept_for(epoch))
+}
+
+/// How long an epoch that was left still opens what is on its way: longer once a relay brought some of it.
+fn kept_for(epoch: &Epoch) -> Duration {
+    let by_relay = epoch.windows.get(1).is_some_and(|relay| !relay.is_newest(0));
+    if by_relay { EPOCH_KEPT_RELAY } else { EPOCH_KEPT }
 }
 
 /// Four zero bytes, then lane (two high bits) and counter.

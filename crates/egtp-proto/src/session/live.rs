@@ -7,7 +7,9 @@ use bytes::BytesMut;
 
 use super::choice::Candidate;
 use super::epoch::{Epochs, OpenError};
+use super::frozen::{Facts, Frozen, Owner};
 use crate::crypto::{Role, Suite};
+use crate::limits::EPOCH_USED;
 use crate::time::Instant;
 use crate::wire::shroud::{PREFIX_BYTES, Shroud};
 use crate::wire::{Header, Lane};
@@ -74,6 +76,56 @@ impl Session {
         })
     }
 
+    /// A session that was at rest, as the endpoint's `peer`. `None` only for what [`Frozen::new`] has not made.
+    pub fn thaw(frozen: &Frozen, peer: u32) -> Option<Self> {
+        let facts = frozen.facts()?;
+        let mut hash = [0; 32];
+        hash.iter_mut().zip(facts.hash).for_each(|(to, from)| *to = from);
+        Some(Self {
+            peer,
+            role: facts.role,
+            suite: facts.suite,
+            remote_id: facts.remote_id,
+            hash,
+            made: facts.made,
+            confirmed: Some(facts.made),
+            received: facts.received,
+            doubted: facts.doubted,
+            is_retired: facts.is_retired,
+            epochs: Epochs::resting(facts.role, facts.suite, frozen.root(), facts.epoch),
+            tags: [[0; 16]; 4],
+            sent: 0,
+        })
+    }
+
+    /// Erases keys that neither side uses any more. Returns whether the session is at rest.
+    pub fn rest(&mut self, now: Instant) -> bool {
+        // The peer follows at once where it hears us: its epoch is younger than ours by no more than that.
+        if self.confirmed.is_some() && now.since(self.received) >= EPOCH_USED {
+            self.epochs.rest(now);
+        }
+        self.epochs.rested().is_some()
+    }
+
+    /// What is left of a session at rest: `None` for one in use.
+    pub fn freeze(&self, id: u32, owner: Owner) -> Option<Frozen> {
+        let (root, epoch) = self.epochs.rested()?;
+        let facts = Facts {
+            owner,
+            id,
+            remote_id: self.remote_id,
+            made: self.made,
+            received: self.received,
+            hash: self.hash.first_chunk().copied().unwrap_or_default(),
+            epoch,
+            role: self.role,
+            suite: self.suite,
+            doubted: self.doubted,
+            is_retired: self.is_retired,
+        };
+        Frozen::new(&facts, root)
+    }
+
     /// Seals `packet` (16 bytes of room, then frames) in place as a record and names it.
     pub fn seal(
         &mut self,
@@ -95,6 +147,21 @@ impl Session {
         }
         self.sent = self.sent.wrapping_add(1);
         tag.first_chunk().copied()
+    }
+
+    /// Whether a record opens, of which a copy is tried: what has changed is to be thrown away.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn would_open(
+        mut self,
+        now: Instant,
+        header: &[u8; 12],
+        place: (Lane, u8, u64),
+        packet: &[u8],
+    ) -> Result<(), OpenError> {
+        self.epochs.precheck(now, place.0, place.1, place.2)?;
+        self.open(now, header, place, &mut BytesMut::from(packet)).map(|_| ())
     }
 
     /// Opens a record in place: on success `packet` is cut down to its frames. Returns the

@@ -2,12 +2,13 @@
 //!
 //! Reading order: `handshake` makes a root, `epoch` turns it into keys, `live` seals and opens with
 //! them, `replay` keeps a record from being opened twice, `choice` says which of several sessions to
-//! send on, `known_suites` what a peer is known to take. `prekey`, `retry` and `cookie` are what a
+//! send on, `known_suites` what a peer is known to take, `frozen` what is left of one at rest. `prekey`, `retry` and `cookie` are what a
 //! responder needs before it knows anybody.
 
 pub mod choice;
 pub mod cookie;
 pub mod epoch;
+pub mod frozen;
 pub mod handshake;
 pub mod known_suites;
 pub mod live;

@@ -126,6 +126,8 @@ impl Batch {
         let handshakes = tally.handshakes;
         writeln!(text, "\n{messages} messages begun, {delivered} delivered, {restarts} restarts")?;
         writeln!(text, "{packets} packets, {handshakes} handshakes, {events} events")?;
+        let (rested, woken) = tally.rested;
+        writeln!(text, "{rested} sessions put to rest, {woken} of them woken")?;
         let (pairs, late) = (tally.recovered, tally.recovered_late);
         let longest = Duration::from_nanos(tally.recovery).as_millis();
         writeln!(

@@ -218,6 +218,7 @@ impl World {
         if let Some(disk) = self.nodes.get_mut(index).and_then(|node| node.disk.as_mut()) {
             disk.writing = Some((batch, booked));
         }
+        self.with(index, |endpoint, _| endpoint.disk_refuses());
         self.fired(Fault::FullDisk);
     }
 

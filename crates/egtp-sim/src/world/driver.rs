@@ -153,6 +153,7 @@ fn are_within(node: &Node, sizes: Sizes) -> bool {
     let stores = 1 + usize::from(node.disk.is_some());
     sizes.open <= limits.open_max
         && sizes.peers <= limits.peers_max
+        && sizes.frozen <= limits.frozen_max
         && sizes.dialogs <= limits.dialogs_max * stores
         && sizes.sessions <= sizes.peers * sessions
         && sizes.queries + sizes.held <= sizes.peers * limits.queries_per_peer

@@ -308,8 +308,9 @@ impl World {
         }
         self.checker.died(index);
         if let Some(node) = self.nodes.get_mut(index) {
-            self.tally.handshakes +=
-                node.endpoint.as_ref().map_or(0, |one| one.counters().handshakes_finished);
+            if let Some(endpoint) = &node.endpoint {
+                self.tally.add_life(endpoint.counters());
+            }
             node.end();
             node.frozen_until = 0;
         }

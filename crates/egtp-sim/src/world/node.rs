@@ -206,6 +206,9 @@ fn limits(plan: &Plan, index: u64) -> Limits {
         let least = if has_disks { disk_wait_max(plan) + 30 * SECOND } else { 10 * SECOND };
         limits.hard_timeout_max = Duration::from_nanos(spread(&mut of, least, HOUR));
     }
+    if happens(&mut of, 300) {
+        limits.frozen_max = of.index(3);
+    }
     limits
 }
 

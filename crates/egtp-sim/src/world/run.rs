@@ -277,7 +277,7 @@ impl World {
         self.tally.checked = std::mem::take(&mut self.checker.checked);
         for node in &self.nodes {
             if let Some(endpoint) = &node.endpoint {
-                self.tally.handshakes += endpoint.counters().handshakes_finished;
+                self.tally.add_life(endpoint.counters());
             }
         }
         Run {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use egtp_proto::Counters;
+
 use super::checker::Promise;
 use super::clock::Time;
 use super::fault::Fault;
@@ -25,6 +27,8 @@ pub struct Tally {
     pub packets: u64,
     /// Handshakes of honest nodes that succeeded.
     pub handshakes: u64,
+    /// Sessions that nodes put to rest, and those of them that came back.
+    pub rested: (u64, u64),
     /// Cookies that nodes asked for.
     pub cookies: u64,
     /// Things that happened.
@@ -42,6 +46,13 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// What a life has counted, at its end.
+    pub fn add_life(&mut self, counters: &Counters) {
+        self.handshakes += counters.handshakes_finished;
+        self.rested.0 += counters.sessions_frozen;
+        self.rested.1 += counters.sessions_thawed;
+    }
+
     /// Adds the counts of another run.
     pub fn add(&mut self, other: &Self) {
         for (fault, count) in &other.fired {
@@ -61,6 +72,8 @@ impl Tally {
         self.restarts += other.restarts;
         self.packets += other.packets;
         self.handshakes += other.handshakes;
+        self.rested.0 += other.rested.0;
+        self.rested.1 += other.rested.1;
         self.cookies += other.cookies;
         self.events += other.events;
         self.node_time += other.node_time;

@@ -177,6 +177,7 @@ impl Driver {
                 self.is_writing = false;
                 self.endpoint.committed(now, number, ran);
             }
+            Command::DiskRefuses => self.endpoint.disk_refuses(),
             Command::BackUp(back_up) => {
                 if let Some(writer) = &self.writer {
                     writer.back_up(*back_up);
@@ -311,6 +312,7 @@ impl Driver {
             Event::Soft { token } => self.with_slot(token, Slot::slow),
             Event::Taken { token } => self.received(now, token),
             Event::Kept { token } => self.with_slot(token, Slot::kept),
+            Event::InMemory { token } => self.with_slot(token, Slot::in_memory),
             Event::Progress { token, way, bytes, total } => {
                 self.with_slot(token, |slot| slot.has_come(way, bytes, total));
             }

@@ -159,7 +159,8 @@ impl Desk {
                 Err(error) => error,
             };
             if failed == 0 {
-                error!(%error, "cannot write; durable messages wait until it goes");
+                error!(%error, "cannot write; what is to be durable is refused until it goes");
+                self.commands.push(Command::DiskRefuses).ok()?;
             }
             failed += 1;
             if self.stop.load(Ordering::Acquire) {
