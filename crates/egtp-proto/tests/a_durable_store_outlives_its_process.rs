@@ -7,7 +7,7 @@ use egtp_proto::{Event, MessageClass, Outcome, RefusedWhy, StoreKind};
 
 /// Machine 1 has a disk, and the machines have spoken.
 fn world() -> World {
-    let mut world = World::new(2);
+    let mut world = World::without_disks(2, |_| {});
     world.give_disk(1);
     world.request(0, 1, b"hello");
     world.run(secs(1));
@@ -55,7 +55,7 @@ fn a_message_waits_for_the_disk() {
 #[test]
 fn who_wants_a_disk_where_there_is_none_is_told_so() {
     for has_disk in [true, false] {
-        let mut world = World::new(2);
+        let mut world = World::without_disks(2, |_| {});
         if has_disk {
             world.give_disk(1);
         }

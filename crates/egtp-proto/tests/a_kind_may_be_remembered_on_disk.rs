@@ -172,7 +172,7 @@ fn of_many_transactions_none_is_unknown() {
 /// A node without a disk takes every kind at most once, and says nothing of other stores.
 #[test]
 fn without_a_disk_a_policy_changes_nothing() {
-    let mut world = World::new(2);
+    let mut world = World::without_disks(2, |_| {});
     world.set_policy(1, Policy::Transaction);
     let token = ask(&mut world, b"pay");
     world.run(secs(5));

@@ -50,6 +50,8 @@ async fn a_request_is_answered_in_a_later_run_of_its_asker() {
     let request = first.request(server.key(), Message::new(pay(), "ten nanobux"));
     let mut pending = request.durable().hard_timeout(Duration::from_hours(2)).start();
     assert_eq!(pending.progress().await.unwrap(), Progress::Kept);
+    // The one who is asked has no disk.
+    assert_eq!(pending.progress().await.unwrap(), Progress::InMemory);
     assert_eq!(pending.progress().await.unwrap(), Progress::Taken);
     let id = pending.id().unwrap();
     first.close().await;

@@ -154,6 +154,9 @@ fn restore(endpoint: &mut Endpoint, now: Now, disk: &Disk) {
 /// The token of the message of an earlier life with serial 0.
 pub const EARLIER: u64 = 1_000_000;
 
+/// With the value `durable` every machine of these tests has a durable store, and what they ask wants it.
+const STORES: &str = "EGTP_TEST_STORES";
+
 impl World {
     /// `count` machines with keys of their own.
     pub fn new(count: u8) -> Self {
@@ -161,6 +164,16 @@ impl World {
     }
 
     pub fn with(count: u8, adjust: fn(&mut Config)) -> Self {
+        let mut world = Self::without_disks(count, adjust);
+        if std::env::var_os(STORES).is_some_and(|stores| stores == "durable") {
+            (0..world.machines.len()).for_each(|machine| world.give_disk(machine));
+            world.wants = StoreKind::Durable;
+        }
+        world
+    }
+
+    /// For tests that say themselves who has a disk, and what is to be on it.
+    pub fn without_disks(count: u8, adjust: fn(&mut Config)) -> Self {
         let mut world = Self {
             machines: Vec::new(),
             now: Instant::new(secs(1000)),
