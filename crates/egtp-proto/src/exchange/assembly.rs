@@ -1,6 +1,6 @@
 //! A large body arriving in parts.
 //!
-//! Knows bytes and offsets only. Invariant: no more memory is held than parts have arrived, and
+//! Knows bytes and offsets only. Invariant: no more room is held than sixteen times what has arrived, and
 //! never more than the total that the first part announced.
 
 use bytes::{Bytes, BytesMut};
@@ -37,10 +37,12 @@ impl Assembly {
         if offset != here || usize::try_from(total) != Ok(self.total) || !fits {
             return Progress::Ignored;
         }
-        if self.bytes.is_empty() {
-            // The first part has arrived and was within limits: now the room is reserved at once,
-            // but no more than a few parts ahead of what the sender has really sent.
-            self.bytes.reserve(self.total.min(part.len().saturating_mul(8)));
+        if self.bytes.capacity() - self.bytes.len() < part.len() {
+            // Growing moves all that is there, and whoever waits beside it waits for that: so it is done
+            // seldom, while little is there.
+            let arrived = self.bytes.len() + part.len();
+            let room = self.total.min(arrived.saturating_mul(AHEAD));
+            self.bytes.reserve(room - self.bytes.len());
         }
         self.bytes.extend_from_slice(part);
         if self.bytes.len() == self.total {
@@ -60,6 +62,9 @@ impl Assembly {
         self.total
     }
 }
+
+/// How many times what has arrived there may be room for.
+const AHEAD: usize = 16;
 
 #[cfg(test)]
 mod tests {

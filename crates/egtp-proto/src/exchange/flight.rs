@@ -99,7 +99,7 @@ impl Flight {
         if trip < shortest {
             self.shortest = Some((trip, now));
         }
-        if trip.saturating_sub(shortest) > self.queue_max(now).max(shortest) {
+        if trip.saturating_sub(shortest) > self.queue_max(now, shortest) {
             if mark > self.narrowed_at {
                 self.narrow();
             }
@@ -115,9 +115,10 @@ impl Flight {
         self.narrowed_at = self.sent;
     }
 
-    fn queue_max(&self, now: Instant) -> Duration {
+    /// The longest delay that parts may cause on a way whose trip takes at least so long.
+    fn queue_max(&self, now: Instant, shortest: Duration) -> Duration {
         let is_shared = self.small.is_some_and(|at| now.since(at) < SMALL_LATELY);
-        if is_shared { QUEUE_SHARED } else { QUEUE_ALONE }
+        if is_shared { QUEUE_SHARED.max(shortest / 2) } else { QUEUE_ALONE.max(shortest) }
     }
 
     /// Nothing is under way any more: the way is gone, and what was on it is sent again on another.
@@ -157,10 +158,10 @@ const WINDOW_START: u64 = 64 * 1024;
 const WINDOW_MIN: u64 = 32 * 1024;
 /// A hundred milliseconds of 1.2 Gbit/s.
 const WINDOW_MAX: u64 = 16 * 1024 * 1024;
-/// Delay by parts under way that is let be while small messages go there too; on a longer way as much as
+/// Delay by parts under way that is let be while small messages go there too; on a longer way half as much as
 /// the way itself takes.
-const QUEUE_SHARED: Duration = Duration::from_micros(250);
-/// The same while there is nobody to hold up.
+const QUEUE_SHARED: Duration = Duration::from_micros(50);
+/// The same while there is nobody to hold up; on a longer way as much as that takes.
 const QUEUE_ALONE: Duration = Duration::from_millis(10);
 /// How long small messages are reckoned with.
 const SMALL_LATELY: Duration = Duration::from_secs(1);
