@@ -159,7 +159,7 @@ full() {
     mkdir -p "$small"
     mount -t tmpfs -o size=4m,mode=700 egtp-small "$small" || return 77
     : >"$place/counted"
-    local cases=0
+    local cases=0 code
     is_told_twice() { [ "$(grep -c 'cannot write' "$place/node.log")" -ge 2 ]; }
     fill() { dd if=/dev/zero of="$small/filler" bs=4096 status=none 2>/dev/null; }
 
@@ -185,11 +185,12 @@ full() {
         wrong "the server's log does not say that the disk is full"
     before=$(counted)
     for number in $(seq 5); do
-        ask count/1 "told-$number" --durable --hard 50s >/dev/null 2>&1
-        [ $? -eq 6 ] || wrong "refused at once while the disk is full: exit code $?"
+        egtp request "$ticket" count/1 "told-$number" --durable --hard 50s >/dev/null 2>"$place/asked"
+        code=$?
+        [ "$code" -eq 6 ] || wrong "refused at once while the disk is full: exit code $code"
     done
     grep -q "busy" "$place/asked" || wrong "the refusal says: $(cat "$place/asked")"
-    echo "  asked while the disk is full: $(head -n 1 "$place/asked")"
+    echo "  asked while the disk is full: $(grep -m 1 busy "$place/asked")"
     # An asker that keeps its request on a disk of its own waits for the peer's.
     egtp --data "$place/patient" init >/dev/null 2>&1
     egtp --data "$place/patient" request "$ticket" count/1 patient --durable --hard 80s >"$place/reply" 2>"$place/patient.log" &
