@@ -181,6 +181,8 @@ impl Told {
         let text = trying(format!("read {}", path.display()), std::fs::read_to_string(path))?;
         let mut told = Self::default();
         for line in text.lines() {
+            // What a kill has cut off was never told to anybody.
+            let Some(line) = line.strip_suffix(LINE_END) else { continue };
             match line.split(' ').collect::<Vec<_>>()[..] {
                 ["begun", body] => told.begun.push(body.to_owned()),
                 ["kept", id, body] => {
@@ -263,12 +265,13 @@ async fn watch(
     }
 }
 
-/// One line in the asker's file, which outlives its process.
+/// One line in the asker's file, which outlives its process. A kill can cut a write off where a page of the file
+/// ends, so a line shows that it is whole, and begins a new one whatever is before it.
 fn note(folder: &Path, line: &str) -> Result<(), Failure> {
     let path = folder.join("told");
     let opened = OpenOptions::new().create(true).append(true).open(&path);
     let mut file = trying(format!("open {}", path.display()), opened)?;
-    trying("write a line", file.write_all(format!("{line}\n").as_bytes()))
+    trying("write a line", file.write_all(format!("\n{line}{LINE_END}\n").as_bytes()))
 }
 
 fn start(arguments: &[&str]) -> Result<Child, Failure> {
@@ -289,6 +292,8 @@ fn path(folder: &Path) -> Result<&str, Failure> {
     folder.to_str().ok_or_else(|| Failure::Usage(format!("{} is no text", folder.display())))
 }
 
+/// What a whole line ends with.
+const LINE_END: &str = " .";
 /// Requests that an asker has under way.
 const IN_FLIGHT: usize = 8;
 /// Longer than the whole run.
