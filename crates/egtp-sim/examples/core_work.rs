@@ -53,8 +53,13 @@ fn time() -> Option<()> {
 }
 
 /// What there is, and how often it is done for [`time`].
-const WORK: [(&str, u64); 5] =
-    [("seal", 200_000), ("open", 200_000), ("requests", 400_000), ("alone", 100_000), ("junk", 400_000)];
+const WORK: [(&str, u64); 5] = [
+    ("seal", 200_000),
+    ("open", 200_000),
+    ("requests", 400_000),
+    ("alone", 100_000),
+    ("junk", 400_000),
+];
 
 fn work(what: &str, count: u64) -> Option<()> {
     match what {
