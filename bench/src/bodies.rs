@@ -33,11 +33,6 @@ impl Bodies {
         Self { pattern: pattern.into(), next: (slot as u64) << 32 }
     }
 
-    /// The bytes of each.
-    pub fn length(&self) -> usize {
-        self.pattern.len()
-    }
-
     /// Appends the next body, for those who gather many before they send.
     pub fn put_next(&mut self, output: &mut BytesMut) {
         let start = output.len();

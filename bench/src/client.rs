@@ -63,8 +63,12 @@ async fn measure<S: Side>(cell: Cell, mut server: Server) -> Outcome<Figures> {
         Work::SameCore | Work::TwoCores => {
             let link = first_link::<S>(&address).await?;
             // Spawned, so that it is a worker's work on the runtime that has workers.
-            let mut times = tokio::spawn(requests::one_by_one::<S>(link, warm, span)).await??;
-            Ok(latencies(&mut times))
+            let before = Reading::take(&mut server, 0)?;
+            let times = tokio::spawn(requests::one_by_one::<S>(link, warm, span)).await??;
+            let after = Reading::take(&mut server, times.total)?;
+            let mut figures = after.since(&before)?;
+            figures.extend(latencies(times.measured));
+            Ok(figures)
         }
         Work::Idle => idle::<S>(&server, &address).await,
     }
@@ -93,12 +97,12 @@ async fn window(
         () = tokio::time::sleep(warm) => {}
         ended = &mut load => return Err(ended?.err().unwrap_or("the load ended early".into())),
     }
-    let before = Reading::take(server, tally)?;
+    let before = Reading::take(server, tally.total())?;
     tokio::select! {
         () = tokio::time::sleep(span) => {}
         ended = &mut load => return Err(ended?.err().unwrap_or("the load ended early".into())),
     }
-    let after = Reading::take(server, tally)?;
+    let after = Reading::take(server, tally.total())?;
     tally.stop();
     // What comes late may still be wrong; what never comes is not worth a wait.
     if let Ok(ended) = tokio::time::timeout(Duration::from_secs(2), load).await {
@@ -117,8 +121,8 @@ struct Reading {
 }
 
 impl Reading {
-    fn take(server: &mut Server, tally: &Tally) -> Outcome<Self> {
-        let (at, count) = (Instant::now(), tally.total());
+    fn take(server: &mut Server, count: u64) -> Outcome<Self> {
+        let at = Instant::now();
         let (client, machine) = (system::used()?, system::busy()?);
         Ok(Self { at, count, client, server: server.used()?, machine })
     }
@@ -144,13 +148,13 @@ impl Reading {
     }
 }
 
-fn latencies(times: &mut [Duration]) -> Figures {
+fn latencies(mut times: Vec<Duration>) -> Figures {
     times.sort_unstable();
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e6;
     Figures::from([
         ("p50_us".into(), at(0.5)),
         ("p99_us".into(), at(0.99)),
-        ("requests".into(), times.len() as f64),
+        ("measured".into(), times.len() as f64),
     ])
 }
 

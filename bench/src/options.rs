@@ -41,14 +41,16 @@ impl Options {
             out: concat!(env!("CARGO_MANIFEST_DIR"), "/out/result.json").to_owned(),
             plan_only: false,
         };
+        // Before the others, so that it is the same wherever it stands.
+        if words.iter().any(|word| word == "--quick") {
+            (options.rounds, options.seconds) = (1, 1.0);
+            options.measures = vec![Measure::Many, Measure::Latency];
+        }
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let mut value = || words.next().cloned().ok_or(format!("{word} needs a value"));
             match word.as_str() {
-                "--quick" => {
-                    (options.rounds, options.seconds) = (1, 1.0);
-                    options.measures = vec![Measure::Many, Measure::Latency];
-                }
+                "--quick" => {}
                 "--rounds" => options.rounds = value()?.parse()?,
                 "--seconds" => options.seconds = value()?.parse()?,
                 "--only" => options.sides = sides::parse(&value()?)?,

@@ -61,7 +61,7 @@ pub enum Work {
 /// How many connections idle in [`Work::Idle`].
 pub const IDLE_CONNECTIONS: u32 = 2_000;
 /// How long they have been idle before the memory is read.
-pub const IDLE_SECONDS: f64 = 3.0;
+pub const IDLE_SECONDS: f64 = 8.0;
 /// Processes, first connection, and the end.
 const AROUND_SECONDS: f64 = 0.2;
 

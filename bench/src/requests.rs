@@ -71,19 +71,24 @@ pub async fn connect<S: Side>(address: String, many: usize, tally: Arc<Tally>) -
     all(tasks).await
 }
 
-/// The times of one request after another, for `warm` and then for `span`; only the latter count.
-pub async fn one_by_one<S: Side>(
-    link: S::Link,
-    warm: Duration,
-    span: Duration,
-) -> Outcome<Vec<Duration>> {
-    let (mut bodies, mut times) = (Bodies::new(0, 128), Vec::new());
+/// The times of requests one after another.
+pub struct Times {
+    /// Those after the warm-up.
+    pub measured: Vec<Duration>,
+    /// How many there were with it.
+    pub total: u64,
+}
+
+/// One request after another, for `warm` and then for `span`.
+pub async fn one_by_one<S: Side>(link: S::Link, warm: Duration, span: Duration) -> Outcome<Times> {
+    let (mut bodies, mut times) = (Bodies::new(0, 128), Times { measured: Vec::new(), total: 0 });
     let begin = Instant::now() + warm;
     loop {
         let start = Instant::now();
         ask::<S>(&link, bodies.next()).await?;
+        times.total += 1;
         if start >= begin {
-            times.push(start.elapsed());
+            times.measured.push(start.elapsed());
         }
         if start >= begin + span {
             return Ok(times);

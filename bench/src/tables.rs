@@ -18,16 +18,11 @@ struct Shape {
     less_is_better: bool,
 }
 
-const CPU: [Column; 3] = [
+const RATE: &[Column] = &[
+    ("per second", "per_second"),
     ("CPU s per million", "cpu_per_million"),
     ("client", "client_cpu_per_million"),
     ("server", "server_cpu_per_million"),
-];
-const RATE: &[Column] = &[
-    ("per second", "per_second"),
-    CPU[0],
-    CPU[1],
-    CPU[2],
     ("cores used", "cores_used"),
     ("by others", "cores_of_others"),
 ];
@@ -37,7 +32,21 @@ const BULK: &[Column] = &[
     ("cores used", "cores_used"),
     ("by others", "cores_of_others"),
 ];
-const LATENCY: &[Column] = &[("p50 µs", "p50_us"), ("p99 µs", "p99_us")];
+const LATENCY: &[Column] = &[
+    ("p50 µs", "p50_us"),
+    ("p99 µs", "p99_us"),
+    ("CPU µs each", "cpu_per_million"),
+    ("by others", "cores_of_others"),
+];
+const CONNECTIONS: &[Column] = &[
+    ("per second", "per_second"),
+    // Seconds per million are microseconds each.
+    ("CPU µs each", "cpu_per_million"),
+    ("client", "client_cpu_per_million"),
+    ("server", "server_cpu_per_million"),
+    ("cores used", "cores_used"),
+    ("by others", "cores_of_others"),
+];
 const MEMORY: &[Column] = &[("server KiB each", "server_kib"), ("client KiB each", "client_kib")];
 
 fn shape(work: Work) -> Shape {
@@ -52,10 +61,10 @@ fn shape(work: Work) -> Shape {
         Work::Bulk100K => ("3. 100 KiB messages, 16 at once".to_owned(), BULK, false),
         Work::Bulk2M => ("3. 2 MiB messages, 4 at once".to_owned(), BULK, false),
         Work::Connect64 => {
-            ("4. New connections with a first request, 64 at once".to_owned(), RATE, false)
+            ("4. New connections with a first request, 64 at once".to_owned(), CONNECTIONS, false)
         }
         Work::Connect1 => {
-            ("4. New connections with a first request, one by one".to_owned(), RATE, false)
+            ("4. New connections with a first request, one by one".to_owned(), CONNECTIONS, false)
         }
         Work::Idle => {
             (format!("5. Memory for each of {IDLE_CONNECTIONS} idle connections"), MEMORY, true)
@@ -71,9 +80,10 @@ pub fn markdown(options: &Options, results: &[Result]) -> String {
         options.rounds,
         options.seconds
     );
-    text += "ct: tokio's current-thread runtime at both ends; mt: its default one. \"× best peer\" and \
-             \"× TCP\": how many times as good as the best row of any encrypted peer and of plain TCP in \
-             this table, in the first column of figures; above 1 is better.\n";
+    text += "ct: tokio's current-thread runtime at both ends; mt: its default one. \
+             × best peer, × TCP: how many times as good as the best row of any encrypted peer, and \
+             of plain TCP, in this table, by the first column of figures; above 1 is better. \
+             By others: cores that were busy with something else; far above 0, a row says little.\n";
     writeln!(text, "Versions: {}.", versions::all().join(", ")).expect("a string grows");
     for work in Work::ALL {
         let rows: Vec<&Result> = results.iter().filter(|result| result.work == work).collect();
