@@ -1,0 +1,186 @@
+//! The client's process: starts its server, makes the load of one cell, prints its figures as JSON.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::bodies::Bodies;
+use crate::outcome::Outcome;
+use crate::plan::{Cell, IDLE_CONNECTIONS, IDLE_SECONDS, Work, warm_up};
+use crate::processes::Server;
+use crate::requests;
+use crate::sides::{Side, Visitor};
+use crate::system;
+use crate::tally::Tally;
+
+/// By name, as they stand in the result file.
+pub type Figures = BTreeMap<String, f64>;
+
+pub fn run(cell: &Cell) -> Outcome<()> {
+    let server = Server::start(cell)?;
+    // After the server's start, which would inherit it.
+    if let Some((core, _)) = cell.work.cores() {
+        system::pin(core)?;
+    }
+    let figures = cell.row.side.visit(Measure(*cell, server))?;
+    println!("{}", serde_json::to_string(&figures)?);
+    // Nothing that a side left running is waited for.
+    std::process::exit(0);
+}
+
+struct Measure(Cell, Server);
+
+impl Visitor for Measure {
+    type Output = Outcome<Figures>;
+
+    fn visit<S: Side>(self) -> Outcome<Figures> {
+        let Self(cell, server) = self;
+        let runtime = cell.row.runtime.build()?;
+        runtime.block_on(measure::<S>(cell, server))
+    }
+}
+
+async fn measure<S: Side>(cell: Cell, mut server: Server) -> Outcome<Figures> {
+    let (warm, span) = (warm_up(cell.seconds), Duration::from_secs_f64(cell.seconds));
+    let address = server.address.clone();
+    let (many, bytes) = cell.work.load();
+    match cell.work {
+        Work::Many | Work::Bulk100K | Work::Bulk2M => {
+            let link = first_link::<S>(&address).await?;
+            let tally = Arc::new(Tally::new(many));
+            let load = S::pump(link, (many, bytes), Arc::clone(&tally));
+            let mut figures = window(&mut server, &tally, load, warm, span).await?;
+            let megabytes = figures["per_second"] * bytes as f64 / 1e6;
+            figures.insert("mb_per_second".into(), megabytes);
+            Ok(figures)
+        }
+        Work::Connect64 | Work::Connect1 => {
+            let tally = Arc::new(Tally::new(many));
+            let load = requests::connect::<S>(address, many, Arc::clone(&tally));
+            window(&mut server, &tally, load, warm, span).await
+        }
+        Work::SameCore | Work::TwoCores => {
+            let link = first_link::<S>(&address).await?;
+            // Spawned, so that it is a worker's work on the runtime that has workers.
+            let before = Reading::take(&mut server, 0)?;
+            let times = tokio::spawn(requests::one_by_one::<S>(link, warm, span)).await??;
+            let after = Reading::take(&mut server, times.total)?;
+            let mut figures = after.since(&before)?;
+            figures.extend(latencies(times.measured));
+            Ok(figures)
+        }
+        Work::Idle => idle::<S>(&server, &address).await,
+    }
+}
+
+/// A connection that has been used once.
+async fn first_link<S: Side>(address: &str) -> Outcome<S::Link> {
+    let local = S::local(true).await?;
+    let link = S::connect(&local, address).await?;
+    requests::ask::<S>(&link, Bodies::new(0, 128).next()).await?;
+    // The end of a local end may be the end of its connections.
+    std::mem::forget(local);
+    Ok(link)
+}
+
+/// Runs a load, and measures what it does between `warm` and `warm + span`.
+async fn window(
+    server: &mut Server,
+    tally: &Tally,
+    load: impl Future<Output = Outcome<()>> + Send + 'static,
+    warm: Duration,
+    span: Duration,
+) -> Outcome<Figures> {
+    let mut load = tokio::spawn(load);
+    tokio::select! {
+        () = tokio::time::sleep(warm) => {}
+        ended = &mut load => return Err(ended?.err().unwrap_or("the load ended early".into())),
+    }
+    let before = Reading::take(server, tally.total())?;
+    tokio::select! {
+        () = tokio::time::sleep(span) => {}
+        ended = &mut load => return Err(ended?.err().unwrap_or("the load ended early".into())),
+    }
+    let after = Reading::take(server, tally.total())?;
+    tally.stop();
+    // What comes late may still be wrong; what never comes is not worth a wait.
+    if let Ok(ended) = tokio::time::timeout(Duration::from_secs(2), load).await {
+        ended??;
+    }
+    after.since(&before)
+}
+
+/// What the clocks say at one moment.
+struct Reading {
+    at: Instant,
+    count: u64,
+    client: Duration,
+    server: Duration,
+    machine: Duration,
+}
+
+impl Reading {
+    fn take(server: &mut Server, count: u64) -> Outcome<Self> {
+        let at = Instant::now();
+        let (client, machine) = (system::used()?, system::busy()?);
+        Ok(Self { at, count, client, server: server.used()?, machine })
+    }
+
+    fn since(&self, before: &Self) -> Outcome<Figures> {
+        let seconds = (self.at - before.at).as_secs_f64();
+        let count = (self.count - before.count) as f64;
+        if count == 0.0 {
+            return Err("not one reply in the measured window".into());
+        }
+        let client = (self.client - before.client).as_secs_f64();
+        let server = (self.server - before.server).as_secs_f64();
+        let machine = self.machine.saturating_sub(before.machine).as_secs_f64();
+        Ok(Figures::from([
+            ("per_second".into(), count / seconds),
+            ("client_cpu_per_million".into(), client * 1e6 / count),
+            ("server_cpu_per_million".into(), server * 1e6 / count),
+            ("cpu_per_million".into(), (client + server) * 1e6 / count),
+            ("cores_used".into(), (client + server) / seconds),
+            // What the machine did beside these two processes: other people's work, mostly.
+            ("cores_of_others".into(), ((machine - client - server) / seconds).max(0.0)),
+        ]))
+    }
+}
+
+fn latencies(mut times: Vec<Duration>) -> Figures {
+    times.sort_unstable();
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e6;
+    Figures::from([
+        ("p50_us".into(), at(0.5)),
+        ("p99_us".into(), at(0.99)),
+        ("measured".into(), times.len() as f64),
+    ])
+}
+
+/// Growth of both processes for each connection that asked once and stays.
+async fn idle<S: Side>(server: &Server, address: &str) -> Outcome<Figures> {
+    // The first connection pays for what all share.
+    let first = S::local(false).await?;
+    let mut kept = vec![(S::connect(&first, address).await?, first)];
+    requests::ask::<S>(&kept[0].0, Bodies::new(0, 128).next()).await?;
+    let ours = std::process::id();
+    let (server_before, client_before) = (system::resident(server.id())?, system::resident(ours)?);
+    for number in 0..IDLE_CONNECTIONS {
+        let local = S::local(false).await?;
+        let link = S::connect(&local, address).await?;
+        requests::ask::<S>(&link, Bodies::new(number as usize, 128).next()).await?;
+        kept.push((link, local));
+    }
+    tokio::time::sleep(Duration::from_secs_f64(IDLE_SECONDS)).await;
+    let each = |before: f64, after: f64| (after - before) / 1024.0 / f64::from(IDLE_CONNECTIONS);
+    let figures = Figures::from([
+        ("server_kib".into(), each(server_before, system::resident(server.id())?)),
+        ("client_kib".into(), each(client_before, system::resident(ours)?)),
+    ]);
+    // All must still be there, or what was weighed was less.
+    for (number, (link, _)) in kept.iter().enumerate().step_by(97) {
+        requests::ask::<S>(link, Bodies::new(number, 128).next()).await?;
+    }
+    Ok(figures)
+}

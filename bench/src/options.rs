@@ -1,0 +1,77 @@
+//! What the person who measures may choose.
+
+use crate::outcome::Outcome;
+use crate::plan::Measure;
+use crate::sides::{self, Name};
+
+pub const HELP: &str = "\
+usage: bench/run [OPTIONS]
+
+  --quick             1 round of 1 second, measures 1 and 2 only
+  --rounds N          every figure N times, interleaved (default 5)
+  --seconds N         measured for each figure, after the warm-up (default 2)
+  --only SIDE,...     only these: tcp udp egtp quinn quinn-dgram iroh libp2p-tcp libp2p-quic
+                      (libp2p stands for both of its transports)
+  --measure N,...     only these: 1 many in flight, 2 latency, 3 bulk, 4 connections, 5 memory
+  --runtime KIND      only ct (tokio's current-thread runtime) or mt (its default one)
+  --out FILE          where the JSON goes (default: out/result.json beside Cargo.toml)
+  --plan              only say what would be measured, and how long it would take
+";
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub rounds: u32,
+    pub seconds: f64,
+    pub sides: Vec<Name>,
+    pub measures: Vec<Measure>,
+    /// `None`: both.
+    pub runtime: Option<String>,
+    pub out: String,
+    pub plan_only: bool,
+}
+
+impl Options {
+    pub fn from_words(words: &[String]) -> Outcome<Self> {
+        let mut options = Self {
+            rounds: 5,
+            seconds: 2.0,
+            sides: sides::ALL.to_vec(),
+            measures: Measure::ALL.to_vec(),
+            runtime: None,
+            out: concat!(env!("CARGO_MANIFEST_DIR"), "/out/result.json").to_owned(),
+            plan_only: false,
+        };
+        // Before the others, so that it is the same wherever it stands.
+        if words.iter().any(|word| word == "--quick") {
+            (options.rounds, options.seconds) = (1, 1.0);
+            options.measures = vec![Measure::Many, Measure::Latency];
+        }
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let mut value = || words.next().cloned().ok_or(format!("{word} needs a value"));
+            match word.as_str() {
+                "--quick" => {}
+                "--rounds" => options.rounds = value()?.parse()?,
+                "--seconds" => options.seconds = value()?.parse()?,
+                "--only" => options.sides = sides::parse(&value()?)?,
+                "--measure" => {
+                    let numbers = value()?;
+                    let measures = numbers.split(',').map(Measure::from_number);
+                    options.measures = measures.collect::<Outcome<_>>()?;
+                }
+                "--runtime" => options.runtime = Some(value()?),
+                "--out" => options.out = value()?,
+                "--plan" => options.plan_only = true,
+                "--help" | "-h" => {
+                    print!("{HELP}");
+                    std::process::exit(0);
+                }
+                _ => return Err(format!("unknown option {word}\n\n{HELP}").into()),
+            }
+        }
+        if options.rounds == 0 || !(0.1..=600.0).contains(&options.seconds) {
+            return Err("at least one round, and 0.1 to 600 seconds".into());
+        }
+        Ok(options)
+    }
+}

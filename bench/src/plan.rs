@@ -1,0 +1,191 @@
+//! What is measured: a *cell* is one figure of one side on one runtime.
+
+use std::time::Duration;
+
+use crate::options::Options;
+use crate::outcome::Outcome;
+use crate::runtimes::Kind;
+use crate::sides::Name;
+
+/// The five questions, in the order of their importance.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Measure {
+    Many,
+    Latency,
+    Bulk,
+    Connections,
+    Memory,
+}
+
+impl Measure {
+    pub const ALL: [Self; 5] =
+        [Self::Many, Self::Latency, Self::Bulk, Self::Connections, Self::Memory];
+
+    pub fn from_number(word: &str) -> Outcome<Self> {
+        let number: usize = word.trim().parse().map_err(|_| format!("no measure {word}"))?;
+        Ok(*Self::ALL.get(number.wrapping_sub(1)).ok_or(format!("no measure {word}"))?)
+    }
+
+    pub const fn works(self) -> &'static [Work] {
+        match self {
+            Self::Many => &[Work::Many],
+            Self::Latency => &[Work::SameCore, Work::TwoCores],
+            Self::Bulk => &[Work::Bulk100K, Work::Bulk2M],
+            Self::Connections => &[Work::Connect64, Work::Connect1],
+            Self::Memory => &[Work::Idle],
+        }
+    }
+}
+
+/// What a client does in a cell.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Work {
+    /// 1,000 requests of 128 bytes in flight.
+    Many,
+    /// One request in flight, both processes on one core.
+    SameCore,
+    /// One request in flight, each process on a core of its own.
+    TwoCores,
+    /// 16 messages of 100 KiB in flight.
+    Bulk100K,
+    /// 4 messages of 2 MiB in flight.
+    Bulk2M,
+    /// New connections, 64 at once.
+    Connect64,
+    /// New connections, one after the other.
+    Connect1,
+    /// 2,000 connections that have asked once.
+    Idle,
+}
+
+/// How many connections idle in [`Work::Idle`].
+pub const IDLE_CONNECTIONS: u32 = 2_000;
+/// How long they have been idle before the memory is read.
+pub const IDLE_SECONDS: f64 = 8.0;
+/// Processes, first connection, and the end.
+const AROUND_SECONDS: f64 = 0.2;
+
+impl Work {
+    pub const ALL: [Self; 8] = [
+        Self::Many,
+        Self::SameCore,
+        Self::TwoCores,
+        Self::Bulk100K,
+        Self::Bulk2M,
+        Self::Connect64,
+        Self::Connect1,
+        Self::Idle,
+    ];
+
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Many => "many",
+            Self::SameCore => "same-core",
+            Self::TwoCores => "two-cores",
+            Self::Bulk100K => "bulk-100k",
+            Self::Bulk2M => "bulk-2m",
+            Self::Connect64 => "connect-64",
+            Self::Connect1 => "connect-1",
+            Self::Idle => "idle",
+        }
+    }
+
+    /// In flight, and the bytes of each.
+    pub const fn load(self) -> (usize, usize) {
+        match self {
+            Self::Many => (1_000, 128),
+            Self::Bulk100K => (16, 100 * 1024),
+            Self::Bulk2M => (4, 2 * 1024 * 1024),
+            Self::Connect64 => (64, 128),
+            Self::SameCore | Self::TwoCores | Self::Connect1 | Self::Idle => (1, 128),
+        }
+    }
+
+    /// Whether connections are to allow more streams than their defaults. Not where they are counted
+    /// or weighed: some stacks pay for each stream that they permit, and nobody would raise it there.
+    pub const fn raises_limits(self) -> bool {
+        !matches!(self, Self::Connect64 | Self::Connect1 | Self::Idle)
+    }
+
+    /// The core of the client and that of the server, where they are pinned.
+    pub const fn cores(self) -> Option<(usize, usize)> {
+        match self {
+            Self::SameCore => Some((0, 0)),
+            Self::TwoCores => Some((0, 1)),
+            _ => None,
+        }
+    }
+
+    fn needs(self, seconds: f64) -> f64 {
+        AROUND_SECONDS
+            + match self {
+                // About 700 connections a second, then the wait.
+                Self::Idle => f64::from(IDLE_CONNECTIONS) / 700.0 + IDLE_SECONDS,
+                _ => warm_up(seconds).as_secs_f64() + seconds,
+            }
+    }
+}
+
+/// Before the measured window: connections made, congestion windows open, caches warm.
+pub fn warm_up(seconds: f64) -> Duration {
+    Duration::from_secs_f64((seconds / 2.0).clamp(0.2, 1.0))
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Row {
+    pub side: Name,
+    pub runtime: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cell {
+    pub row: Row,
+    pub work: Work,
+    pub seconds: f64,
+}
+
+impl Cell {
+    /// How the runner tells the client, and the client the server, what to do.
+    pub fn words(&self) -> [String; 4] {
+        [
+            self.row.side.word().to_owned(),
+            self.row.runtime.word().to_owned(),
+            self.work.word().to_owned(),
+            self.seconds.to_string(),
+        ]
+    }
+
+    pub fn from_words(words: &[String]) -> Outcome<Self> {
+        let [side, runtime, work, seconds] = words else {
+            return Err("a role needs: side, runtime, work, seconds".into());
+        };
+        let work = Work::ALL.into_iter().find(|one| one.word() == work);
+        Ok(Self {
+            row: Row { side: Name::from_word(side)?, runtime: Kind::from_word(runtime)? },
+            work: work.ok_or("no such work")?,
+            seconds: seconds.parse()?,
+        })
+    }
+
+    pub fn needs(&self) -> f64 {
+        self.work.needs(self.seconds)
+    }
+}
+
+/// One round: every cell once. The rows follow each other within a work, so that what drifts on the
+/// machine meets all sides alike.
+pub fn round(options: &Options) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for work in options.measures.iter().flat_map(|measure| measure.works()) {
+        for &side in &options.sides {
+            for &runtime in side.runtimes() {
+                let is_wanted = options.runtime.as_ref().is_none_or(|one| one == runtime.word());
+                if is_wanted && side.does(*work) {
+                    let row = Row { side, runtime };
+                    cells.push(Cell { row, work: *work, seconds: options.seconds });
+                }
+            }
+        }
+    }
+    cells
+}

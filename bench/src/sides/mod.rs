@@ -1,0 +1,181 @@
+//! The sides of the comparison. A side is a way to serve, to connect and to ask; the load, the
+//! timeouts and the comparisons are the same for all (`requests`), unless a side is a bare loop.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::outcome::Outcome;
+use crate::plan::Work;
+use crate::requests;
+use crate::runtimes::Kind;
+use crate::tally::Tally;
+
+mod egtp;
+mod iroh;
+mod libp2p;
+mod quinn;
+mod quinn_dgram;
+mod quinn_ends;
+mod tcp;
+mod udp;
+
+/// The longest message that a stream's reader takes.
+const LONGEST: usize = 4 << 20;
+
+pub trait Side: 'static {
+    /// Whether the library itself ends each request after `requests::TIMEOUT`.
+    const TIMES_OUT: bool = false;
+
+    /// A client's end that outlives its connections, where there is such a thing.
+    type Local: Send + Sync + 'static;
+    /// A connection, as the tasks of a client share it.
+    type Link: Clone + Send + Sync + 'static;
+
+    /// Answers everybody with `bodies::answer`, for ever. Calls `server::announce` once.
+    fn serve(raise_limits: bool) -> impl Future<Output = Outcome<()>> + Send + 'static;
+
+    fn local(raise_limits: bool) -> impl Future<Output = Outcome<Self::Local>> + Send;
+
+    fn connect(
+        local: &Self::Local,
+        address: &str,
+    ) -> impl Future<Output = Outcome<Self::Link>> + Send;
+
+    fn ask(link: &Self::Link, body: Bytes) -> impl Future<Output = Outcome<Bytes>> + Send;
+
+    /// Ends a connection; need not wait for it.
+    fn close(local: &Self::Local, link: Self::Link) -> impl Future<Output = ()> + Send;
+
+    /// Keeps so many requests of so many bytes in flight until the tally says stop.
+    fn pump(
+        link: Self::Link,
+        load: (usize, usize),
+        tally: Arc<Tally>,
+    ) -> impl Future<Output = Outcome<()>> + Send + 'static
+    where
+        Self: Sized,
+    {
+        requests::pump::<Self>(link, load, tally)
+    }
+}
+
+/// Something that is to be done with a side that is known by its name only.
+pub trait Visitor {
+    type Output;
+    fn visit<S: Side>(self) -> Self::Output;
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Name {
+    Tcp,
+    Udp,
+    Egtp,
+    Quinn,
+    QuinnDgram,
+    Iroh,
+    Libp2pTcp,
+    Libp2pQuic,
+}
+
+pub const ALL: &[Name] = &[
+    Name::Tcp,
+    Name::Udp,
+    Name::Egtp,
+    Name::Quinn,
+    Name::QuinnDgram,
+    Name::Iroh,
+    Name::Libp2pTcp,
+    Name::Libp2pQuic,
+];
+
+impl Name {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Egtp => "egtp",
+            Self::Quinn => "quinn",
+            Self::QuinnDgram => "quinn-dgram",
+            Self::Iroh => "iroh",
+            Self::Libp2pTcp => "libp2p-tcp",
+            Self::Libp2pQuic => "libp2p-quic",
+        }
+    }
+
+    /// As it stands in the tables.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Tcp => "plain TCP, one loop",
+            Self::Udp => "raw UDP, GSO/GRO, one loop",
+            Self::Egtp => "EGTP (TCP)",
+            Self::Quinn => "quinn, stream each",
+            Self::QuinnDgram => "quinn, datagrams + id table",
+            Self::Iroh => "iroh, stream each",
+            Self::Libp2pTcp => "libp2p, TCP + Noise + Yamux",
+            Self::Libp2pQuic => "libp2p, QUIC",
+        }
+    }
+
+    pub fn from_word(word: &str) -> Outcome<Self> {
+        let found = ALL.iter().copied().find(|one| one.word() == word);
+        found.ok_or_else(|| format!("no side {word}").into())
+    }
+
+    pub fn visit<V: Visitor>(self, visitor: V) -> V::Output {
+        match self {
+            Self::Tcp => visitor.visit::<tcp::Tcp>(),
+            Self::Udp => visitor.visit::<udp::Udp>(),
+            Self::Egtp => visitor.visit::<egtp::Egtp>(),
+            Self::Quinn => visitor.visit::<quinn::Quinn>(),
+            Self::QuinnDgram => visitor.visit::<quinn_dgram::QuinnDgram>(),
+            Self::Iroh => visitor.visit::<iroh::Iroh>(),
+            Self::Libp2pTcp => visitor.visit::<libp2p::Libp2p<libp2p::TcpNoiseYamux>>(),
+            Self::Libp2pQuic => visitor.visit::<libp2p::Libp2p<libp2p::Quic>>(),
+        }
+    }
+
+    pub const fn runtimes(self) -> &'static [Kind] {
+        match self {
+            Self::Udp => &[Kind::Blocking],
+            _ => &[Kind::CurrentThread, Kind::MultiThread],
+        }
+    }
+
+    /// Whether the question makes sense for this side.
+    pub const fn does(self, work: Work) -> bool {
+        match self {
+            // No messages of any size, and no connections.
+            Self::Udp => matches!(work, Work::Many | Work::SameCore | Work::TwoCores),
+            // Large messages do not fit, and its connections are those of the other quinn row.
+            Self::QuinnDgram => matches!(work, Work::Many | Work::SameCore | Work::TwoCores),
+            _ => true,
+        }
+    }
+
+    /// Whether it encrypts and matches replies to requests, so that the best of these is what EGTP
+    /// is held against.
+    pub const fn is_peer(self) -> bool {
+        !matches!(self, Self::Egtp | Self::Tcp | Self::Udp)
+    }
+}
+
+/// A list of names with commas; `libp2p` stands for all of its transports.
+pub fn parse(list: &str) -> Outcome<Vec<Name>> {
+    let mut names = Vec::new();
+    for word in list.split(',').map(str::trim) {
+        let family = ALL.iter().copied().filter(|one| one.word().split('-').next() == Some(word));
+        match Name::from_word(word) {
+            Ok(name) => names.push(name),
+            Err(why) => {
+                let found: Vec<Name> = family.collect();
+                if found.is_empty() {
+                    return Err(why);
+                }
+                names.extend(found);
+            }
+        }
+    }
+    Ok(names)
+}
