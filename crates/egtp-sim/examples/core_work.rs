@@ -180,7 +180,7 @@ fn requests(count: u64, at_a_time: u64) -> Option<()> {
                 body: Bytes::from_static(BODY),
                 room: None,
                 soft: None,
-                hard: Duration::from_secs(60),
+                hard: Duration::from_mins(1),
                 hard_max: Duration::ZERO,
                 wants: StoreKind::Ram,
                 keep: None,
