@@ -54,8 +54,8 @@ pub(crate) fn failure(no_reply: &NoReply, attempts: &[Attempt], known: &Known) -
     let is_open = attempts.iter().any(|one| one.became == Became::Unproved);
     let next = match no_reply.taken() {
         Some(Taken::No) if is_open => {
-            "compare the key and the address with those that the peer prints (egtp up, egtp id); \
-             repeating it is safe: the peer has not taken it"
+            "give it longer (--hard), or compare the key and the address with those that the peer \
+             prints (egtp up, egtp id); repeating it is safe: the peer has not taken it"
         }
         _ => no_reply.next(),
     };
