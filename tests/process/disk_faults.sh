@@ -191,6 +191,9 @@ full() {
     done
     grep -q "busy" "$place/asked" || wrong "the refusal says: $(cat "$place/asked")"
     echo "  asked while the disk is full: $(grep -m 1 busy "$place/asked")"
+    timeout 10 egtp --data "$small/bob" backup "$place/on-another-disk" >"$place/said" 2>&1
+    code=$?
+    [ "$code" -eq 1 ] && grep -q "refuses to write" "$place/said" || wrong "a backup meanwhile: exit code $code, $(cat "$place/said")"
     # An asker that keeps its request on a disk of its own waits for the peer's.
     egtp --data "$place/patient" init >/dev/null 2>&1
     egtp --data "$place/patient" request "$ticket" count/1 patient --durable --hard 80s >"$place/reply" 2>"$place/patient.log" &

@@ -40,6 +40,7 @@ impl NoReply {
             RequestError::NotSent(NotSent::Oneself) => Code::Oneself,
             RequestError::NotSent(NotSent::TooLarge { .. }) => Code::Usage,
             RequestError::NotSent(NotSent::NotFound) => Code::NotFound,
+            RequestError::NotSent(NotSent::DiskRefuses) => Code::Io,
             RequestError::NotSent(_) => Code::NotSent,
             RequestError::TimedOut { .. } => Code::TimedOut,
             RequestError::Refused(_) => Code::Refused,
@@ -71,6 +72,9 @@ impl NoReply {
                 "repeat it only if doing it twice does no harm: it may have been taken"
             }
             (Self::Outcome(RequestError::Refused(Refusal::Busy { .. })), None) => "repeat it later",
+            (Self::Outcome(RequestError::NotSent(NotSent::DiskRefuses)), None) => {
+                "make room on the disk that holds the data directory; what came before goes on by itself"
+            }
             (_, None) => self.code().next(),
         }
     }
@@ -90,6 +94,7 @@ impl NoReply {
                 NotSent::Oneself => "oneself",
                 NotSent::TooLarge { .. } => "too_large",
                 NotSent::Busy => "busy",
+                NotSent::DiskRefuses => "disk_refuses",
                 NotSent::NotFound => "not_found",
                 NotSent::Unreachable => "unreachable",
                 NotSent::NoHybridSuite => "no_hybrid_suite",
@@ -113,12 +118,13 @@ impl fmt::Display for NoReply {
 }
 
 /// Every word that `reason` can have: the code under which it occurs, the word, what it means.
-pub(crate) const REASONS: [(Code, &str, &str); 13] = [
+pub(crate) const REASONS: [(Code, &str, &str); 14] = [
     (Code::Usage, "too_large", "the body is larger than a message may be"),
     (Code::Oneself, "oneself", "the peer is this node itself"),
     (Code::NotFound, "not_found", "no address of the peer is known that can be dialed"),
     (Code::NotSent, "unreachable", "no known address accepts a connection"),
     (Code::NotSent, "busy", "too many requests of this node are open"),
+    (Code::Io, "disk_refuses", "the disk of this node does not write; its log says why"),
     (Code::NotSent, "no_hybrid_suite", "the peer, or this node, has no post-quantum suite"),
     (Code::NotSent, "other", "another reason of this machine"),
     (Code::Refused, "failed", "the handler failed"),
@@ -148,6 +154,7 @@ mod tests {
             NotSent::Oneself,
             NotSent::TooLarge { bytes: 2, limit: 1 },
             NotSent::Busy,
+            NotSent::DiskRefuses,
             NotSent::NotFound,
             NotSent::Unreachable,
             NotSent::NoHybridSuite,

@@ -332,6 +332,9 @@ pub enum NotSent {
     /// Too many requests are open. Wait for some to end.
     #[error("too many requests are open; wait for some to end, or raise the limit")]
     Busy,
+    /// It was to be kept on the disk of this node, which does not write at the moment.
+    #[error("the disk of this node refuses to write, and what is durable must be on it first")]
+    DiskRefuses,
     /// No lookup knows how to reach the peer.
     #[error("nobody knows how to reach this peer; give a ticket with an address")]
     NotFound,

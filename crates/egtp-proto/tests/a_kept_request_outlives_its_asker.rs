@@ -60,7 +60,7 @@ fn it_waits_for_a_disk_of_its_peer_that_refuses() {
     ask(&mut world, b"on its way to our disk");
     world.machines[0].endpoint.disk_refuses();
     let refused = ask(&mut world, b"one more");
-    assert_eq!(world.outcome(0, refused), Some(&Outcome::NotSent(NotSent::Busy)));
+    assert_eq!(world.outcome(0, refused), Some(&Outcome::NotSent(NotSent::DiskRefuses)));
 }
 
 /// Proves LNG-1, X-33: it is on the disk, with what it is bound to, before anything of it is sent.

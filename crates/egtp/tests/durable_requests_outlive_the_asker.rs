@@ -68,6 +68,25 @@ async fn a_request_is_answered_in_a_later_run_of_its_asker() {
     assert!(asker(&network, &path).kept().await.is_empty(), "and so for the next run");
 }
 
+/// Whoever still waits for a request that somebody else gives up hears of it at once.
+#[tokio::test]
+async fn who_waits_for_a_request_that_is_given_up_is_told() {
+    let folder = Folder::made("asker-given-up");
+    let network = Network::new(1);
+    let (server, gate, _) = server(&network);
+    let node = asker(&network, &folder.0.join("store.db"));
+    let request = node.request(server.key(), Message::new(pay(), "ten nanobux"));
+    let mut pending = request.durable().hard_timeout(Duration::from_hours(2)).start();
+    while pending.progress().await.unwrap() != Progress::Taken {}
+    let id = pending.id().unwrap();
+    let other = node.attach(id).await.unwrap();
+    node.forget(id);
+    assert_eq!(pending.await, Err(RequestError::Closing));
+    assert_eq!(other.await, Err(RequestError::Closing));
+    assert!(node.kept().await.is_empty());
+    gate.add_permits(1);
+}
+
 /// Proves LNG-2: an outcome that nobody has taken waits for the next run, and is given once.
 #[tokio::test]
 async fn an_outcome_waits_for_somebody_to_take_it() {

@@ -91,6 +91,9 @@ impl Endpoint {
         if body.len() > limit {
             return Err(NotSent::TooLarge { bytes: body.len(), limit });
         }
+        if keep.is_some() && self.journal.refuses() {
+            return Err(NotSent::DiskRefuses);
+        }
         let waits_long = keep.is_some() && self.journal.is_full();
         if self.closing || waits_long || self.outgoing.len() >= self.limits.open_max {
             return Err(NotSent::Busy);

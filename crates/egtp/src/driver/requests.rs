@@ -111,6 +111,8 @@ impl Driver {
         let running = token.and_then(|token| self.running.remove(token));
         if let Some(running) = running {
             self.ended(now, &running, &Outcome::Closing, None);
+            // Somebody else may still wait for one that was kept.
+            running.slot.finish(Outcome::Closing, None);
             if let Some(code) = running.code {
                 self.endpoint.cancel(code);
             }

@@ -119,7 +119,7 @@ struct Desk {
 
 impl Desk {
     fn run(mut self, jobs: Receiver<Job>) {
-        for job in jobs {
+        while let Ok(job) = jobs.recv() {
             let Batch { number, rows } = match job {
                 Job::Write(batch) => batch,
                 Job::BackUp(BackUp { to, files, answer }) => {
@@ -135,7 +135,7 @@ impl Desk {
                     Some((*self.identities.get(usize::from(identity.0))?, write))
                 })
                 .collect();
-            let Some(ran) = self.commit(&rows) else { return };
+            let Some(ran) = self.commit(&rows, &jobs) else { return };
             if self.commands.push(Command::Committed(number, ran)).is_err() {
                 return;
             }
@@ -143,7 +143,10 @@ impl Desk {
     }
 
     /// What the handlers among the rows have answered, once all is durable. `None`: the node is closing.
-    fn commit(&mut self, rows: &[(PublicKey, Write)]) -> Option<Vec<Ran>> {
+    ///
+    /// Whoever wants a backup while the disk refuses is told so: it would have to wait for what cannot be
+    /// written.
+    fn commit(&mut self, rows: &[(PublicKey, Write)], jobs: &Receiver<Job>) -> Option<Vec<Ran>> {
         let mut failed = 0_u32;
         let routes = &self.routes;
         let mut run = |values: &mut dyn Values, event: &QueryEvent| {
@@ -163,6 +166,12 @@ impl Desk {
                 self.commands.push(Command::DiskRefuses).ok()?;
             }
             failed += 1;
+            while let Ok(Job::BackUp(BackUp { answer, .. })) = jobs.try_recv() {
+                self.waiting.fetch_sub(1, Ordering::AcqRel);
+                let why = "its disk refuses to write what comes first; the node's log says why";
+                // Who asked may have gone.
+                let _ = answer.send(Err(StoreError::Unavailable { why }));
+            }
             if self.stop.load(Ordering::Acquire) {
                 return None;
             }
