@@ -1,14 +1,17 @@
 //! A command as the handler of requests.
 //!
 //! Knows one query and one process group at a time. Invariant: a process group never outlives its
-//! request, and no more than the asker has room for is read from it.
+//! request while this process lives, it never sees a part of a body as if that were all, and no more than the
+//! asker has room for is read from it.
 
+use std::fs::File;
+use std::io::{Seek, Write};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use egtp::Refusal;
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 
 use crate::json::{Object, milliseconds};
@@ -99,7 +102,7 @@ impl Exec {
     fn start(&self, query: &Query) -> std::io::Result<(Child, Group)> {
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(&self.command).process_group(0);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.stdin(whole(query.body())?).stdout(Stdio::piped());
         command.env("EGTP_PEER", query.from());
         command.env("EGTP_KIND", query.kind());
         command.env("EGTP_ID", query.id());
@@ -110,16 +113,38 @@ impl Exec {
     }
 }
 
-/// Feeds the command, and reads what it prints until its shell has ended.
+/// A body as what a command reads: a file in memory, with all of it in. Where it came through a pipe, a command whose
+/// node is killed would read a part of it, or nothing, and could not tell.
+fn whole(body: &[u8]) -> std::io::Result<Stdio> {
+    let mut file = unnamed()?;
+    file.write_all(body)?;
+    file.rewind()?;
+    Ok(file.into())
+}
+
+/// A file that nobody else can open.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+fn unnamed() -> std::io::Result<File> {
+    use rustix::fs::{MemfdFlags, memfd_create};
+    Ok(memfd_create("egtp request", MemfdFlags::CLOEXEC)?.into())
+}
+
+/// A file whose name is gone before anything is in it.
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+fn unnamed() -> std::io::Result<File> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(std::io::Error::other)?;
+    let name = format!("egtp-request-{:016x}", u64::from_le_bytes(random));
+    let path = std::env::temp_dir().join(name);
+    let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+    std::fs::remove_file(path)?;
+    Ok(file)
+}
+
+/// Reads what the command prints until its shell has ended.
 async fn finish(mut child: Child, group: &Group, query: &Query) -> Ended {
-    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let stdout = child.stdout.take();
     let room = query.reply_room();
-    let feed = async move {
-        if let Some(mut stdin) = stdin {
-            // A command that does not read its input is no failure.
-            let _ = stdin.write_all(query.body()).await;
-        }
-    };
     let read = async move {
         let mut printed = Vec::new();
         if let Some(stdout) = stdout {
@@ -138,7 +163,7 @@ async fn finish(mut child: Child, group: &Group, query: &Query) -> Ended {
         group.kill();
         status
     };
-    let ((), printed, status) = tokio::join!(feed, read, wait);
+    let (printed, status) = tokio::join!(read, wait);
     match (printed, status) {
         (Ok(printed), _) if printed.len() > room => Ended::TooLarge,
         (Ok(printed), Ok(status)) if status.success() => Ended::Replied(printed),

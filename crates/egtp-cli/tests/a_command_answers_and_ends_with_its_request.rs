@@ -135,3 +135,22 @@ fn the_demonstration_holds_what_it_says_and_leaves_nothing_behind() {
     assert!(end.contains(r#""event":"end","steps":6,"held":true"#), "{end}");
     assert_eq!(files_below(place.path()), []);
 }
+
+/// A command whose node is killed reads the whole body all the same: it can never take a part, or nothing, for what
+/// was asked.
+#[test]
+fn a_command_never_sees_a_part_of_a_body() {
+    let place = Place::new();
+    let slow = "echo > begun; while [ ! -e go ]; do sleep 0.05; done; wc -c > size.new; mv size.new size";
+    let node = serve(&place, slow, &[]);
+    place.write("body", vec![b'x'; 2_000_000]);
+    let ask = ["request", node.ticket(), "a/1", &format!("@{}", place.at("body")), "--hard", "5s"];
+    let mut asker = place.start_quietly(&ask);
+    let is_there = |name: &str| place.path().join(name).exists();
+    until("the command runs", || is_there("begun"));
+    kill(node.id(), "KILL");
+    place.write("go", "");
+    until("it has read what there is", || is_there("size"));
+    assert_eq!(place.read("size").trim(), "2000000");
+    asker.stop("INT");
+}

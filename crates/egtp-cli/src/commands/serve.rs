@@ -26,7 +26,9 @@ use crate::{counts, durations, guest, text_file};
 /// the reply, and if it fails the request is refused. It finds `EGTP_PEER` (the key that asks),
 /// `EGTP_KIND`, `EGTP_ID` and `EGTP_REDELIVERED` (0 or 1) in its environment. It is ended, with all that
 /// it has started, when the asker gives up. A node that serves a kind answers echo/1 as well. Where a
-/// node runs on the directory already, the kind is answered there until this command ends.
+/// node runs on the directory already, the kind is answered there until this command or that node ends; what is asked
+/// while nobody answers the kind is refused, so for requests that survive restarts let this command own the directory.
+/// If it is killed, commands that run go on to their end, and what they print is lost.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   egtp serve upper/1 --exec 'tr a-z A-Z' --allow-any
@@ -52,7 +54,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     allow_any: bool,
 
-    /// Give a request that a crash has cut off to the command again, with `EGTP_REDELIVERED=1`
+    /// Give a request that a crash has cut off to the command again, with `EGTP_REDELIVERED=1`, perhaps while the
+    /// first run still goes on. All requests of this kind are then remembered on disk
     #[arg(long)]
     redeliver: bool,
 
