@@ -83,6 +83,33 @@ kill -TERM "$up" "$other"
 wait "$up" "$other"
 up="" other=""
 
+echo "- what must not be lost: --durable, and both sides killed"
+egtp --data ./carol serve slow/1 --exec 'sleep 2; cat' --allow-any --listen tcp/127.0.0.1:0 --json >carol.json &
+other=$!
+CAROL=$(started carol.json)
+egtp --data ./dave up --listen tcp/127.0.0.1:0 --json >dave.json &
+up=$!
+started dave.json >dave.ticket
+egtp --data ./dave request "$CAROL" slow/1 hello --durable --hard 1h 2>kept.txt &
+asker=$!
+for _ in $(seq 100); do grep -q '^Kept as' kept.txt && break; sleep 0.1; done
+kill -KILL "$up"
+code=0
+wait "$asker" || code=$?
+[ "$code" -eq 10 ]                  # its node has ended; the request has not
+ID=$(sed -n 's/^Kept as \([0-9a-f]*\),.*/\1/p' kept.txt)
+grep -q "egtp events take $ID" kept.txt
+egtp --data ./dave up --listen tcp/127.0.0.1:0 --json >dave.json &
+up=$!
+started dave.json >dave.ticket
+egtp --data ./dave events kept | grep -q "$ID"
+[ "$(egtp --data ./dave events take "$ID")" = hello ]
+egtp --data ./dave backup dave.bak
+egtp --data ./dave2 restore dave.bak
+kill -TERM "$up" "$other"
+wait "$up" "$other"
+up="" other=""
+
 echo "- the demonstration"
 egtp demo
 echo "All commands of README.md do what it says."

@@ -11,6 +11,7 @@ use egtp::{MessageId, Reply, RequestError, Taken};
 use crate::control::Fields;
 use crate::failure::{Code, Failure};
 use crate::json::{Object, milliseconds};
+use crate::message_id::Id;
 use crate::outcome::NoReply;
 
 /// A request that is over.
@@ -87,14 +88,21 @@ impl Ended {
     }
 
     /// Ended because the process that asked for us has gone and said nothing about it.
-    pub(crate) fn lost(owner: &str, taken: Taken, took: Duration, soft_timeouts: u32) -> Self {
+    /// If its disk keeps the request, under `kept`, that is not the end of it.
+    pub(crate) fn lost(
+        owner: &str,
+        kept: Option<Id>,
+        taken: Taken,
+        (took, soft_timeouts): (Duration, u32),
+    ) -> Self {
         let no_reply = NoReply::Interrupted(taken);
         let message = format_args!(
             "{owner}, through which this was asked, has ended without a word (taken by the peer: {})",
             taken_text(taken)
         );
-        let failure = Failure::with_next(Code::Closing, message, no_reply.next());
-        Self::without_reply(None, &no_reply, failure, took, soft_timeouts)
+        let next = kept.map_or_else(|| no_reply.next().to_owned(), how_it_goes_on);
+        let failure = Failure::with_next(Code::Closing, message, next);
+        Self::without_reply(kept.map(|id| id.0), &no_reply, failure, took, soft_timeouts)
     }
 
     /// The code of its failure, if it is one.
@@ -164,6 +172,13 @@ const REPLY: &str = "reply";
 const OUTCOMES: [&str; 7] =
     [REPLY, "accepted", "refused", "not_sent", "timed_out", "unknown", "closing"];
 
+/// What to do about a request that goes on although this command does not.
+pub(crate) fn how_it_goes_on(id: Id) -> String {
+    format!(
+        "it goes on while a node runs on this directory, as egtp up does; for its outcome: egtp events take {id}"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,7 +197,7 @@ mod tests {
         let timed_out = RequestError::TimedOut { after: took, taken: Taken::Yes };
         let mut all = vec![
             Ended::replied(None, reply, took, 1),
-            Ended::lost("process 1", Taken::Unknown, took, 0),
+            Ended::lost("process 1", None, Taken::Unknown, (took, 0)),
         ];
         for error in [timed_out, RequestError::Unknown { attempts: 3 }, RequestError::Closing] {
             let no_reply = NoReply::Outcome(error);

@@ -141,7 +141,8 @@ fn the_demonstration_holds_what_it_says_and_leaves_nothing_behind() {
 #[test]
 fn a_command_never_sees_a_part_of_a_body() {
     let place = Place::new();
-    let slow = "echo > begun; while [ ! -e go ]; do sleep 0.05; done; wc -c > size.new; mv size.new size";
+    let slow =
+        "echo > begun; while [ ! -e go ]; do sleep 0.05; done; wc -c > size.new; mv size.new size";
     let node = serve(&place, slow, &[]);
     place.write("body", vec![b'x'; 2_000_000]);
     let ask = ["request", node.ticket(), "a/1", &format!("@{}", place.at("body")), "--hard", "5s"];

@@ -18,6 +18,7 @@ use crate::control::{Attached, Control, Host, Question};
 use crate::directory::{Directory, Ownership};
 use crate::ended::Ended;
 use crate::failure::{Code, Failure};
+use crate::message_id::Id;
 use crate::peer::{self, Peer};
 use crate::progress_line::Part;
 use crate::signals::Signals;
@@ -49,6 +50,8 @@ pub(crate) struct Asking {
 /// What happens to a request before its end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Step {
+    /// It is on the disk of the node that asks, under this id: it goes on whoever is killed.
+    Kept(Id),
     /// The peer has no disk to remember it on, although it should.
     InMemory,
     /// The peer has taken it.
@@ -111,6 +114,11 @@ impl Asking {
             "Asking from a fresh identity in memory ({}...); --data DIR asks from a kept one.",
             own.key().short()
         ));
+        if memory == Memory::Disk {
+            context
+                .output
+                .say("--durable keeps nothing on this side then: it ends with this command.");
+        }
         Ok(Self::nothing_kept(to, At::Own(own)))
     }
 

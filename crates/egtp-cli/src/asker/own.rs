@@ -15,8 +15,9 @@ use tokio::sync::watch;
 use super::Step;
 use crate::control::Question;
 use crate::directory::Directory;
-use crate::ended::Ended;
+use crate::ended::{self, Ended};
 use crate::failure::{Code, Failure};
+use crate::message_id::Id;
 use crate::outcome::NoReply;
 use crate::peer::{self, Peer};
 use crate::progress_line::Part;
@@ -145,7 +146,12 @@ impl OwnNode {
             };
             match progress {
                 Ok(Progress::Replied(reply)) => break Ok(reply),
-                Ok(Progress::Kept) => is_kept = true,
+                Ok(Progress::Kept) => {
+                    is_kept = true;
+                    if let Some(id) = pending.id() {
+                        tell(Step::Kept(Id(id)));
+                    }
+                }
                 Ok(Progress::InMemory) => tell(Step::InMemory),
                 Ok(Progress::Taken) => {
                     is_taken = true;
@@ -175,10 +181,7 @@ impl OwnNode {
                 };
                 let goes_on = is_kept && failure_of_this_run(&no_reply);
                 if let Some(id) = id.filter(|_| goes_on) {
-                    failure.next = format!(
-                        "it goes on while a node runs on this directory, as egtp up does; for its \
-                         outcome: egtp events take {id}"
-                    );
+                    failure.next = ended::how_it_goes_on(Id(id));
                 }
                 Ended::without_reply(id, &no_reply, failure, took, soft_timeouts)
             }

@@ -146,7 +146,16 @@ async fn ask_all(
             let interrupted = interrupted.clone();
             open.spawn(async move {
                 let mut line = ProgressLine::new(count == 1 && output.is_talking());
-                let ended = asker.ask(&question, |step| tell(step, output, &mut line), interrupted);
+                let ended = asker.ask(
+                    &question,
+                    |step| {
+                        // Of many it would be as many lines.
+                        if count == 1 || !matches!(step, Step::Kept(_) | Step::InMemory) {
+                            tell(step, output, &mut line);
+                        }
+                    },
+                    interrupted,
+                );
                 let ended = ended.await;
                 line.end();
                 ended
@@ -173,6 +182,10 @@ async fn ask_all(
 /// Says to people what happens to a request.
 pub(super) fn tell(step: Step, output: Output, line: &mut ProgressLine) {
     match step {
+        Step::Kept(id) => {
+            line.end();
+            output.say(format_args!("Kept as {id}, and asked to its end whoever is killed."));
+        }
         Step::InMemory => {
             line.end();
             output.say(

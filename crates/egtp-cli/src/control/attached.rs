@@ -175,10 +175,11 @@ impl Attached {
         // Never closed.
         let _permit = self.0.room.acquire().await;
         let started = Instant::now();
+        let mut kept = if let What::Take(id) = &what { Some(*id) } else { None };
         let (mut taken, mut soft_timeouts) = (Taken::Unknown, 0);
         let Some(mut exchange) = self.begin(what).await else {
             // It did not even get to the owner.
-            return Ok(Ended::lost(self.owner(), Taken::No, started.elapsed(), soft_timeouts));
+            return Ok(Ended::lost(self.owner(), kept, Taken::No, (started.elapsed(), 0)));
         };
         let mut is_cancelled = false;
         loop {
@@ -193,9 +194,16 @@ impl Attached {
                 }
             };
             let Some(fields) = answer else {
-                return Ok(Ended::lost(self.owner(), taken, started.elapsed(), soft_timeouts));
+                let so_far = (started.elapsed(), soft_timeouts);
+                return Ok(Ended::lost(self.owner(), kept, taken, so_far));
             };
             match name(&fields)? {
+                "kept" => {
+                    let id: Id =
+                        fields.needed("id", Fields::parsed).map_err(|why| not_understood(&why))?;
+                    kept = Some(id);
+                    tell(Step::Kept(id));
+                }
                 "in_memory" => tell(Step::InMemory),
                 "taken" => {
                     taken = Taken::Yes;

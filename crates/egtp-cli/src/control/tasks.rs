@@ -82,6 +82,7 @@ pub(super) async fn back_up(host: Host, mailer: Mailer, number: u64, file: Strin
 fn telling(mailer: &Mailer, number: u64) -> impl FnMut(Step) {
     move |step| {
         let object = match step {
+            Step::Kept(id) => event(number, "kept").text("id", id),
             Step::InMemory => event(number, "in_memory"),
             Step::Taken => event(number, "taken"),
             Step::Slow => event(number, "slow"),
