@@ -36,6 +36,9 @@ pub fn run(options: &Options) -> Outcome<()> {
         options.seconds,
         minutes(needed)
     );
+    if cfg!(debug_assertions) {
+        eprintln!("built without optimization: these figures mean nothing; use --release");
+    }
     if options.plan_only {
         return Ok(());
     }
