@@ -41,10 +41,10 @@ impl Bodies {
         self.next += 1;
     }
 
-    /// The number in an echoed body, if all the rest is as it was sent: 0 for the first one.
+    /// The number in an echoed body, if all the rest is as it was sent. Those of slot 0 begin with 0.
     pub fn number(&self, reply: &[u8]) -> Option<u64> {
         let (number, rest) = reply.split_first_chunk::<8>()?;
-        (*rest == self.pattern[8..]).then(|| u64::from_le_bytes(*number) & u64::from(u32::MAX))
+        (*rest == self.pattern[8..]).then(|| u64::from_le_bytes(*number))
     }
 
     pub fn next(&mut self) -> Bytes {

@@ -14,6 +14,8 @@ usage: bench/run [OPTIONS]
                       (libp2p stands for both of its transports)
   --measure N,...     only these: 1 many in flight, 2 latency, 3 bulk, 4 connections, 5 memory
   --runtime KIND      only ct (tokio's current-thread runtime) or mt (its default one)
+  --wait N            before each figure, wait up to N seconds for a machine that is less than 10 %
+                      busy (default 0: do not wait)
   --out FILE          where the JSON goes (default: out/result.json beside Cargo.toml)
   --plan              only say what would be measured, and how long it would take
 ";
@@ -26,6 +28,8 @@ pub struct Options {
     pub measures: Vec<Measure>,
     /// `None`: both.
     pub runtime: Option<String>,
+    /// Seconds that an idle machine may be waited for, before each figure.
+    pub wait: f64,
     pub out: String,
     pub plan_only: bool,
 }
@@ -38,6 +42,7 @@ impl Options {
             sides: sides::ALL.to_vec(),
             measures: Measure::ALL.to_vec(),
             runtime: None,
+            wait: 0.0,
             out: concat!(env!("CARGO_MANIFEST_DIR"), "/out/result.json").to_owned(),
             plan_only: false,
         };
@@ -60,6 +65,7 @@ impl Options {
                     options.measures = measures.collect::<Outcome<_>>()?;
                 }
                 "--runtime" => options.runtime = Some(value()?),
+                "--wait" => options.wait = value()?.parse()?,
                 "--out" => options.out = value()?,
                 "--plan" => options.plan_only = true,
                 "--help" | "-h" => {
@@ -71,6 +77,9 @@ impl Options {
         }
         if options.rounds == 0 || !(0.1..=600.0).contains(&options.seconds) {
             return Err("at least one round, and 0.1 to 600 seconds".into());
+        }
+        if !(0.0..=3600.0).contains(&options.wait) {
+            return Err("waiting takes 0 to 3600 seconds".into());
         }
         Ok(options)
     }

@@ -36,6 +36,9 @@ pub fn run(options: &Options) -> Outcome<()> {
         options.seconds,
         minutes(needed)
     );
+    if cfg!(debug_assertions) {
+        eprintln!("built without optimization: these figures mean nothing; use --release");
+    }
     if options.plan_only {
         return Ok(());
     }
@@ -49,6 +52,7 @@ pub fn run(options: &Options) -> Outcome<()> {
     let begun = Instant::now();
     for number in 1..=options.rounds {
         for (cell, result) in round.iter().zip(&mut results) {
+            system::wait_until_idle(Duration::from_secs_f64(options.wait))?;
             match measure(cell) {
                 Ok(figures) => result.runs.push(figures),
                 Err(why) => {

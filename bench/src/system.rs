@@ -1,6 +1,6 @@
 //! What the operating system knows: cores, processor time, memory.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -44,6 +44,22 @@ pub fn busy() -> Outcome<Duration> {
     let busy: u64 = [0, 1, 2, 5, 6].iter().filter_map(|&at| ticks.get(at)).sum();
     // USER_HZ is 100 on every Linux that Rust runs on.
     Ok(Duration::from_millis(busy * 10))
+}
+
+/// Waits until the machine is less than a tenth busy, or `limit` has passed.
+pub fn wait_until_idle(limit: Duration) -> Outcome<()> {
+    // Long enough for the ticks that processor time is counted in.
+    let look = Duration::from_millis(500);
+    let cores = u32::try_from(std::thread::available_parallelism()?.get())?;
+    let begun = Instant::now();
+    while begun.elapsed() < limit {
+        let (before, at) = (busy()?, Instant::now());
+        std::thread::sleep(look);
+        if busy()?.saturating_sub(before) < at.elapsed() * cores / 10 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// One line about this machine.

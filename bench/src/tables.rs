@@ -119,8 +119,8 @@ fn table(text: &mut String, shape: &Shape, rows: &[&Result]) {
         *text += &format!("| {} | {} |", result.row.side.title(), result.row.runtime.word());
         let value = result.spread(compared);
         if value.is_none() {
-            let why = result.failures.last().map_or("not run", String::as_str).replace('|', "/");
-            *text += &format!(" failed: {why} |");
+            let why = result.failures.last().map_or("not run", String::as_str);
+            *text += &format!(" failed: {} |", short(why));
             *text += &" |".repeat(shape.columns.len() + 1);
             text.push('\n');
             continue;
@@ -135,11 +135,20 @@ fn table(text: &mut String, shape: &Shape, rows: &[&Result]) {
             *text += &format!(" {} |", ratio(value.as_ref(), other, shape.less_is_better));
         }
         if !result.failures.is_empty() {
-            *text +=
-                &format!(" {} round(s) failed: {} |", result.failures.len(), result.failures[0]);
+            let (count, why) = (result.failures.len(), short(&result.failures[0]));
+            *text += &format!(" {count} round(s) failed: {why} |");
         }
         text.push('\n');
     }
+}
+
+/// A reason that fits into a table; the result file has all of it.
+fn short(why: &str) -> String {
+    let mut text: String = why.chars().take(160).collect();
+    if text.len() < why.len() {
+        text.push('…');
+    }
+    text.replace('|', "/")
 }
 
 fn ratio(value: Option<&Spread>, other: Option<f64>, less_is_better: bool) -> String {

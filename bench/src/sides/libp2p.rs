@@ -55,7 +55,7 @@ impl Transport for TcpNoiseYamux {
             .with_tokio()
             .with_tcp(tcp, noise::Config::new, multiplex)?
             .with_behaviour(|_| behaviour())?
-            .with_swarm_config(|config| swarm_config(config))
+            .with_swarm_config(swarm_config)
             .build();
         Ok(swarm)
     }
@@ -79,7 +79,7 @@ impl Transport for Quic {
             .with_tokio()
             .with_quic_config(limits)
             .with_behaviour(|_| behaviour())?
-            .with_swarm_config(|config| swarm_config(config))
+            .with_swarm_config(swarm_config)
             .build();
         Ok(swarm)
     }

@@ -35,7 +35,7 @@ pub fn server(raise_limits: bool) -> Outcome<(Endpoint, String)> {
         .with_no_client_auth()
         .with_single_cert(vec![certificate.clone()], key)?;
     let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
-    config.transport_config(transport(raise_limits)?);
+    config.transport_config(transport(raise_limits));
     let endpoint = bind(Some(config))?;
     let hex: String = certificate.iter().map(|byte| format!("{byte:02x}")).collect();
     let address = format!("{} {hex}", endpoint.local_addr()?);
@@ -63,7 +63,7 @@ pub async fn connect(
         .with_no_client_auth();
     tls.resumption = Resumption::disabled();
     let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
-    config.transport_config(transport(*raise_limits)?);
+    config.transport_config(transport(*raise_limits));
     Ok(endpoint.connect_with(config, address.parse()?, NAME)?.await?)
 }
 
@@ -71,13 +71,13 @@ pub fn close(connection: &quinn::Connection) {
     connection.close(0_u32.into(), b"");
 }
 
-fn transport(raise_limits: bool) -> Outcome<Arc<TransportConfig>> {
+fn transport(raise_limits: bool) -> Arc<TransportConfig> {
     let mut transport = TransportConfig::default();
     transport.keep_alive_interval(Some(KEEP_ALIVE));
     if raise_limits {
         transport.max_concurrent_bidi_streams(STREAMS.into());
     }
-    Ok(Arc::new(transport))
+    Arc::new(transport)
 }
 
 fn bind(server: Option<ServerConfig>) -> Outcome<Endpoint> {

@@ -130,7 +130,7 @@ impl Connection {
                 if bodies.number(&reply) != Some(expected) {
                     return Err("a wrong reply".into());
                 }
-                expected = (expected + 1) & u64::from(u32::MAX);
+                expected += 1;
                 free += 1;
             }
             tally.add(0, free as u64);

@@ -22,7 +22,7 @@ use crate::tally::Tally;
 pub struct Udp;
 
 pub struct Socket {
-    socket: UdpSocket,
+    system: UdpSocket,
     state: UdpSocketState,
     peer: SocketAddr,
     buffer: Vec<u8>,
@@ -40,7 +40,7 @@ impl Side for Udp {
 
     async fn serve(_: bool) -> Outcome<()> {
         let mut socket = Socket::bind()?;
-        announce(socket.socket.local_addr()?);
+        announce(socket.system.local_addr()?);
         spawn_blocking(move || socket.echo()).await?
     }
 
@@ -51,7 +51,7 @@ impl Side for Udp {
     async fn connect((): &(), address: &str) -> Outcome<Self::Link> {
         let mut socket = Socket::bind()?;
         socket.peer = address.parse()?;
-        socket.socket.set_read_timeout(Some(LOST))?;
+        socket.system.set_read_timeout(Some(LOST))?;
         Ok(Arc::new(Mutex::new(socket)))
     }
 
@@ -81,7 +81,7 @@ impl Socket {
         // It was made for a runtime; here threads wait.
         socket.set_nonblocking(false)?;
         let peer = socket.local_addr()?;
-        Ok(Self { socket, state, peer, buffer: vec![0; READ] })
+        Ok(Self { system: socket, state, peer, buffer: vec![0; READ] })
     }
 
     /// Sends datagrams of `size` bytes, as many at once as one call takes.
@@ -96,7 +96,7 @@ impl Socket {
                 segment_size,
                 src_ip: None,
             };
-            self.state.try_send(UdpSockRef::from(&self.socket), &transmit)?;
+            self.state.try_send(UdpSockRef::from(&self.system), &transmit)?;
         }
         Ok(())
     }
@@ -105,7 +105,7 @@ impl Socket {
     fn receive(&mut self) -> io::Result<(usize, usize)> {
         let mut meta = [RecvMeta::default()];
         let mut slices = [IoSliceMut::new(&mut self.buffer)];
-        self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut meta)?;
+        self.state.recv(UdpSockRef::from(&self.system), &mut slices, &mut meta)?;
         self.peer = meta[0].addr;
         Ok((meta[0].len, meta[0].stride.max(1)))
     }
