@@ -67,8 +67,9 @@ impl Writer {
             waiting: Arc::clone(&waiting),
             stop: Arc::clone(&stop),
         };
-        let thread =
-            std::thread::Builder::new().name("egtp-store".into()).spawn(|| desk.run(taken))?;
+        let thread = std::thread::Builder::new()
+            .name("egtp-store".into())
+            .spawn(move || desk.run(&taken))?;
         Ok(Self { jobs: Some(jobs), waiting, stop, thread: Some(thread) })
     }
 
@@ -118,7 +119,7 @@ struct Desk {
 }
 
 impl Desk {
-    fn run(mut self, jobs: Receiver<Job>) {
+    fn run(mut self, jobs: &Receiver<Job>) {
         while let Ok(job) = jobs.recv() {
             let Batch { number, rows } = match job {
                 Job::Write(batch) => batch,
@@ -135,7 +136,7 @@ impl Desk {
                     Some((*self.identities.get(usize::from(identity.0))?, write))
                 })
                 .collect();
-            let Some(ran) = self.commit(&rows, &jobs) else { return };
+            let Some(ran) = self.commit(&rows, jobs) else { return };
             if self.commands.push(Command::Committed(number, ran)).is_err() {
                 return;
             }
