@@ -24,7 +24,7 @@ use crate::{contacts, counts};
   egtp --data ./alice status --json
   egtp --data ./alice status --check    exit code 3 unless a node is running")]
 pub(crate) struct Arguments {
-    /// Fail with exit code 3 unless a node is running on this directory
+    /// Fail with exit code 3 unless a node is running on this directory, and answers
     #[arg(long)]
     check: bool,
 
@@ -101,8 +101,11 @@ async fn show(context: &Context, arguments: &Arguments) -> Result<ExitCode, Fail
         Some(report) => report.write(object),
         None => Report::nothing(object),
     };
-    if arguments.check && owner.is_none() {
-        let message = format_args!("no node is running on {path}");
+    if arguments.check && report.is_none() {
+        let message = owner.as_ref().map_or_else(
+            || format!("no node is running on {path}"),
+            |owner| format!("no node is ready on {path}: {owner} owns it and does not answer, yet or any more"),
+        );
         let failure = Failure::new(Code::NeedsNode, message);
         context.output.failure_in(&object.object("error", failure.object()), &failure)?;
         return Ok(failure.code.into());
