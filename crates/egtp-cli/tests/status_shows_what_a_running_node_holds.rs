@@ -88,3 +88,14 @@ fn watching_repeats_until_it_is_interrupted_or_checks_until_the_node_ends() {
     assert!(last.contains("needs_node"), "{last}");
     assert_eq!(checking.wait().expect("its end").code(), Some(3));
 }
+
+/// Who owns a directory may not be reachable yet, or any more: scripts that wait for a node must not go on then.
+#[test]
+fn a_node_that_cannot_be_asked_does_not_pass_the_check() {
+    let place = Place::new();
+    let (_node, data) = up(&place);
+    let check = ["--data", &data, "status", "--check"];
+    place.run(&check).ok();
+    std::fs::remove_file(place.path().join("data/control.sock")).expect("it is there");
+    place.run(&check).fails(3).says("does not answer");
+}

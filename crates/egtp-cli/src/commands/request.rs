@@ -146,16 +146,15 @@ async fn ask_all(
             let interrupted = interrupted.clone();
             open.spawn(async move {
                 let mut line = ProgressLine::new(count == 1 && output.is_talking());
-                let ended = asker.ask(
-                    &question,
-                    |step| {
-                        // Of many it would be as many lines.
-                        if count == 1 || !matches!(step, Step::Kept(_) | Step::InMemory) {
-                            tell(step, output, &mut line);
-                        }
-                    },
-                    interrupted,
-                );
+                // Of many it would be as many lines.
+                let is_told =
+                    |step: &Step| count == 1 || !matches!(step, Step::Kept(_) | Step::InMemory);
+                let show = |step| {
+                    if is_told(&step) {
+                        tell(step, output, &mut line);
+                    }
+                };
+                let ended = asker.ask(&question, show, interrupted);
                 let ended = ended.await;
                 line.end();
                 ended
