@@ -19,7 +19,6 @@ use crate::lookup::Lookup;
 use crate::node::Node;
 use crate::path::tcp::{TcpLimits, TcpPath};
 use crate::path::{Attempts, Path, Watched};
-use crate::queue::Queue;
 use crate::reach::Reach;
 use crate::serve::{Router, Routes, Serving};
 use crate::store::{Saved, Store, Writer};
@@ -179,7 +178,8 @@ impl Builder {
                     // Who started it may have lost interest; then the node closes at once.
                     Ok((node, driver, serving)) => {
                         let _ = answer.send(Ok((node, serving)));
-                        driver.await;
+                        // As a task: those of its connections wake it without a look at the sockets.
+                        let _ = tokio::spawn(driver).await;
                     }
                     Err(error) => {
                         let _ = answer.send(Err(error));
@@ -229,7 +229,7 @@ impl Builder {
         let mut identities = vec![first];
         identities.extend(self.also);
         let keys: Vec<PublicKey> = identities.iter().map(SecretKey::public).collect();
-        let (commands, routes): (Commands, Routes) = (Queue::new(), Routes::default());
+        let (commands, routes): (Commands, Routes) = (Commands::new(), Routes::default());
         let policies: Vec<(Kind, Policy)> =
             self.routers.iter().flat_map(Router::policies).collect();
         if let Some((kind, _)) = policies.first().filter(|_| self.store.is_none()) {

@@ -1,5 +1,6 @@
 //! What the program asks of the driver.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use egtp_proto::exchange::durable::Ran;
 use egtp_proto::{Contact, Kind, MessageClass, MessageId, Policy, PublicKey, QueryId, StoreKind};
 use tokio::sync::oneshot;
 
+use crate::bell::Bell;
 use crate::error::Refusal;
 use crate::events::Events;
 use crate::message::{Message, Recipient};
@@ -16,14 +18,43 @@ use crate::slot::Slot;
 use crate::status::Status;
 use crate::store::BackUp;
 
-/// The queue to the driver.
-pub(crate) type Commands = Queue<Command>;
+/// The line between program and driver: the queue to it, and the bell by which it wakes the program's tasks.
+#[derive(Clone, Debug)]
+pub(crate) struct Commands(Arc<Line>);
+
+#[derive(Debug)]
+struct Line {
+    queue: Queue<Command>,
+    bell: Arc<Bell>,
+}
+
+impl Commands {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Line { queue: Queue::new(), bell: Arc::default() }))
+    }
+
+    pub(crate) fn bell(&self) -> &Arc<Bell> {
+        &self.0.bell
+    }
+}
+
+impl Deref for Commands {
+    type Target = Queue<Command>;
+
+    fn deref(&self) -> &Queue<Command> {
+        &self.0.queue
+    }
+}
 
 /// One thing to do.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are of that kind, and wait in one piece of memory"
+)]
 pub(crate) enum Command {
     /// Begin a request or send.
-    Start(Box<Start>),
+    Start(Start),
     /// Nobody waits for one any more.
     Cancel(Arc<Slot>),
     /// Find one that outlives runs.

@@ -4,6 +4,7 @@
 //! whoever is too slow is told how much was missed.
 
 use std::collections::{VecDeque, vec_deque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use egtp_proto::{Kind, MessageId, Outcome, PublicKey, Strategy};
@@ -141,6 +142,7 @@ impl Ending {
 pub struct Events {
     past: vec_deque::IntoIter<NodeEvent>,
     live: broadcast::Receiver<NodeEvent>,
+    _watcher: Arc<()>,
 }
 
 /// How many events were missed, because whoever watched was too slow.
@@ -176,16 +178,22 @@ impl Events {
 pub(crate) struct Feed {
     past: VecDeque<NodeEvent>,
     live: broadcast::Sender<NodeEvent>,
+    /// One for each who watches, and ours. The channel could tell as well, but not without a lock.
+    watchers: Arc<()>,
 }
 
 impl Feed {
     pub(crate) fn new() -> Self {
-        Self { past: VecDeque::new(), live: broadcast::Sender::new(EVENTS_MAX) }
+        Self {
+            past: VecDeque::new(),
+            live: broadcast::Sender::new(EVENTS_MAX),
+            watchers: Arc::default(),
+        }
     }
 
     pub(crate) fn tell(&mut self, at: Duration, what: Happening) {
         let event = NodeEvent { at, what };
-        if self.live.receiver_count() > 0 {
+        if Arc::strong_count(&self.watchers) > 1 {
             // The last one may have gone just now.
             let _ = self.live.send(event.clone());
         }
@@ -196,7 +204,9 @@ impl Feed {
     }
 
     pub(crate) fn watch(&self) -> Events {
-        Events { past: self.past.clone().into_iter(), live: self.live.subscribe() }
+        let watcher = Arc::clone(&self.watchers);
+        let (past, live) = (self.past.clone().into_iter(), self.live.subscribe());
+        Events { past, live, _watcher: watcher }
     }
 }
 

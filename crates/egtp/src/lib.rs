@@ -33,6 +33,7 @@
 //! # }
 //! ```
 
+mod bell;
 mod builder;
 pub mod clock;
 mod command;

@@ -1,14 +1,14 @@
 //! How the rest of the program talks to the driver: a queue with one wake-up for many commands.
 //!
 //! Knows no commands' meaning. Invariant: nobody holds the lock across anything but a push or a swap
-//! of the queue, so it is never waited for longer than that.
+//! of the queue, so it is never waited for longer than that; and a reader that is not asleep is not woken.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 /// A queue with many writers and one polling reader.
 #[derive(Debug)]
-pub(crate) struct Queue<T>(Arc<Mutex<Inner<T>>>);
+pub(crate) struct Queue<T>(Mutex<Inner<T>>);
 
 #[derive(Debug)]
 struct Inner<T> {
@@ -29,7 +29,7 @@ pub(crate) enum NotTaken {
 impl<T> Queue<T> {
     pub(crate) fn new() -> Self {
         let inner = Inner { waiting: Vec::new(), waker: None, closed: false };
-        Self(Arc::new(Mutex::new(inner)))
+        Self(Mutex::new(inner))
     }
 
     /// Adds a command and wakes the reader if it sleeps. For commands that end something which is
@@ -57,15 +57,20 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Moves everything waiting into `taken` (which must be empty) and arranges to be woken for
-    /// more. Returns whether there was something.
-    pub(crate) fn poll(&self, context: &Context<'_>, taken: &mut Vec<T>) -> bool {
+    /// Moves everything waiting into `taken`, which must be empty. Returns whether there was something.
+    pub(crate) fn take(&self, taken: &mut Vec<T>) -> bool {
+        std::mem::swap(&mut self.lock().waiting, taken);
+        !taken.is_empty()
+    }
+
+    /// The reader is about to sleep: the next push wakes it. `false` if something waits already, and then
+    /// it is not woken.
+    pub(crate) fn wake_on_push(&self, context: &Context<'_>) -> bool {
         let mut inner = self.lock();
-        std::mem::swap(&mut inner.waiting, taken);
-        if taken.is_empty() {
+        if inner.waiting.is_empty() {
             inner.waker = Some(context.waker().clone());
         }
-        !taken.is_empty()
+        inner.waiting.is_empty()
     }
 
     /// No more commands are taken. What was waiting is returned.
@@ -78,11 +83,5 @@ impl<T> Queue<T> {
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
         // A panic while the lock is held cannot leave a vector half pushed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<T> Clone for Queue<T> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
     }
 }

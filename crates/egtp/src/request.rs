@@ -17,7 +17,7 @@ use crate::command::{Command, Commands, Start};
 use crate::error::RequestError;
 use crate::message::{Message, Recipient, Reply};
 use crate::queue::NotTaken;
-use crate::slot::Slot;
+use crate::slot::{Ended, Slot};
 
 /// Requests that wait for the driver to begin them. Above it a new one ends as `NotSent(Busy)`: a
 /// driver that is so far behind has more to do than the machine can.
@@ -173,10 +173,11 @@ impl Request {
             is_over: false,
             taken: None,
         };
-        match pending.commands.push_below(WAITING_MAX, Command::Start(Box::new(start))) {
+        pending.commands.bell().hang();
+        match pending.commands.push_below(WAITING_MAX, Command::Start(start)) {
             Ok(()) => {}
-            Err(NotTaken::Full) => pending.slot.finish(Outcome::NotSent(NotSent::Busy), None),
-            Err(NotTaken::Closed) => pending.slot.finish(Outcome::Closing, None),
+            Err(NotTaken::Full) => pending.slot.finish_here(Outcome::NotSent(NotSent::Busy)),
+            Err(NotTaken::Closed) => pending.slot.finish_here(Outcome::Closing),
         }
         pending
     }
@@ -283,10 +284,9 @@ impl Pending {
     }
 
     fn poll_outcome(&mut self, context: &Context<'_>) -> Poll<Result<Reply, RequestError>> {
-        let Some((outcome, via)) = self.slot.outcome_or_wake(context.waker()) else {
+        let Some(Ended { outcome, via, kept }) = self.slot.outcome_or_wake(context.waker()) else {
             return Poll::Pending;
         };
-        let kept = self.slot.kept_id().filter(|_| outcome != Outcome::Closing);
         self.taken = kept;
         self.is_over = true;
         let took = self.started.elapsed();

@@ -29,8 +29,46 @@ struct State {
     sent: Option<(usize, usize)>,
     received: Option<(usize, usize)>,
     outcome: Option<(Outcome, Option<Strategy>)>,
-    /// Of everybody who waits: one that outlives runs can be attached to more than once.
-    wakers: Vec<Waker>,
+    wakers: Wakers,
+}
+
+/// Everybody who waits: mostly one, but one that outlives runs can be attached to more than once.
+#[derive(Debug, Default)]
+struct Wakers {
+    first: Option<Waker>,
+    others: Vec<Waker>,
+}
+
+impl Wakers {
+    fn add(&mut self, waker: &Waker) {
+        if self.iter().any(|known| known.will_wake(waker)) {
+            return;
+        }
+        if self.first.is_none() {
+            self.first = Some(waker.clone());
+        } else {
+            self.others.push(waker.clone());
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Waker> {
+        self.first.iter().chain(&self.others)
+    }
+
+    /// Moves all of them to who wakes them.
+    fn move_to(&mut self, waiting: &mut Vec<Waker>) {
+        waiting.extend(self.first.take());
+        waiting.append(&mut self.others);
+    }
+}
+
+/// How a request ended, as its handle gives it out.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) outcome: Outcome,
+    pub(crate) via: Option<Strategy>,
+    /// Its id, if the disk of this node keeps it.
+    pub(crate) kept: Option<MessageId>,
 }
 
 /// Something that is reported once.
@@ -53,7 +91,7 @@ impl Note {
     }
 }
 
-/// What the driver says.
+/// What the driver says. Whoever is to be woken by that is added to those who wait for it.
 impl Slot {
     pub(crate) fn numbered(&self, id: MessageId, token: u64) {
         let mut state = self.lock();
@@ -69,46 +107,55 @@ impl Slot {
         state.hard = hard;
     }
 
-    pub(crate) fn kept(&self) {
-        self.note(|state| state.kept = Note::New);
+    pub(crate) fn kept(&self, waiting: &mut Vec<Waker>) {
+        self.note(waiting, |state| state.kept = Note::New);
     }
 
-    pub(crate) fn in_memory(&self) {
-        self.note(|state| state.in_memory = Note::New);
+    pub(crate) fn in_memory(&self, waiting: &mut Vec<Waker>) {
+        self.note(waiting, |state| state.in_memory = Note::New);
     }
 
-    pub(crate) fn taken(&self) {
-        self.note(|state| state.taken = Note::New);
+    pub(crate) fn taken(&self, waiting: &mut Vec<Waker>) {
+        self.note(waiting, |state| state.taken = Note::New);
     }
 
-    pub(crate) fn slow(&self) {
-        self.note(|state| state.slow = Note::New);
+    pub(crate) fn slow(&self, waiting: &mut Vec<Waker>) {
+        self.note(waiting, |state| state.slow = Note::New);
     }
 
-    pub(crate) fn has_come(&self, way: Way, bytes: usize, total: usize) {
-        self.note(|state| match way {
+    pub(crate) fn has_come(
+        &self,
+        waiting: &mut Vec<Waker>,
+        (way, bytes, total): (Way, usize, usize),
+    ) {
+        self.note(waiting, |state| match way {
             Way::Sending => state.sent = Some((bytes, total)),
             Way::Receiving => state.received = Some((bytes, total)),
         });
     }
 
     /// The outcome. A second one would be a mistake and is ignored.
-    pub(crate) fn finish(&self, outcome: Outcome, via: Option<Strategy>) {
-        self.note(|state| {
+    pub(crate) fn finish(&self, waiting: &mut Vec<Waker>, outcome: Outcome, via: Option<Strategy>) {
+        self.note(waiting, |state| {
             state.outcome.get_or_insert((outcome, via));
         });
+    }
+
+    /// The outcome of one that the driver knows nothing of, or nothing more.
+    pub(crate) fn finish_here(&self, outcome: Outcome) {
+        let mut waiting = Vec::new();
+        self.finish(&mut waiting, outcome, None);
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     pub(crate) fn token(&self) -> Option<u64> {
         self.lock().token
     }
 
-    fn note(&self, change: impl FnOnce(&mut State)) {
+    fn note(&self, waiting: &mut Vec<Waker>, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         change(&mut state);
-        let wakers = std::mem::take(&mut state.wakers);
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        state.wakers.move_to(waiting);
     }
 }
 
@@ -120,12 +167,6 @@ impl Slot {
 
     pub(crate) fn hard(&self) -> Duration {
         self.lock().hard
-    }
-
-    /// Its id, if the disk of this node keeps it.
-    pub(crate) fn kept_id(&self) -> Option<MessageId> {
-        let state = self.lock();
-        state.id.filter(|_| state.kept != Note::NotYet)
     }
 
     pub(crate) fn is_slow(&self) -> bool {
@@ -158,13 +199,14 @@ impl Slot {
     }
 
     /// The outcome, or `None`: then this waker is woken when anything happens.
-    pub(crate) fn outcome_or_wake(&self, waker: &Waker) -> Option<(Outcome, Option<Strategy>)> {
+    pub(crate) fn outcome_or_wake(&self, waker: &Waker) -> Option<Ended> {
         let mut state = self.lock();
-        if state.outcome.is_none() {
-            state.wakers.retain(|known| !known.will_wake(waker));
-            state.wakers.push(waker.clone());
-        }
-        state.outcome.clone()
+        let Some((outcome, via)) = state.outcome.clone() else {
+            state.wakers.add(waker);
+            return None;
+        };
+        let kept = state.id.filter(|_| state.kept != Note::NotYet && outcome != Outcome::Closing);
+        Some(Ended { outcome, via, kept })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -15,7 +15,7 @@ use std::fs::File;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,6 +29,7 @@ use tracing::{debug, info};
 use self::kept::KeptRequests;
 pub(crate) use self::requests::Restored;
 use self::requests::Running;
+use crate::bell::Ringer;
 use crate::clock::Clock;
 use crate::command::{Command, Commands};
 use crate::events::{Feed, Happening};
@@ -59,9 +60,14 @@ pub(crate) struct Driver {
     queries: OpenQueries,
     feed: Feed,
     experience: Experience,
+    ringer: Ringer,
     sleep: Pin<Box<Sleep>>,
+    /// When that ends, as boot time.
+    alarm: Duration,
     taken: Vec<Command>,
     events: Vec<PathEvent>,
+    /// When a handler was last called, or the round began.
+    handling_since: Duration,
     closing_since: Option<Duration>,
     hints_due: Duration,
     /// Where durable rows go, if there is a store.
@@ -96,9 +102,12 @@ impl Driver {
             queries: OpenQueries::new(),
             feed: Feed::new(),
             experience: Experience::default(),
+            ringer: Ringer::default(),
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            alarm: Duration::ZERO,
             taken: Vec::new(),
             events: Vec::new(),
+            handling_since: Duration::ZERO,
             closing_since: None,
             hints_due: Duration::ZERO,
             writer,
@@ -115,12 +124,13 @@ impl Driver {
     /// anything had happened.
     fn round(&mut self, context: &mut Context<'_>) -> bool {
         let now = self.now();
-        let mut busy = self.take_commands(now, context);
+        let mut busy = self.take_commands(now);
         busy |= self.take_path_events(now, context);
         if self.endpoint.deadline().is_some_and(|deadline| deadline <= now.boot) {
             self.endpoint.tick(now);
             busy = true;
         }
+        self.handling_since = self.clock.boot();
         while let Some(event) = self.endpoint.next_event() {
             self.happened(now, event);
         }
@@ -132,6 +142,7 @@ impl Driver {
         }
         // After the events: a search that has just begun must be able to wake us when it ends.
         busy |= self.take_lookups(now, context);
+        self.ringer.ring(self.commands.bell(), now.boot.since_start());
         let mut outlet = Outlet { paths: &mut self.paths };
         self.endpoint.transmit(now, &mut outlet);
         for path in &mut self.paths {
@@ -140,9 +151,9 @@ impl Driver {
         busy || self.endpoint.has_events()
     }
 
-    fn take_commands(&mut self, now: Now, context: &Context<'_>) -> bool {
+    fn take_commands(&mut self, now: Now) -> bool {
         let mut taken = std::mem::take(&mut self.taken);
-        let busy = self.commands.poll(context, &mut taken);
+        let busy = self.commands.take(&mut taken);
         for command in taken.drain(..) {
             self.obey(now, command);
         }
@@ -152,7 +163,7 @@ impl Driver {
 
     fn obey(&mut self, now: Now, command: Command) {
         match command {
-            Command::Start(start) => self.start(now, *start),
+            Command::Start(start) => self.start(now, start),
             Command::Cancel(slot) => self.let_go(now, &slot),
             Command::Attach(id, answer) => {
                 // Who asked may have gone.
@@ -314,7 +325,7 @@ impl Driver {
             Event::Kept { token } => self.with_slot(token, Slot::kept),
             Event::InMemory { token } => self.with_slot(token, Slot::in_memory),
             Event::Progress { token, way, bytes, total } => {
-                self.with_slot(token, |slot| slot.has_come(way, bytes, total));
+                self.with_slot(token, |slot, waiting| slot.has_come(waiting, (way, bytes, total)));
             }
             Event::Arriving(arriving) => self.routes.arriving(&arriving),
             Event::Query(query) => self.dispatch(now, query),
@@ -387,7 +398,15 @@ impl Driver {
             self.refresh_hints(boot);
             wait = wait.min(self.hints_due.saturating_sub(boot));
         }
-        self.sleep.as_mut().reset(tokio::time::Instant::now() + wait);
+        if let Some(look) = self.ringer.deadline() {
+            wait = wait.min(look.saturating_sub(boot));
+        }
+        let due = boot + wait;
+        // Too early does no harm, and setting it anew for each packet would.
+        if due < self.alarm || self.alarm <= boot || self.sleep.is_elapsed() {
+            self.alarm = due;
+            self.sleep.as_mut().reset(tokio::time::Instant::now() + wait);
+        }
         self.sleep.as_mut().poll(context)
     }
 }
@@ -402,6 +421,9 @@ impl Future for Driver {
             }
             if self.has_closed() {
                 return Poll::Ready(());
+            }
+            if !self.commands.wake_on_push(context) {
+                continue;
             }
             if self.set_alarm(context).is_pending() {
                 return Poll::Pending;
@@ -419,16 +441,18 @@ impl Drop for Driver {
         self.writer = None;
         for command in self.commands.close() {
             if let Command::Start(start) = command {
-                start.slot.finish(Outcome::Closing, None);
+                start.slot.finish_here(Outcome::Closing);
             }
         }
         for (_, running) in self.running.iter() {
-            running.slot.finish(Outcome::Closing, None);
+            running.slot.finish_here(Outcome::Closing);
         }
         for open in self.queries.values() {
             open.withdrawn.set();
         }
         self.routes.close();
+        self.ringer.waiting.drain(..).for_each(Waker::wake);
+        self.commands.bell().take_down();
     }
 }
 

@@ -4,6 +4,7 @@
 //! of the node.
 
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use egtp_proto::codes::Table;
@@ -72,7 +73,7 @@ impl Restored {
     pub(crate) fn outcome(&mut self, identity: IdentityId, saved: SavedOutcome) {
         let slot = Arc::new(Slot::default());
         slot.restored(saved.id, Duration::ZERO);
-        slot.finish(saved.outcome, None);
+        slot.finish_here(saved.outcome);
         self.kept.insert(identity, saved.id, slot);
         self.kept.ended(saved.id);
     }
@@ -112,7 +113,7 @@ impl Driver {
         if let Some(running) = running {
             self.ended(now, &running, &Outcome::Closing, None);
             // Somebody else may still wait for one that was kept.
-            running.slot.finish(Outcome::Closing, None);
+            running.slot.finish(&mut self.ringer.waiting, Outcome::Closing, None);
             if let Some(code) = running.code {
                 self.endpoint.cancel(code);
             }
@@ -175,7 +176,7 @@ impl Driver {
             }
             Err(why) => {
                 self.running.remove(token);
-                slot.finish(Outcome::NotSent(why), None);
+                slot.finish(&mut self.ringer.waiting, Outcome::NotSent(why), None);
             }
         }
     }
@@ -194,7 +195,7 @@ impl Driver {
         let path = connection.map(|one| one.strategy.clone());
         self.ended(now, &running, &outcome, path.clone());
         let is_over = running.is_kept && outcome != Outcome::Closing;
-        running.slot.finish(outcome, path);
+        running.slot.finish(&mut self.ringer.waiting, outcome, path);
         if let Some((identity, oldest)) =
             running.id.filter(|_| is_over).and_then(|id| self.kept.ended(id))
         {
@@ -216,10 +217,10 @@ impl Driver {
         }
     }
 
-    pub(super) fn with_slot(&self, token: u64, note: impl Fn(&Slot)) {
+    pub(super) fn with_slot(&mut self, token: u64, note: impl Fn(&Slot, &mut Vec<Waker>)) {
         let token = u32::try_from(token).ok();
         if let Some(running) = token.and_then(|token| self.running.get(token)) {
-            note(&running.slot);
+            note(&running.slot, &mut self.ringer.waiting);
         }
     }
 }

@@ -4,9 +4,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::hash::BuildHasherDefault;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use egtp_proto::codes::OurOwn;
 use egtp_proto::{Arriving, Kind, PublicKey, QueryEvent};
 
 use super::Query;
@@ -79,7 +81,8 @@ pub(crate) struct Routes {
 
 #[derive(Default)]
 struct Table {
-    kinds: HashMap<Kind, Target>,
+    /// What the program serves: nobody outside chooses which kinds these are.
+    kinds: HashMap<Kind, Target, BuildHasherDefault<OurOwn>>,
     fallback: Option<(Inward, Allowed)>,
     closed: bool,
 }

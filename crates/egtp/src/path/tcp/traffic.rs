@@ -4,7 +4,7 @@
 //! what follows from that is the caller's. Invariant: it waits for one thing at a time that can
 //! happen, and every wait has an end that somebody else brings about or a deadline.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -38,6 +38,13 @@ pub(super) struct Traffic {
 enum Reading {
     Open,
     Paused,
+}
+
+/// Whether a socket may have more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Left {
+    Nothing,
+    Some,
 }
 
 /// How a connection ended, and whether the driver has ever heard of it.
@@ -106,36 +113,58 @@ impl Traffic {
         if ready.is_writable() || ready.is_write_closed() {
             self.write()?;
         }
-        if self.reading == Reading::Open && (ready.is_readable() || ready.is_read_closed()) {
-            self.read()?;
+        if self.reading == Reading::Open
+            && (ready.is_readable() || ready.is_read_closed())
+            && self.read()? == Left::Some
+        {
             // Whoever sends without pause must not keep the others waiting.
+            self.deliver();
             tokio::task::yield_now().await;
         }
         Ok(())
     }
 
-    fn read(&mut self) -> Result<(), Closed> {
+    /// Reads what is there, up to a turn's share of it.
+    fn read(&mut self) -> Result<Left, Closed> {
         for _ in 0..READS_PER_TURN {
-            self.inflow.prepare();
-            let read = self.connection.stream.try_read_buf(&mut self.inflow.buffer);
+            let read = self.read_once();
             let now = Instant::now();
             match read {
-                Ok(0) => return Err(Closed::ByPeer),
-                Ok(count) => {
+                Ok((0, _)) => return Err(Closed::ByPeer),
+                Ok((count, left)) => {
                     self.connection.note_use(self.shared.clock.boot());
                     self.inflow.note_read(count, now);
                     self.take_packets()?;
                     self.pause_or_resume();
-                    if self.reading == Reading::Paused {
-                        break;
+                    if left == Left::Nothing || self.reading == Reading::Paused {
+                        return Ok(left);
                     }
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Left::Nothing),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return Err(Closed::Error),
             }
         }
-        Ok(())
+        Ok(Left::Some)
+    }
+
+    /// One read. One that brings less than there was room for has emptied the socket: to ask it again would be
+    /// a call to the system for nothing, so the runtime is told what that call would have said. What comes
+    /// after the read makes the socket readable anew.
+    fn read_once(&mut self) -> io::Result<(usize, Left)> {
+        self.inflow.prepare();
+        let buffer = &mut self.inflow.buffer;
+        let room = buffer.capacity().saturating_sub(buffer.len());
+        let stream = &self.connection.stream;
+        let mut last = 0;
+        let read = stream.try_io(Interest::READABLE, || match stream.try_read_buf(buffer) {
+            Ok(count) if count > 0 && count < room => {
+                last = count;
+                Err(ErrorKind::WouldBlock.into())
+            }
+            other => other,
+        });
+        if last > 0 { Ok((last, Left::Nothing)) } else { read.map(|count| (count, Left::Some)) }
     }
 
     fn take_packets(&mut self) -> Result<(), Closed> {
