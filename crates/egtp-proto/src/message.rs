@@ -6,16 +6,16 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
-use aws_lc_rs::digest::{Context, SHA256};
+use sha2::{Digest, Sha256};
+use smol_str::SmolStr;
 
 use crate::key::PublicKey;
 use crate::limits::KIND_BYTES_MAX;
 
 /// What sort of message it is: 1 to 64 bytes of printable text with a version, as `block.get/1`.
 #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Kind(Arc<str>);
+pub struct Kind(SmolStr);
 
 /// Why a text is no kind.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -107,7 +107,7 @@ pub enum MessageClass {
 
 /// The part of the canonical form that is the same for all messages of a dialog, hashed once.
 #[derive(Clone)]
-pub struct Canonical(Context);
+pub struct Canonical(Sha256);
 
 impl Canonical {
     /// Begins the canonical form: 128 bytes, exactly two blocks of the hash.
@@ -122,13 +122,13 @@ impl Canonical {
             MessageClass::Send => 1,
             MessageClass::Reply => 2,
         };
-        let mut context = Context::new(&SHA256);
+        let mut context = Sha256::new();
         context.update(b"EGTP2 message, canonical form 1\0");
         context.update(sender.as_bytes());
         context.update(recipient.as_bytes());
-        context.update(&[class]);
-        context.update(&dialog.to_le_bytes());
-        context.update(&[0; 23]);
+        context.update([class]);
+        context.update(dialog.to_le_bytes());
+        context.update([0; 23]);
         Self(context)
     }
 
@@ -144,25 +144,56 @@ impl Canonical {
         kind: &str,
         body: &[u8],
     ) -> MessageId {
-        let mut context = self.0.clone();
-        context.update(&serial.to_le_bytes());
-        context.update(&[flags]);
+        // In one piece of memory, as far as it is small: the hash takes a whole block sooner than its bytes.
+        let mut head = Piece { bytes: [0; PIECE_BYTES], length: 0 };
+        head.put(&serial.to_le_bytes());
+        head.put(&[flags]);
         match reference {
             Some(id) => {
-                context.update(&[32]);
-                context.update(&id.0);
+                head.put(&[32]);
+                head.put(&id.0);
             }
-            None => context.update(&[0]),
+            None => head.put(&[0]),
         }
-        context.update(&[u8::try_from(kind.len()).unwrap_or(u8::MAX)]);
-        context.update(kind.as_bytes());
-        context.update(&u64::try_from(body.len()).unwrap_or(u64::MAX).to_le_bytes());
-        if body.len() <= HASHED_WHOLE_MAX {
-            context.update(body);
+        head.put(&[u8::try_from(kind.len()).unwrap_or(u8::MAX)]);
+        head.put(kind.as_bytes());
+        head.put(&u64::try_from(body.len()).unwrap_or(u64::MAX).to_le_bytes());
+        let hashed;
+        let rest = if body.len() <= HASHED_WHOLE_MAX {
+            body
         } else {
-            context.update(blake3::hash(body).as_bytes());
+            hashed = blake3::hash(body);
+            hashed.as_bytes()
+        };
+        let mut context = self.0.clone();
+        if rest.len() <= PIECE_BYTES - HEAD_BYTES_MAX {
+            head.put(rest);
+            context.update(head.written());
+        } else {
+            context.update(head.written());
+            context.update(rest);
         }
-        MessageId(context.finish().as_ref().try_into().unwrap_or_default())
+        MessageId(context.finalize().into())
+    }
+}
+
+/// Bytes that are gathered before they are hashed.
+struct Piece {
+    bytes: [u8; PIECE_BYTES],
+    length: usize,
+}
+
+impl Piece {
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        if let Some(place) = self.bytes.get_mut(self.length..end) {
+            place.copy_from_slice(bytes);
+            self.length = end;
+        }
+    }
+
+    fn written(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
     }
 }
 
@@ -172,5 +203,9 @@ impl fmt::Debug for Canonical {
     }
 }
 
+/// Serial, flags, reference, kind and the body's length.
+const HEAD_BYTES_MAX: usize = 8 + 1 + 33 + 1 + KIND_BYTES_MAX + 8;
+/// With that, a body of some 400 bytes fits.
+const PIECE_BYTES: usize = 512;
 /// The longest body that enters the canonical form as it is.
 const HASHED_WHOLE_MAX: usize = 4096;

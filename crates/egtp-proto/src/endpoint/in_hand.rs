@@ -57,15 +57,8 @@ impl Endpoint {
 
     /// The asker wants nothing more about these requests: replies are forgotten, handlers told.
     pub(super) fn close_queries(&mut self, code: u32, dialog: u64, serials: &Serials) {
-        let Some(peer) = self.peers.get(code) else { return };
-        let open = peer.queries.range((dialog, 0)..=(dialog, u64::MAX));
-        let end = serials.ranges().last().map_or(serials.base(), |range| range.1);
-        let over: Vec<u32> = open
-            .take_while(|((_, serial), _)| *serial < end)
-            .filter(|((_, serial), _)| serials.contains(*serial))
-            .map(|(_, query)| *query)
-            .collect();
-        for query in over {
+        let Some(peer) = self.peers.get_mut(code) else { return };
+        for query in peer.queries.covered(dialog, serials) {
             self.withdraw(query);
         }
     }
@@ -103,7 +96,7 @@ impl Endpoint {
                 }
             }
         }
-        self.queries.remove(code);
+        self.queries.discard(code);
         if let Some(peer) = self.peers.get_mut(peer) {
             peer.query_bytes = peer.query_bytes.saturating_sub(bytes);
         }
@@ -120,7 +113,7 @@ impl Endpoint {
             self.timers.cancel(timer);
         }
         let Some(peer) = self.peers.get_mut(query.peer) else { return };
-        peer.queries.remove(&name);
+        peer.queries.remove(name);
         if waits_in_turn {
             // A reply that nobody awaits is no reason to open a session.
             peer.replies.retain(|reply| *reply != code);

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::journal::Waiting;
+use super::submit::Forgotten;
 use super::{Endpoint, Timer};
 use crate::card::StoreKind;
 use crate::exchange::durable::{MessageName, SavedAsk, SavedOutbox, SavedOutcome, Write};
@@ -36,7 +37,7 @@ impl Endpoint {
         };
         let next_serial = outbox.next_serial();
         let Some(one) = self.outgoing.get_mut(event) else { return };
-        one.kept = Some(Kept { binding: None, outcome: None });
+        one.kept = Some(Box::new(Kept { binding: None, outcome: None }));
         let ask = SavedAsk {
             name,
             id: one.id,
@@ -142,12 +143,13 @@ impl Endpoint {
                 self.soil(code);
             }
             Waiting::Over { code, peer, dialog, serial, bytes } => {
-                let one = self.forget_message(code);
+                let kept = self.outgoing.get_mut(code).and_then(|one| one.kept.take());
+                let forgotten = self.forget_message(code);
                 self.close_serial(peer, (dialog, serial), bytes);
-                if let Some(one) = one
-                    && let Some(outcome) = one.kept.and_then(|kept| kept.outcome)
+                if let Some(Forgotten { token, .. }) = forgotten
+                    && let Some(outcome) = kept.and_then(|kept| kept.outcome)
                 {
-                    self.events.push_back(Event::Outcome { token: one.token, outcome });
+                    self.events.push_back(Event::Outcome { token, outcome });
                 }
             }
             Waiting::Taken { .. } | Waiting::Run { .. } => {}
@@ -212,7 +214,7 @@ impl Endpoint {
         let (wants, bytes, serial) = (StoreKind::Durable, body.len(), name.serial);
         let place = (name.dialog, serial);
         let mut one = Outgoing::new(token, code, wants, place, id, class, kind, body, room, hard);
-        one.kept = Some(Kept { binding, outcome: None });
+        one.kept = Some(Box::new(Kept { binding, outcome: None }));
         if let Some(binding) = binding.filter(|_| !is(Bug::EarlierRunForgotten)) {
             one.sent_by_earlier_run(binding);
         }

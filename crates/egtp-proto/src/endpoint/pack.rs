@@ -210,7 +210,7 @@ impl Packer<'_> {
                 PartOf::Reply => {
                     let code = self.peer.outboxes.of(dialog).and_then(|one| one.code(serial));
                     let request = code.and_then(|code| outgoing.get(code));
-                    request.and_then(|one| one.reply.as_ref()).map(|(_, assembly)| assembly)
+                    request.and_then(|one| one.reply.as_ref()).map(|reply| &reply.body)
                 }
             };
             let received = assembly.map_or(0, Assembly::received);

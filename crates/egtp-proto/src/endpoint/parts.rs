@@ -11,7 +11,7 @@ use super::progress::PROGRESS_STEP;
 use crate::card::StoreKind;
 use crate::exchange::assembly::{Assembly, Progress};
 use crate::exchange::inbox::Verdict;
-use crate::exchange::outgoing::State;
+use crate::exchange::outgoing::{LargeReply, State};
 use crate::exchange::resend::Item;
 use crate::message::Kind;
 use crate::output::{Arriving, Event, Outcome, RefusedWhy, Way};
@@ -161,15 +161,16 @@ impl Endpoint {
         if let Some(head) = head
             && outgoing.reply.is_none()
         {
-            outgoing.reply = Some((head.status, Assembly::new(total)));
+            let (status, body) = (head.status, Assembly::new(total));
+            outgoing.reply = Some(Box::new(LargeReply { status, body }));
         }
         let progress = match outgoing.reply.as_mut() {
-            Some((_, assembly)) => assembly.add(part.offset, part.total, part.bytes),
+            Some(reply) => reply.body.add(part.offset, part.total, part.bytes),
             None => Progress::Ignored,
         };
         match progress {
             Progress::Partial => {
-                let received = outgoing.reply.as_ref().map_or(0, |(_, body)| body.received());
+                let received = outgoing.reply.as_ref().map_or(0, |reply| reply.body.received());
                 self.has_come(now, request, Way::Receiving, received);
             }
             Progress::Ignored => {
@@ -179,7 +180,7 @@ impl Endpoint {
                 self.soil(code);
             }
             Progress::Complete(body) => {
-                let status = outgoing.reply.as_ref().map_or(0, |(status, _)| *status);
+                let status = outgoing.reply.as_ref().map_or(0, |reply| reply.status);
                 let head = ReplyHead {
                     serial: outgoing.serial,
                     code: request,
@@ -215,7 +216,7 @@ impl Endpoint {
                 }
             }
             PartOf::Reply => {
-                let query = peer.queries.get(&(dialog, serial)).copied();
+                let query = peer.queries.get((dialog, serial));
                 let entry = query.and_then(|query| self.queries.get_mut(query));
                 if let Some(answer) = entry.and_then(|entry| entry.answer.as_mut())
                     && answer.reported.is_none_or(|before| received > before)

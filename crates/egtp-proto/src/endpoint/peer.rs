@@ -13,6 +13,7 @@ use crate::crypto::{DhKey, Random, Suite};
 use crate::exchange::assembly::Assembly;
 use crate::exchange::backoff::RoundTrip;
 use crate::exchange::flight::Flight;
+use crate::exchange::open_queries::OpenQueries;
 use crate::exchange::outbox::Outbox;
 use crate::exchange::outboxes::Outboxes;
 use crate::exchange::outgoing::{Binding, Outgoing};
@@ -93,8 +94,8 @@ pub(super) struct Peer {
     /// Not before this do we open another handshake because of a hint or of silence.
     pub handshake_after: Instant,
     pub handshakes_failed: u32,
-    /// Requests that we took and whose reply it awaits, by (dialog, serial).
-    pub queries: BTreeMap<(u64, u64), u32>,
+    /// Requests that we took and whose reply it awaits.
+    pub queries: OpenQueries,
     /// Messages besides these that the application has in hand.
     pub held: usize,
     /// Bytes of both.
@@ -251,7 +252,7 @@ impl Peer {
             silent_since: None,
             handshake_after: now,
             handshakes_failed: 0,
-            queries: BTreeMap::new(),
+            queries: OpenQueries::default(),
             held: 0,
             query_bytes: 0,
             assemblies: BTreeMap::new(),

@@ -32,7 +32,7 @@ impl Endpoint {
             Way::Sending if one.state == State::Sent => (&mut one.told_sent, one.body.len()),
             Way::Sending => return,
             Way::Receiving => {
-                let total = one.reply.as_ref().map_or(0, |(_, assembly)| assembly.total());
+                let total = one.reply.as_ref().map_or(0, |reply| reply.body.total());
                 (&mut one.told_received, total)
             }
         };

@@ -221,26 +221,29 @@ impl Endpoint {
 
     /// Frees everything of a message and closes its serial.
     pub(super) fn finish(&mut self, code: u32) -> Option<u64> {
-        let one = self.forget_message(code)?;
-        self.close_serial(one.peer, (one.dialog, one.serial), one.bytes());
-        Some(one.token)
+        let Forgotten { token, peer, dialog, serial, bytes } = self.forget_message(code)?;
+        self.close_serial(peer, (dialog, serial), bytes);
+        Some(token)
     }
 
     /// Frees everything of a message. Its serial stays open: the peer is told nothing.
-    pub(super) fn forget_message(&mut self, code: u32) -> Option<Outgoing> {
-        let one = self.outgoing.remove(code)?;
+    pub(super) fn forget_message(&mut self, code: u32) -> Option<Forgotten> {
+        let one = self.outgoing.get(code)?;
         for timer in [one.soft_timer, one.hard_timer].into_iter().flatten() {
             self.timers.cancel(timer);
         }
         if let Some(peer) = self.peers.get_mut(one.peer) {
             if one.state == State::Sent {
-                peer.landed(&one);
+                peer.landed(one);
             }
             if one.post_quantum {
                 peer.post_quantum_open = peer.post_quantum_open.saturating_sub(1);
             }
         }
-        Some(one)
+        let Outgoing { token, peer, dialog, serial, .. } = *one;
+        let forgotten = Forgotten { token, peer, dialog, serial, bytes: one.bytes() };
+        self.outgoing.discard(code);
+        Some(forgotten)
     }
 
     /// Nothing more will be sent under a serial, and the peer is to be told.
@@ -256,6 +259,16 @@ impl Endpoint {
     pub(super) fn timed_out(&self, code: u32) -> Option<Outcome> {
         Some(Outcome::TimedOut { taken: self.outgoing.get(code)?.taken() })
     }
+}
+
+/// What is still to be known of a message that was forgotten.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Forgotten {
+    pub(super) token: u64,
+    pub(super) peer: u32,
+    pub(super) dialog: u64,
+    pub(super) serial: u64,
+    pub(super) bytes: usize,
 }
 
 /// Bytes of a body as credit counts them.

@@ -130,7 +130,7 @@ impl Endpoint {
                 self.counters.duplicates += 1;
                 peer.owe_ack(DialogCode { kind, code }, now.boot.after(ACK_DELAY));
                 // A repeated request whose reply is ready: the reply may have been lost.
-                if let Some(query) = peer.queries.get(&(dialog, serial)).copied()
+                if let Some(query) = peer.queries.get((dialog, serial))
                     && let Some(entry) = self.queries.get_mut(query)
                     && let Some(answer) = entry.answer.as_mut()
                     && !std::mem::replace(&mut answer.is_queued, true)

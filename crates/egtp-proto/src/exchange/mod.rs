@@ -6,8 +6,8 @@
 //! certainly refused every time; if that cannot be known, it says so: `Unknown`, never a guess.
 //!
 //! Reading order: `outgoing` (one message of ours), `outbox` (our dialog with a peer), `outboxes`
-//! (both of them), `inbox` (what
-//! we took from whom), `query` (one request of theirs), `age` and `backoff` (two small rules).
+//! (all of them), `inbox` (what we took from whom), `query` (one request of theirs), `open_queries` (all of
+//! a peer), `age` and `backoff` (two small rules).
 
 pub mod age;
 pub mod assembly;
@@ -15,6 +15,7 @@ pub mod backoff;
 pub mod durable;
 pub mod flight;
 pub mod inbox;
+pub mod open_queries;
 pub mod outbox;
 pub mod outboxes;
 pub mod outgoing;

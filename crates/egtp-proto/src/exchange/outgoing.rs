@@ -75,9 +75,18 @@ pub struct Outgoing {
     /// See above.
     pub told_received: usize,
     /// A large reply that has begun to arrive.
-    pub reply: Option<(u8, Assembly)>,
+    pub reply: Option<Box<LargeReply>>,
     /// What our own disk knows of it, if it is to outlive this run.
-    pub kept: Option<Kept>,
+    pub kept: Option<Box<Kept>>,
+}
+
+/// A reply that comes in parts.
+#[derive(Debug)]
+pub struct LargeReply {
+    /// As in a reply's head.
+    pub status: u8,
+    /// What is there of its body.
+    pub body: Assembly,
 }
 
 /// What our own disk knows of a message.
@@ -135,10 +144,47 @@ impl From<&StoreCard> for Binding {
 struct Transmissions {
     binding: Option<Binding>,
     since: Option<Now>,
-    names: Vec<TransmissionName>,
+    names: Names,
     /// Whether an earlier run of ours may have sent it: nobody can say when, or how often, so that it
     /// is never certain that all of it was refused.
     earlier_run: bool,
+}
+
+/// The transmissions of a message, oldest first. Nearly always one: that one takes no memory elsewhere.
+#[derive(Debug, Default)]
+struct Names {
+    oldest: Option<TransmissionName>,
+    others: Vec<TransmissionName>,
+}
+
+impl Names {
+    const fn is_empty(&self) -> bool {
+        self.oldest.is_none()
+    }
+
+    /// Names beyond the bound are forgotten oldest first: one of them stands for all, and counts as never
+    /// refused.
+    fn push(&mut self, name: TransmissionName) {
+        if self.oldest.is_none() {
+            self.oldest = Some(name);
+            return;
+        }
+        if self.others.len() + 1 >= NAMES_MAX {
+            self.oldest = Some(UNREFUSABLE);
+            self.others.remove(0);
+        }
+        self.others.push(name);
+    }
+
+    /// Takes one out. Returns whether it was there.
+    fn remove(&mut self, name: &TransmissionName) -> bool {
+        if self.oldest == Some(*name) {
+            self.oldest = (!self.others.is_empty()).then(|| self.others.remove(0));
+            return true;
+        }
+        let index = self.others.iter().position(|sent| sent == name);
+        index.map(|index| self.others.remove(index)).is_some()
+    }
 }
 
 /// What a refusal or a statement about a life means for a message.
@@ -235,7 +281,7 @@ impl Outgoing {
     /// Whether our own disk must know of this binding before it is sent.
     pub fn is_unrecorded(&self, binding: Binding) -> bool {
         let is_unknown = |kept: &Kept| kept.binding != Some(binding);
-        self.kept.as_ref().is_some_and(is_unknown) && !is(Bug::SentBeforeBound)
+        self.kept.as_deref().is_some_and(is_unknown) && !is(Bug::SentBeforeBound)
     }
 
     /// What it is bound to, once it was sent.
@@ -256,16 +302,7 @@ impl Outgoing {
     pub fn transmitted(&mut self, binding: Binding, name: TransmissionName, now: Now) {
         self.transmissions.binding.get_or_insert(binding);
         self.transmissions.since.get_or_insert(now);
-        // Names beyond the bound are forgotten oldest first: one of them stands for all, and counts as
-        // never refused.
-        let names = &mut self.transmissions.names;
-        if names.len() >= NAMES_MAX
-            && let Some(oldest) = names.first_mut()
-        {
-            *oldest = UNREFUSABLE;
-            names.remove(1);
-        }
-        names.push(name);
+        self.transmissions.names.push(name);
     }
 
     /// Whether any transmission was not certainly refused.
@@ -277,12 +314,10 @@ impl Outgoing {
     /// The receiver refused the transmission of this name: `Free` if it was the last one, `Doubtful`
     /// if there are others, `None` if there is none of this name under the present binding.
     pub fn refused(&mut self, name: TransmissionName) -> Judgement {
-        let names = &mut self.transmissions.names;
-        let Some(index) = names.iter().position(|sent| *sent == name) else {
+        if !self.transmissions.names.remove(&name) {
             return Judgement::None;
-        };
-        names.remove(index);
-        let none_left = names.is_empty() && !self.transmissions.earlier_run;
+        }
+        let none_left = self.transmissions.names.is_empty() && !self.transmissions.earlier_run;
         if none_left || is(Bug::OneRefusalFrees) { Judgement::Free } else { Judgement::Doubtful }
     }
 
