@@ -4,15 +4,16 @@
 //! issued cyclically, skipping those in use. Invariant: a stale code finds nothing; it never finds
 //! another entry until the codes have gone round once.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::Hasher;
+
+use crate::slots::{FreeSlots, Index};
 
 /// Entries by code.
 #[derive(Debug)]
 pub struct Table<T> {
     slots: Vec<Option<(u32, T)>>,
     free: FreeSlots,
-    by_code: HashMap<u32, usize, BuildHasherDefault<OurOwn>>,
+    by_code: Index,
     next: u32,
 }
 
@@ -22,7 +23,7 @@ impl<T> Table<T> {
         Self {
             slots: Vec::new(),
             free: FreeSlots::default(),
-            by_code: HashMap::default(),
+            by_code: Index::default(),
             next: first.max(1),
         }
     }
@@ -44,7 +45,7 @@ impl<T> Table<T> {
 
     /// The same, with a code that is not taken elsewhere either.
     pub fn insert_except(&mut self, entry: T, is_taken: impl Fn(u32) -> bool) -> u32 {
-        while self.by_code.contains_key(&self.next) || is_taken(self.next) {
+        while self.by_code.get(self.next).is_some() || is_taken(self.next) {
             self.next = following(self.next);
         }
         let code = self.next;
@@ -70,13 +71,13 @@ impl<T> Table<T> {
 
     /// The entry of a code; `None` for a stale one.
     pub fn get(&self, code: u32) -> Option<&T> {
-        let slot = *self.by_code.get(&code)?;
+        let slot = self.by_code.get(code)?;
         self.slots.get(slot)?.as_ref().map(|(_, entry)| entry)
     }
 
     /// The entry of a code, to be changed.
     pub fn get_mut(&mut self, code: u32) -> Option<&mut T> {
-        let slot = *self.by_code.get(&code)?;
+        let slot = self.by_code.get(code)?;
         self.slots.get_mut(slot)?.as_mut().map(|(_, entry)| entry)
     }
 
@@ -94,7 +95,7 @@ impl<T> Table<T> {
     }
 
     fn vacate(&mut self, code: u32) -> Option<&mut Option<(u32, T)>> {
-        let slot = self.by_code.remove(&code)?;
+        let slot = self.by_code.remove(code)?;
         self.free.push(slot);
         self.slots.get_mut(slot)
     }
@@ -102,53 +103,6 @@ impl<T> Table<T> {
     /// All entries with their codes, by slot.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         self.slots.iter().flatten().map(|(code, entry)| (*code, entry))
-    }
-}
-
-/// Numbers of free slots, of which the lowest comes first: a tree of bits, in which a bit says whether anything is
-/// set in the word below it. Putting in and taking out cost the same however many there are.
-#[derive(Debug, Default)]
-struct FreeSlots {
-    /// The lowest level first; the highest one is looked through.
-    levels: [Vec<u64>; LEVELS],
-}
-
-/// Enough for sixteen million slots; the highest level is looked through word by word for more.
-const LEVELS: usize = 4;
-
-impl FreeSlots {
-    fn push(&mut self, slot: usize) {
-        let mut place = slot;
-        for level in &mut self.levels {
-            let (index, bit) = (place / 64, 1 << (place % 64));
-            if level.len() <= index {
-                level.resize(index + 1, 0);
-            }
-            let Some(word) = level.get_mut(index) else { return };
-            let had_any = *word != 0;
-            *word |= bit;
-            if had_any {
-                return;
-            }
-            place = index;
-        }
-    }
-
-    fn pop(&mut self) -> Option<usize> {
-        let mut place = self.levels.last()?.iter().position(|word| *word != 0)?;
-        for level in self.levels.iter().rev() {
-            place = place * 64 + usize::try_from(level.get(place)?.trailing_zeros()).ok()?;
-        }
-        let slot = place;
-        for level in &mut self.levels {
-            let word = level.get_mut(place / 64)?;
-            *word &= !(1 << (place % 64));
-            if *word != 0 {
-                break;
-            }
-            place /= 64;
-        }
-        Some(slot)
     }
 }
 
@@ -228,23 +182,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn the_lowest_free_number_comes_first(steps in prop::collection::vec((any::<bool>(), 0_usize..300_000), 1..300)) {
-            let (mut free, mut naive) = (FreeSlots::default(), std::collections::BTreeSet::new());
-            for (put, number) in steps {
-                if put {
-                    free.push(number);
-                    naive.insert(number);
-                } else {
-                    prop_assert_eq!(free.pop(), naive.pop_first());
-                }
-            }
-            while let Some(lowest) = naive.pop_first() {
-                prop_assert_eq!(free.pop(), Some(lowest));
-            }
-            prop_assert_eq!(free.pop(), None);
-        }
-
         /// Proves HND-3: a stale code gives nothing, never the wrong entry.
         #[test]
         fn a_stale_code_never_finds_an_entry(steps in prop::collection::vec((any::<bool>(), 0_usize..40), 1..300)) {

@@ -20,6 +20,7 @@ pub mod planted;
 #[cfg(not(planted))]
 mod planted;
 pub mod session;
+mod slots;
 mod strategy;
 mod ticket;
 pub mod time;

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use super::Endpoint;
+use super::bodies::Bodies;
 use super::copies::COPIES;
 use super::peer::Trust;
 use crate::exchange::inbox::Place;
@@ -29,10 +30,24 @@ pub(super) struct Arrival {
     pub flight: bool,
 }
 
-/// What the context frames of a payload have said so far.
+/// What the frames of a payload have said so far.
+#[derive(Default)]
 pub(super) struct Context {
     pub dialog: Option<(DialogHead, Result<Place, Refusal>, Canonicals)>,
     pub replies: Option<u64>,
+    /// The kind of the message before: mostly that of the next one.
+    pub kind: Option<Kind>,
+    pub bodies: Bodies,
+}
+
+impl Context {
+    /// The kind of this name. `None` if it is none.
+    pub(super) fn kind(&mut self, name: &str) -> Option<Kind> {
+        if self.kind.as_ref().is_none_or(|kind| kind.as_str() != name) {
+            self.kind = Some(Kind::new(name).ok()?);
+        }
+        self.kind.clone()
+    }
 }
 
 /// The canonical forms of a dialog, made when first needed.
@@ -42,7 +57,7 @@ impl Endpoint {
     /// Takes in all frames of a payload.
     pub(super) fn receive_frames(&mut self, now: Now, arrival: Arrival, payload: &Bytes) {
         let mut reader = Reader::new(payload);
-        let mut context = Context { dialog: None, replies: None };
+        let mut context = Context::default();
         while !reader.is_empty() {
             let taken = Frame::decode(&mut reader)
                 .ok()
@@ -78,7 +93,7 @@ impl Endpoint {
             Frame::Card(card) => self.learn_card(now, code, card, None),
             Frame::Dialog(head) => self.enter_dialog(arrival, context, head),
             Frame::Message(head, body) => {
-                let body = keep(payload, body);
+                let body = context.bodies.keep(payload, body);
                 self.receive_message(now, arrival, context, &[arrival.name], &head, body)?;
             }
             Frame::Fragment(part, head) => {
@@ -86,7 +101,12 @@ impl Endpoint {
             }
             Frame::Replies(dialog) => context.replies = Some(dialog),
             Frame::Reply(head, body) => {
-                self.receive_reply(code, context.replies?, &head, keep(payload, body));
+                self.receive_reply(
+                    code,
+                    context.replies?,
+                    &head,
+                    context.bodies.keep(payload, body),
+                );
             }
             Frame::ReplyFragment(part, head) => {
                 self.receive_reply_part(now, code, context.replies?, &part, head.as_ref());
@@ -100,7 +120,7 @@ impl Endpoint {
                 self.receive_partial(code, dialog, serial, of, usize::try_from(received).ok()?);
             }
             Frame::Hint { kind, body } => {
-                self.receive_hint(now, arrival, kind, keep(payload, body))?;
+                self.receive_hint(now, arrival, kind, context.bodies.keep(payload, body))?;
             }
             Frame::PathChallenge(bytes) => {
                 let peer = self.peers.get_mut(code)?;
@@ -156,16 +176,6 @@ impl Endpoint {
         for session in std::mem::take(&mut peer.sessions) {
             self.sessions.remove(session);
         }
-    }
-}
-
-/// A body out of a payload: a large one shares the payload's memory, a small one is copied so that
-/// it does not keep the whole payload alive.
-fn keep(payload: &Bytes, body: &[u8]) -> Bytes {
-    if body.len() * 4 >= payload.len() {
-        payload.slice_ref(body)
-    } else {
-        Bytes::copy_from_slice(body)
     }
 }
 

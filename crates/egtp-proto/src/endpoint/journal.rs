@@ -48,7 +48,7 @@ pub(super) enum Waiting {
 
 impl Journal {
     /// Whether no more is taken until the disk has caught up.
-    pub(super) const fn is_full(&self) -> bool {
+    pub(super) const fn takes_no_more(&self) -> bool {
         self.refuses || self.rows.len() >= ROWS_MAX || self.waiting.len() >= ROWS_MAX
     }
 

@@ -18,11 +18,13 @@ mod answered;
 mod answered_tests;
 mod at_rest;
 mod attempt;
+mod bodies;
 mod copies;
 mod fingerprint;
 mod flush;
 mod frames;
 mod greet;
+mod heads;
 mod in_hand;
 mod journal;
 mod kept;
@@ -38,13 +40,14 @@ mod taken;
 mod timeouts;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::BuildHasherDefault;
 
 pub use self::flush::Lost;
 use self::journal::Journal;
 use self::peer::Peer;
 pub use self::submit::Submission;
 use crate::card::{LiveCard, StoreKind};
-use crate::codes::Table;
+use crate::codes::{OurOwn, Table};
 use crate::counters::Counters;
 use crate::crypto::{Random, Suites};
 use crate::exchange::inbox::Inbox;
@@ -109,7 +112,7 @@ pub struct Endpoint {
     freezer: Freezer,
     outgoing: Table<Outgoing>,
     queries: Table<Query>,
-    paths: HashMap<PathId, PathState>,
+    paths: Paths,
     timers: Timers<Timer>,
     expired: Vec<Timer>,
     events: VecDeque<Event>,
@@ -145,6 +148,9 @@ enum Slot {
     /// Keys.
     Live(Box<Session>),
 }
+
+/// By the driver's names for them.
+type Paths = HashMap<PathId, PathState, BuildHasherDefault<OurOwn>>;
 
 struct PathState {
     identity: IdentityId,
@@ -246,7 +252,7 @@ impl Endpoint {
             freezer: Freezer::new(config.limits.frozen_max, &config.seed),
             outgoing: Table::new(random.u32()),
             queries: Table::new(random.u32()),
-            paths: HashMap::new(),
+            paths: Paths::default(),
             timers,
             expired: Vec::new(),
             events: VecDeque::new(),

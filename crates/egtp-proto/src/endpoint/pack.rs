@@ -4,8 +4,11 @@
 //! of large ones, which get at least half of a record when they wait. Invariant: whatever is filled
 //! is also planned to be sent again, until its receiver answers for it.
 
+use std::time::Duration;
+
 use super::Endpoint;
 use super::copies::COPIES;
+use super::heads::{message_head, part, reply_head};
 use super::peer::Peer;
 use super::submit::length;
 use crate::card::StoreKind;
@@ -16,13 +19,10 @@ use crate::exchange::outgoing::{Binding, Outgoing, State};
 use crate::exchange::query::Query;
 use crate::exchange::resend::Item;
 use crate::exchange::stores::Stores;
-use crate::message::MessageClass;
 use crate::output::Event;
 use crate::session::live::TransmissionName;
 use crate::time::Now;
-use crate::wire::frame::{
-    Class, DialogHead, Frame, MessageHead, Part, PartOf, ReplyHead, encode_ack,
-};
+use crate::wire::frame::{DialogHead, Frame, PartOf, ReplyHead, encode_ack};
 use crate::wire::shroud::PREFIX_BYTES;
 
 /// The longest body that travels whole; longer ones go in parts, so that they hold up nobody.
@@ -101,7 +101,8 @@ impl Endpoint {
         let Some(peer) = peers.get_mut(code) else { return filled };
         let Some(own) = identities.get(usize::from(identity.0)) else { return filled };
         let jitter = random.u64();
-        let mut packer = Packer { now, phase, end, peer, filled: &mut filled, jitter };
+        let first_delay = None;
+        let mut packer = Packer { now, phase, end, peer, filled: &mut filled, jitter, first_delay };
         if let Some(card) = card {
             packer.peer.owes.card = false;
             packer.peer.told = state;
@@ -166,6 +167,8 @@ struct Packer<'a> {
     filled: &'a mut Packed,
     /// The same for all that goes together, so that it is due together.
     jitter: u64,
+    /// When it is sent again for the first time, once that was needed.
+    first_delay: Option<Duration>,
 }
 
 impl Packer<'_> {
@@ -463,36 +466,17 @@ impl Packer<'_> {
     }
 
     fn plan(&mut self, item: Item, attempts: u32) {
-        let delay = self.peer.trip.delay(attempts, self.jitter);
-        let due = self.now.boot.after(delay);
+        let due_after = |delay| self.now.boot.after(delay);
         if attempts <= 1 {
-            self.peer.resend.plan_first(due, item);
+            // The same for all that goes together for the first time.
+            let (trip, jitter) = (&self.peer.trip, self.jitter);
+            let delay = *self.first_delay.get_or_insert_with(|| trip.delay(attempts, jitter));
+            self.peer.resend.plan_first(due_after(delay), item);
         } else {
-            self.peer.resend.plan_again(due, item);
+            let delay = self.peer.trip.delay(attempts, self.jitter);
+            self.peer.resend.plan_again(due_after(delay), item);
         }
     }
-}
-
-fn message_head(code: u32, one: &Outgoing) -> MessageHead<'_> {
-    let class = match one.class {
-        MessageClass::Send => Class::Send,
-        MessageClass::Request | MessageClass::Reply => Class::Request {
-            code,
-            hard_ms: u64::try_from(one.patience.as_millis()).unwrap_or(u64::MAX),
-            room: u64::try_from(one.room).unwrap_or(u64::MAX),
-        },
-    };
-    MessageHead { serial: one.serial, class, kind: one.kind.as_str() }
-}
-
-fn reply_head(query: &Query) -> ReplyHead {
-    let (serial, code) = (query.serial, query.code);
-    ReplyHead { serial, code, reference: query.id.reference(), status: 0 }
-}
-
-fn part(serial: u64, offset: usize, total: usize, bytes: &[u8]) -> Part<'_> {
-    let number = |count| u64::try_from(count).unwrap_or(u64::MAX);
-    Part { serial, offset: number(offset), total: number(total), bytes }
 }
 
 /// More than an acknowledgement with all its ranges takes.

@@ -3,13 +3,11 @@
 //! The order of checks is the order of cost: length, shroud, type, session and window, decryption.
 //! Invariant: a packet that fails a check has changed nothing but a counter.
 
-use std::collections::HashMap;
-
 use bytes::{Bytes, BytesMut};
 
 use super::frames::Arrival;
 use super::peer::{Connect, Trust};
-use super::{Endpoint, HEARD_MAX, PathState, Slot, Source};
+use super::{Endpoint, HEARD_MAX, Paths, Slot, Source};
 use crate::exchange::outbox::Outbox;
 use crate::limits::{PACKET_BYTES_MAX, PACKET_BYTES_MIN, RECORD_FRAMES_MAX, SESSIONS_PER_PEER};
 use crate::output::{Assurance, Event, IdentityId, PathId};
@@ -92,7 +90,7 @@ impl Endpoint {
 
     /// A packet that may be under the shroud of a peer that we have sent to on this path.
     fn receive_foreign(&mut self, now: Now, path: PathId, mut packet: BytesMut) {
-        let candidate = |index: usize, paths: &HashMap<PathId, PathState>| {
+        let candidate = |index: usize, paths: &Paths| {
             paths.get(&path).and_then(|state| state.peers.get(index)).copied()
         };
         let mut index = 0;

@@ -94,7 +94,7 @@ impl Endpoint {
         if keep.is_some() && self.journal.refuses() {
             return Err(NotSent::DiskRefuses);
         }
-        let waits_long = keep.is_some() && self.journal.is_full();
+        let waits_long = keep.is_some() && self.journal.takes_no_more();
         if self.closing || waits_long || self.outgoing.len() >= self.limits.open_max {
             return Err(NotSent::Busy);
         }

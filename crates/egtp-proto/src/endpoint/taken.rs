@@ -32,8 +32,8 @@ impl Endpoint {
         head: &MessageHead<'_>,
         body: Bytes,
     ) -> Option<()> {
+        let kind = context.kind(head.kind)?;
         let (dialog, place, canonicals) = context.dialog.as_mut()?;
-        let kind = Kind::new(head.kind).ok()?;
         let verdict = self.decide(now, arrival, dialog, *place, (head.serial, &kind), body.len());
         if let Verdict::Take(code) = verdict {
             *place = Ok(Place::Known(code));
@@ -74,7 +74,7 @@ impl Endpoint {
         if bytes > self.limits.largest_taken(peer.client) {
             return Verdict::Refuse(Refusal::TooLarge);
         }
-        let waits_long = dialog.kind == StoreKind::Durable && self.journal.is_full();
+        let waits_long = dialog.kind == StoreKind::Durable && self.journal.takes_no_more();
         let over = waits_long || !peer.has_share_left(bytes, &self.limits);
         let elsewhere = self.belongs_elsewhere(arrival.identity, dialog.kind, kind);
         let Some(key) = self.peers.get(arrival.peer).map(|peer| peer.key) else {

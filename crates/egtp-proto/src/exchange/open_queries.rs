@@ -98,7 +98,7 @@ impl Dialog {
 }
 
 /// Entries for which memory is kept when none is left.
-const KEPT_MAX: usize = 64;
+const KEPT_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests {

@@ -177,12 +177,12 @@ impl Names {
     }
 
     /// Takes one out. Returns whether it was there.
-    fn remove(&mut self, name: &TransmissionName) -> bool {
-        if self.oldest == Some(*name) {
+    fn remove(&mut self, name: TransmissionName) -> bool {
+        if self.oldest == Some(name) {
             self.oldest = (!self.others.is_empty()).then(|| self.others.remove(0));
             return true;
         }
-        let index = self.others.iter().position(|sent| sent == name);
+        let index = self.others.iter().position(|sent| *sent == name);
         index.map(|index| self.others.remove(index)).is_some()
     }
 }
@@ -314,7 +314,7 @@ impl Outgoing {
     /// The receiver refused the transmission of this name: `Free` if it was the last one, `Doubtful`
     /// if there are others, `None` if there is none of this name under the present binding.
     pub fn refused(&mut self, name: TransmissionName) -> Judgement {
-        if !self.transmissions.names.remove(&name) {
+        if !self.transmissions.names.remove(name) {
             return Judgement::None;
         }
         let none_left = self.transmissions.names.is_empty() && !self.transmissions.earlier_run;

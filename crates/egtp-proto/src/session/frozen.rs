@@ -16,8 +16,7 @@ use crate::key::PublicKey;
 use crate::output::IdentityId;
 use crate::time::Instant;
 
-/// One session at rest. Its size is what an idle session costs, beside ten bytes or so of the indexes.
-#[derive(Clone)]
+/// One session at rest. Its size is what an idle session costs, beside 18 bytes of the indexes.
 pub struct Frozen {
     root: [u8; 32],
     peer: PublicKey,

@@ -90,6 +90,16 @@ impl<'a> Reader<'a> {
     /// [`WireError::Truncated`] at the end, [`WireError::NotCanonical`] for a number that has a
     /// shorter spelling or does not fit 64 bits.
     pub fn varint(&mut self) -> Result<u64, WireError> {
+        match self.rest.split_first() {
+            Some((byte, rest)) if *byte < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, WireError> {
         let mut value = 0_u64;
         for (index, &byte) in self.rest.iter().enumerate().take(10) {
             let low = u64::from(byte & 0x7f);

@@ -27,19 +27,11 @@ pub trait Writer {
 
     /// Appends a number in its only variable-length spelling (one to ten bytes).
     fn put_varint(&mut self, mut value: u64) {
-        let mut buffer = [0_u8; 10];
-        let mut length = 0;
-        for slot in &mut buffer {
-            length += 1;
-            let low = value.to_le_bytes()[0] & 0x7f;
+        while value >= 0x80 {
+            self.put_u8(value.to_le_bytes()[0] | 0x80);
             value >>= 7;
-            if value == 0 {
-                *slot = low;
-                break;
-            }
-            *slot = low | 0x80;
         }
-        self.put(buffer.get(..length).unwrap_or_default());
+        self.put_u8(value.to_le_bytes()[0]);
     }
 
     /// Appends a length as a variable-length number.
@@ -57,6 +49,10 @@ pub trait Writer {
 impl Writer for Vec<u8> {
     fn put(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
+    }
+
+    fn put_u8(&mut self, value: u8) {
+        self.push(value);
     }
 }
 
