@@ -25,15 +25,15 @@ pub(crate) struct Commands(Arc<Line>);
 #[derive(Debug)]
 struct Line {
     queue: Queue<Command>,
-    bell: Arc<Bell>,
+    bell: Bell,
 }
 
 impl Commands {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Line { queue: Queue::new(), bell: Arc::default() }))
+        Self(Arc::new(Line { queue: Queue::new(), bell: Bell::default() }))
     }
 
-    pub(crate) fn bell(&self) -> &Arc<Bell> {
+    pub(crate) fn bell(&self) -> &Bell {
         &self.0.bell
     }
 }
@@ -48,10 +48,6 @@ impl Deref for Commands {
 
 /// One thing to do.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are of that kind, and wait in one piece of memory"
-)]
 pub(crate) enum Command {
     /// Begin a request or send.
     Start(Start),

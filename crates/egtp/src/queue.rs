@@ -3,6 +3,7 @@
 //! Knows no commands' meaning. Invariant: nobody holds the lock across anything but a push or a swap
 //! of the queue, so it is never waited for longer than that; and a reader that is not asleep is not woken.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
@@ -12,10 +13,21 @@ pub(crate) struct Queue<T>(Mutex<Inner<T>>);
 
 #[derive(Debug)]
 struct Inner<T> {
-    waiting: Vec<T>,
+    waiting: VecDeque<T>,
     waker: Option<Waker>,
+    is_corked: bool,
     closed: bool,
 }
+
+impl<T> Inner<T> {
+    /// Whether it is worth the reader's while to look.
+    fn is_ripe(&self) -> bool {
+        !self.waiting.is_empty() && (!self.is_corked || self.waiting.len() >= ENOUGH)
+    }
+}
+
+/// Commands that are worth a visit of the reader also while more are about to come.
+const ENOUGH: usize = 128;
 
 /// Why a command was not taken.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -28,7 +40,8 @@ pub(crate) enum NotTaken {
 
 impl<T> Queue<T> {
     pub(crate) fn new() -> Self {
-        let inner = Inner { waiting: Vec::new(), waker: None, closed: false };
+        let inner =
+            Inner { waiting: VecDeque::new(), waker: None, is_corked: false, closed: false };
         Self(Mutex::new(inner))
     }
 
@@ -47,9 +60,9 @@ impl<T> Queue<T> {
         if inner.waiting.len() >= most {
             return Err(NotTaken::Full);
         }
-        inner.waiting.push(command);
+        inner.waiting.push_back(command);
         // Taken, so that of many pushes only the first wakes.
-        let waker = inner.waker.take();
+        let waker = if inner.is_ripe() { inner.waker.take() } else { None };
         drop(inner);
         if let Some(waker) = waker {
             waker.wake();
@@ -57,24 +70,43 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Moves everything waiting into `taken`, which must be empty. Returns whether there was something.
-    pub(crate) fn take(&self, taken: &mut Vec<T>) -> bool {
-        std::mem::swap(&mut self.lock().waiting, taken);
-        !taken.is_empty()
+    /// Moves everything waiting into `taken`, which must be empty, if it is worth it.
+    pub(crate) fn take(&self, taken: &mut VecDeque<T>) {
+        let mut inner = self.lock();
+        if inner.is_ripe() {
+            std::mem::swap(&mut inner.waiting, taken);
+        }
     }
 
-    /// The reader is about to sleep: the next push wakes it. `false` if something waits already, and then
-    /// it is not woken.
+    /// The reader is about to sleep: the next push wakes it. `false` if it is to look once more before.
     pub(crate) fn wake_on_push(&self, context: &Context<'_>) -> bool {
         let mut inner = self.lock();
-        if inner.waiting.is_empty() {
+        let may_sleep = !inner.is_ripe();
+        if may_sleep {
             inner.waker = Some(context.waker().clone());
         }
-        inner.waiting.is_empty()
+        may_sleep
+    }
+
+    /// More commands are about to come: the reader is not to be bothered with the first of them. Whoever says
+    /// so calls [`Queue::uncork`] soon.
+    pub(crate) fn cork(&self) {
+        self.lock().is_corked = true;
+    }
+
+    /// No more are about to come.
+    pub(crate) fn uncork(&self) {
+        let mut inner = self.lock();
+        inner.is_corked = false;
+        let waker = if inner.is_ripe() { inner.waker.take() } else { None };
+        drop(inner);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// No more commands are taken. What was waiting is returned.
-    pub(crate) fn close(&self) -> Vec<T> {
+    pub(crate) fn close(&self) -> VecDeque<T> {
         let mut inner = self.lock();
         inner.closed = true;
         std::mem::take(&mut inner.waiting)
@@ -83,5 +115,36 @@ impl<T> Queue<T> {
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
         // A panic while the lock is held cannot leave a vector half pushed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_corked_queue_is_ripe_when_enough_waits_or_no_more_comes() {
+        let queue = Queue::new();
+        let context = Context::from_waker(Waker::noop());
+        let mut taken = VecDeque::new();
+        queue.cork();
+        for number in 1..ENOUGH {
+            queue.push(number).unwrap();
+            queue.take(&mut taken);
+            assert!(taken.is_empty() && queue.wake_on_push(&context));
+        }
+        queue.push(ENOUGH).unwrap();
+        assert!(!queue.wake_on_push(&context));
+        queue.take(&mut taken);
+        assert_eq!(taken.len(), ENOUGH);
+        taken.clear();
+        queue.push(0).unwrap();
+        queue.uncork();
+        queue.take(&mut taken);
+        assert_eq!(taken, [0]);
+        assert_eq!(queue.push_below(1, 1), Ok(()));
+        assert_eq!(queue.push_below(1, 2), Err(NotTaken::Full));
+        assert_eq!(queue.close(), [1]);
+        assert_eq!(queue.push(3), Err(NotTaken::Closed));
     }
 }

@@ -149,7 +149,7 @@ impl Request {
     }
 
     pub(crate) fn start_as(self, class: MessageClass) -> Pending {
-        let slot = Arc::new(Slot::default());
+        let slot = Arc::new(Slot::new(&self.message.body));
         let start = Start {
             slot: Arc::clone(&slot),
             to: self.to,
@@ -173,7 +173,7 @@ impl Request {
             is_over: false,
             taken: None,
         };
-        pending.commands.bell().hang();
+        pending.commands.bell().hang(&pending.commands);
         match pending.commands.push_below(WAITING_MAX, Command::Start(start)) {
             Ok(()) => {}
             Err(NotTaken::Full) => pending.slot.finish_here(Outcome::NotSent(NotSent::Busy)),

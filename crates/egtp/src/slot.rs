@@ -7,13 +7,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+use bytes::Bytes;
 use egtp_proto::{MessageId, Outcome, Strategy, Way};
 
 use crate::request::Progress;
 
 /// See the head of this file.
 #[derive(Debug, Default)]
-pub(crate) struct Slot(Mutex<State>);
+pub(crate) struct Slot {
+    state: Mutex<State>,
+    /// The message's body, if it is small: so its memory is given back by the thread that took it, which is asking.
+    /// Where two threads free what is the other's, each waits for the other's lock.
+    _body: Option<Bytes>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -88,6 +94,14 @@ impl Note {
             *self = Self::Told;
         }
         is_new
+    }
+}
+
+impl Slot {
+    /// For a message with this body.
+    pub(crate) fn new(body: &Bytes) -> Self {
+        let is_small = body.len() <= SMALL_BODY;
+        Self { state: Mutex::default(), _body: is_small.then(|| body.clone()) }
     }
 }
 
@@ -210,6 +224,9 @@ impl Slot {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Larger bodies are not so many that it matters who frees them, and are not kept longer than needed.
+const SMALL_BODY: usize = 4096;

@@ -7,26 +7,28 @@
 
 mod dispatch;
 mod kept;
+mod outlet;
 mod report;
 mod requests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::future::Future;
+use std::hash::BuildHasherDefault;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
-use egtp_proto::codes::Table;
+use egtp_proto::codes::{OurOwn, Table};
 use egtp_proto::time::{Instant, Now};
 use egtp_proto::wire::Lane;
-use egtp_proto::{Endpoint, Event, Lost, Outcome, PathId, QueryEvent, Sink, Source, Strategy};
+use egtp_proto::{Endpoint, Event, Lost, Outcome, PathId, QueryEvent, Source, Strategy};
 use tokio::time::Sleep;
 use tracing::{debug, info};
 
 use self::kept::KeptRequests;
+use self::outlet::{Outlet, owner};
 pub(crate) use self::requests::Restored;
 use self::requests::Running;
 use crate::bell::Ringer;
@@ -43,6 +45,11 @@ use crate::store::{StoreError, Writer};
 
 /// How long goodbyes may take.
 const CLOSING_TIME: Duration = Duration::from_secs(3);
+/// Commands in one round: enough to fill a record. What comes of them goes out before the next ones are looked at, so
+/// that the peer is at work meanwhile.
+const COMMANDS_PER_ROUND: usize = 128;
+/// The same for packets and what else the paths tell.
+const EVENTS_PER_ROUND: usize = 8;
 /// Rounds before other tasks of the same runtime get their turn.
 const ROUNDS: usize = 32;
 
@@ -54,7 +61,7 @@ pub(crate) struct Driver {
     routes: Routes,
     paths: Vec<Box<dyn Path>>,
     reach: Reach,
-    connections: HashMap<PathId, OpenPath>,
+    connections: HashMap<PathId, OpenPath, BuildHasherDefault<OurOwn>>,
     running: Table<Running>,
     kept: KeptRequests,
     queries: OpenQueries,
@@ -64,8 +71,11 @@ pub(crate) struct Driver {
     sleep: Pin<Box<Sleep>>,
     /// When that ends, as boot time.
     alarm: Duration,
-    taken: Vec<Command>,
-    events: Vec<PathEvent>,
+    /// Commands and events that have not had their turn.
+    taken: VecDeque<Command>,
+    events: VecDeque<PathEvent>,
+    /// What a path has just told; kept for its memory.
+    told: Vec<PathEvent>,
     /// When a handler was last called, or the round began.
     handling_since: Duration,
     closing_since: Option<Duration>,
@@ -96,17 +106,18 @@ impl Driver {
             routes,
             paths,
             reach,
-            connections: HashMap::new(),
+            connections: HashMap::default(),
             running,
             kept,
-            queries: OpenQueries::new(),
+            queries: OpenQueries::default(),
             feed: Feed::new(),
             experience: Experience::default(),
             ringer: Ringer::default(),
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             alarm: Duration::ZERO,
-            taken: Vec::new(),
-            events: Vec::new(),
+            taken: VecDeque::new(),
+            events: VecDeque::new(),
+            told: Vec::new(),
             handling_since: Duration::ZERO,
             closing_since: None,
             hints_due: Duration::ZERO,
@@ -142,7 +153,7 @@ impl Driver {
         }
         // After the events: a search that has just begun must be able to wake us when it ends.
         busy |= self.take_lookups(now, context);
-        self.ringer.ring(self.commands.bell(), now.boot.since_start());
+        self.ringer.ring(&self.commands, now.boot.since_start());
         let mut outlet = Outlet { paths: &mut self.paths };
         self.endpoint.transmit(now, &mut outlet);
         for path in &mut self.paths {
@@ -152,12 +163,14 @@ impl Driver {
     }
 
     fn take_commands(&mut self, now: Now) -> bool {
-        let mut taken = std::mem::take(&mut self.taken);
-        let busy = self.commands.take(&mut taken);
-        for command in taken.drain(..) {
+        if self.taken.is_empty() {
+            self.commands.take(&mut self.taken);
+        }
+        let busy = !self.taken.is_empty();
+        for _ in 0..COMMANDS_PER_ROUND {
+            let Some(command) = self.taken.pop_front() else { break };
             self.obey(now, command);
         }
-        self.taken = taken;
         busy
     }
 
@@ -218,18 +231,18 @@ impl Driver {
     }
 
     fn take_path_events(&mut self, now: Now, context: &mut Context<'_>) -> bool {
-        let mut events = std::mem::take(&mut self.events);
-        for index in 0..self.paths.len() {
-            if let Some(path) = self.paths.get_mut(index) {
+        if self.events.is_empty() {
+            for path in &mut self.paths {
                 // Pending and Ready alike: what was appended is what happened.
-                let _ = path.poll(context, &mut events);
+                let _ = path.poll(context, &mut self.told);
             }
+            self.events.extend(self.told.drain(..));
         }
-        let busy = !events.is_empty();
-        for event in events.drain(..) {
+        let busy = !self.events.is_empty();
+        for _ in 0..EVENTS_PER_ROUND {
+            let Some(event) = self.events.pop_front() else { break };
             self.path_event(now, event);
         }
-        self.events = events;
         busy
     }
 
@@ -439,7 +452,7 @@ impl Drop for Driver {
     fn drop(&mut self) {
         // First of all: who waits for the end may open the store at once.
         self.writer = None;
-        for command in self.commands.close() {
+        for command in self.taken.drain(..).chain(self.commands.close()) {
             if let Command::Start(start) = command {
                 start.slot.finish_here(Outcome::Closing);
             }
@@ -460,33 +473,6 @@ impl Drop for Driver {
 const HINTS_EVERY: Duration = Duration::from_secs(4);
 /// How long the driver sleeps when nothing at all is to come.
 const IDLE: Duration = Duration::from_hours(1);
-
-/// The paths as the endpoint sees them.
-struct Outlet<'a> {
-    paths: &'a mut [Box<dyn Path>],
-}
-
-impl Sink for Outlet<'_> {
-    fn room(&self, path: PathId) -> usize {
-        self.paths.iter().map(|one| one.room(path)).max().unwrap_or(0)
-    }
-
-    fn send(&mut self, path: PathId, packet: Vec<u8>) {
-        if let Some(one) = owner(self.paths, path)
-            && let Err(why) = one.send(path, Bytes::from(packet))
-        {
-            // The endpoint sends again what is not answered; nothing is lost by this.
-            debug!(%why, "packet not taken by the connection");
-        }
-    }
-}
-
-/// The path that has a connection. Ids of different paths do not meet: each path counts from a
-/// start of its own.
-fn owner(paths: &mut [Box<dyn Path>], path: PathId) -> Option<&mut Box<dyn Path>> {
-    let index = usize::try_from(path.0 >> PATH_SHIFT).ok()?;
-    if paths.len() == 1 { paths.first_mut() } else { paths.get_mut(index) }
-}
 
 /// Connection ids of the path with number n start at n times two to this power.
 pub(crate) const PATH_SHIFT: u32 = 48;

@@ -5,11 +5,13 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use egtp_proto::codes::OurOwn;
 use egtp_proto::{Assurance, Kind, MessageId, PublicKey, QueryEvent, QueryId};
 use tokio::sync::Notify;
 
@@ -162,4 +164,4 @@ pub(crate) struct OpenQuery {
 }
 
 /// The queries that handlers have, by the endpoint's names for them.
-pub(crate) type OpenQueries = HashMap<QueryId, OpenQuery>;
+pub(crate) type OpenQueries = HashMap<QueryId, OpenQuery, BuildHasherDefault<OurOwn>>;

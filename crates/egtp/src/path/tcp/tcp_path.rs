@@ -5,6 +5,7 @@
 //! connections of which the driver has heard and whose task has not ended.
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -14,6 +15,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use egtp_proto::codes::OurOwn;
 use egtp_proto::{PublicKey, Strategy};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -35,7 +37,7 @@ use crate::path::{Closed, DialId, Hint, NotSent, Path, PathEvent, PathId};
 pub struct TcpPath {
     shared: Arc<Shared>,
     listening: Vec<Strategy>,
-    entries: HashMap<PathId, Entry>,
+    entries: HashMap<PathId, Entry, BuildHasherDefault<OurOwn>>,
     unflushed: Vec<PathId>,
     tasks: JoinSet<()>,
     ticker: Option<Ticker>,
@@ -95,7 +97,7 @@ impl TcpPath {
         Ok(Self {
             shared,
             listening,
-            entries: HashMap::new(),
+            entries: HashMap::default(),
             unflushed: Vec::new(),
             tasks,
             ticker: None,
