@@ -59,7 +59,8 @@ impl From<&Contact> for Recipient {
 /// The answer to a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Reply {
-    /// Its body.
+    /// Its body. A small one may share up to 2 KiB of memory with those that came beside it: who keeps many of few
+    /// bytes for long copies them.
     pub body: Bytes,
     /// How long it took, from the start of the request.
     pub took: Duration,

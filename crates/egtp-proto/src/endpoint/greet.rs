@@ -163,7 +163,7 @@ impl Endpoint {
         }
         peer.client = hello.client;
         peer.offered = Some((session, hello.card));
-        let previous = peer.answering.replace(Answering {
+        let previous = peer.answering.replace(Box::new(Answering {
             session,
             remote_session: initiator_session,
             responder,
@@ -172,7 +172,7 @@ impl Endpoint {
             path,
             due: now.boot,
             waiting: 0,
-        });
+        }));
         if let Some(previous) = previous {
             self.sessions.remove(previous.session);
         }

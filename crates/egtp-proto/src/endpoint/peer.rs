@@ -46,7 +46,7 @@ pub(super) struct Peer {
     /// Handshakes of ours, oldest first.
     pub attempts: Vec<Attempt>,
     /// A first flight of the peer that is not answered yet.
-    pub answering: Option<Answering>,
+    pub answering: Option<Box<Answering>>,
     pub card: Option<KnownCard>,
     /// A card from a first flight, to be used once that session is confirmed.
     pub offered: Option<(u32, LiveCard)>,

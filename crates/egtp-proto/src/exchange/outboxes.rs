@@ -12,9 +12,9 @@ use crate::exchange::outbox::Outbox;
 #[derive(Debug)]
 pub struct Outboxes {
     ordinary: Outbox,
-    /// Made when first needed, as the next.
-    durable: Option<Outbox>,
-    kept: Option<Outbox>,
+    /// Made when first needed, as the next: few peers have them, and many wait for them in memory.
+    durable: Option<Box<Outbox>>,
+    kept: Option<Box<Outbox>>,
 }
 
 impl Outboxes {
@@ -27,18 +27,18 @@ impl Outboxes {
     pub fn for_store(&mut self, wants: StoreKind, make: impl FnOnce() -> Outbox) -> &mut Outbox {
         match wants {
             StoreKind::Ram => &mut self.ordinary,
-            StoreKind::Durable => self.durable.get_or_insert_with(make),
+            StoreKind::Durable => self.durable.get_or_insert_with(|| Box::new(make())),
         }
     }
 
     /// The dialog for new messages that outlive our runs.
     pub fn for_kept(&mut self, make: impl FnOnce() -> Outbox) -> &mut Outbox {
-        self.kept.get_or_insert_with(make)
+        self.kept.get_or_insert_with(|| Box::new(make()))
     }
 
     /// Goes on with the dialog of an earlier run.
     pub fn resume(&mut self, kept: Outbox) {
-        self.kept = Some(kept);
+        self.kept = Some(Box::new(kept));
     }
 
     /// The one of this id.
@@ -58,12 +58,14 @@ impl Outboxes {
 
     /// All.
     pub fn iter(&self) -> impl Iterator<Item = &Outbox> {
-        std::iter::once(&self.ordinary).chain(&self.durable).chain(&self.kept)
+        let (durable, kept) = (self.durable.as_deref(), self.kept.as_deref());
+        std::iter::once(&self.ordinary).chain(durable).chain(kept)
     }
 
     /// All, to change them; the ordinary one first.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Outbox> {
-        std::iter::once(&mut self.ordinary).chain(&mut self.durable).chain(&mut self.kept)
+        let (durable, kept) = (self.durable.as_deref_mut(), self.kept.as_deref_mut());
+        std::iter::once(&mut self.ordinary).chain(durable).chain(kept)
     }
 
     /// How many dialogs there are.

@@ -55,7 +55,7 @@ impl Query {
         &self.event.message.kind
     }
 
-    /// The question.
+    /// The question. As with a reply, a small body may share memory with those that came beside it.
     pub const fn body(&self) -> &Bytes {
         &self.event.message.body
     }
