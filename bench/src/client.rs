@@ -46,7 +46,14 @@ async fn measure<S: Side>(cell: Cell, mut server: Server) -> Outcome<Figures> {
     let address = server.address.clone();
     let (many, bytes) = cell.work.load();
     match cell.work {
-        Work::Many | Work::Bulk100K | Work::Bulk2M => {
+        Work::Many
+        | Work::Bulk100K
+        | Work::Bulk2M
+        | Work::InFlight1
+        | Work::InFlight10
+        | Work::InFlight100
+        | Work::InFlight1k
+        | Work::InFlight10k => {
             let link = first_link::<S>(&address).await?;
             let tally = Arc::new(Tally::new(many));
             let load = S::pump(link, (many, bytes), Arc::clone(&tally));

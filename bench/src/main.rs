@@ -9,6 +9,7 @@ mod client;
 mod options;
 mod outcome;
 mod plan;
+mod plots;
 mod processes;
 mod requests;
 mod runner;

@@ -7,7 +7,7 @@ use crate::outcome::Outcome;
 use crate::runtimes::Kind;
 use crate::sides::Name;
 
-/// The five questions, in the order of their importance.
+/// The six questions, in the order of their importance.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Measure {
     Many,
@@ -15,11 +15,12 @@ pub enum Measure {
     Bulk,
     Connections,
     Memory,
+    Curve,
 }
 
 impl Measure {
-    pub const ALL: [Self; 5] =
-        [Self::Many, Self::Latency, Self::Bulk, Self::Connections, Self::Memory];
+    pub const ALL: [Self; 6] =
+        [Self::Many, Self::Latency, Self::Bulk, Self::Connections, Self::Memory, Self::Curve];
 
     pub fn from_number(word: &str) -> Outcome<Self> {
         let number: usize = word.trim().parse().map_err(|_| format!("no measure {word}"))?;
@@ -33,6 +34,7 @@ impl Measure {
             Self::Bulk => &[Work::Bulk100K, Work::Bulk2M],
             Self::Connections => &[Work::Connect64, Work::Connect1],
             Self::Memory => &[Work::Idle],
+            Self::Curve => &Work::CURVE,
         }
     }
 }
@@ -56,6 +58,12 @@ pub enum Work {
     Connect1,
     /// 2,000 connections that have asked once.
     Idle,
+    /// So many requests of 128 bytes in flight.
+    InFlight1,
+    InFlight10,
+    InFlight100,
+    InFlight1k,
+    InFlight10k,
 }
 
 /// How many connections idle in [`Work::Idle`].
@@ -66,7 +74,11 @@ pub const IDLE_SECONDS: f64 = 8.0;
 const AROUND_SECONDS: f64 = 0.2;
 
 impl Work {
-    pub const ALL: [Self; 8] = [
+    /// Fewer and more in flight.
+    pub const CURVE: [Self; 5] =
+        [Self::InFlight1, Self::InFlight10, Self::InFlight100, Self::InFlight1k, Self::InFlight10k];
+
+    pub const ALL: [Self; 13] = [
         Self::Many,
         Self::SameCore,
         Self::TwoCores,
@@ -75,6 +87,11 @@ impl Work {
         Self::Connect64,
         Self::Connect1,
         Self::Idle,
+        Self::InFlight1,
+        Self::InFlight10,
+        Self::InFlight100,
+        Self::InFlight1k,
+        Self::InFlight10k,
     ];
 
     pub const fn word(self) -> &'static str {
@@ -87,6 +104,11 @@ impl Work {
             Self::Connect64 => "connect-64",
             Self::Connect1 => "connect-1",
             Self::Idle => "idle",
+            Self::InFlight1 => "in-flight-1",
+            Self::InFlight10 => "in-flight-10",
+            Self::InFlight100 => "in-flight-100",
+            Self::InFlight1k => "in-flight-1k",
+            Self::InFlight10k => "in-flight-10k",
         }
     }
 
@@ -97,6 +119,11 @@ impl Work {
             Self::Bulk100K => (16, 100 * 1024),
             Self::Bulk2M => (4, 2 * 1024 * 1024),
             Self::Connect64 => (64, 128),
+            Self::InFlight1 => (1, 128),
+            Self::InFlight10 => (10, 128),
+            Self::InFlight100 => (100, 128),
+            Self::InFlight1k => (1_000, 128),
+            Self::InFlight10k => (10_000, 128),
             Self::SameCore | Self::TwoCores | Self::Connect1 | Self::Idle => (1, 128),
         }
     }

@@ -10,7 +10,7 @@ use crate::client::Figures;
 use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::plan::{self, Cell, Row, Work};
-use crate::{processes, system, tables, versions};
+use crate::{plots, processes, system, tables, versions};
 
 /// All that one row showed in one work, over the rounds.
 #[derive(Debug)]
@@ -68,6 +68,9 @@ pub fn run(options: &Options) -> Outcome<()> {
     }
     print!("{}", tables::markdown(options, &results));
     eprintln!("took {}; the same as JSON: {}", minutes_since(begun), options.out);
+    for plot in plots::draw(Path::new(&options.out), &results)? {
+        eprintln!("drawn: {}", plot.display());
+    }
     Ok(())
 }
 

@@ -66,6 +66,13 @@ fn shape(work: Work) -> Shape {
         Work::Connect1 => {
             ("4. New connections with a first request, one by one".to_owned(), CONNECTIONS, false)
         }
+        Work::InFlight1 => ("6. Requests with 1 in flight, 128 bytes".to_owned(), RATE, false),
+        Work::InFlight10 => ("6. Requests with 10 in flight, 128 bytes".to_owned(), RATE, false),
+        Work::InFlight100 => ("6. Requests with 100 in flight, 128 bytes".to_owned(), RATE, false),
+        Work::InFlight1k => ("6. Requests with 1,000 in flight, 128 bytes".to_owned(), RATE, false),
+        Work::InFlight10k => {
+            ("6. Requests with 10,000 in flight, 128 bytes".to_owned(), RATE, false)
+        }
         Work::Idle => {
             (format!("5. Memory for each of {IDLE_CONNECTIONS} idle connections"), MEMORY, true)
         }

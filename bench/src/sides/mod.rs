@@ -145,11 +145,13 @@ impl Name {
 
     /// Whether the question makes sense for this side.
     pub const fn does(self, work: Work) -> bool {
+        let (_, bytes) = work.load();
+        let is_small = work.raises_limits() && bytes == 128;
         match self {
-            // No messages of any size, and no connections.
+            // No messages of any size, and no connections; its window is fixed.
             Self::Udp => matches!(work, Work::Many | Work::SameCore | Work::TwoCores),
             // Large messages do not fit, and its connections are those of the other quinn row.
-            Self::QuinnDgram => matches!(work, Work::Many | Work::SameCore | Work::TwoCores),
+            Self::QuinnDgram => is_small,
             _ => true,
         }
     }
