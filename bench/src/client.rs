@@ -53,7 +53,8 @@ async fn measure<S: Side>(cell: Cell, mut server: Server) -> Outcome<Figures> {
         | Work::InFlight10
         | Work::InFlight100
         | Work::InFlight1k
-        | Work::InFlight10k => {
+        | Work::InFlight10k
+        | Work::OnDisk => {
             let link = first_link::<S>(&address).await?;
             let tally = Arc::new(Tally::new(many));
             let load = S::pump(link, (many, bytes), Arc::clone(&tally));

@@ -11,9 +11,11 @@ usage: bench/run [OPTIONS]
   --rounds N          every figure N times, interleaved (default 5)
   --seconds N         measured for each figure, after the warm-up (default 2)
   --only SIDE,...     only these: tcp udp egtp quinn quinn-dgram iroh libp2p-tcp libp2p-quic
+                      egtp-durable sqlite
                       (libp2p stands for both of its transports)
   --measure N,...     only these: 1 many in flight, 2 latency, 3 bulk, 4 connections, 5 memory,
-                      6 fewer and more in flight, with plots (SVG) beside the JSON
+                      6 fewer and more in flight, with plots (SVG) beside the JSON,
+                      7 durable requests, beside SQLite (its row counts as the best peer there)
   --runtime KIND      only ct (tokio's current-thread runtime) or mt (its default one)
   --wait N            before each figure, wait up to N seconds for a machine that is less than 10 %
                       busy (default 0: do not wait)

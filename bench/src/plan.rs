@@ -7,7 +7,7 @@ use crate::outcome::Outcome;
 use crate::runtimes::Kind;
 use crate::sides::Name;
 
-/// The six questions, in the order of their importance.
+/// The seven questions, in the order of their importance.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Measure {
     Many,
@@ -16,11 +16,19 @@ pub enum Measure {
     Connections,
     Memory,
     Curve,
+    Durable,
 }
 
 impl Measure {
-    pub const ALL: [Self; 6] =
-        [Self::Many, Self::Latency, Self::Bulk, Self::Connections, Self::Memory, Self::Curve];
+    pub const ALL: [Self; 7] = [
+        Self::Many,
+        Self::Latency,
+        Self::Bulk,
+        Self::Connections,
+        Self::Memory,
+        Self::Curve,
+        Self::Durable,
+    ];
 
     pub fn from_number(word: &str) -> Outcome<Self> {
         let number: usize = word.trim().parse().map_err(|_| format!("no measure {word}"))?;
@@ -35,6 +43,7 @@ impl Measure {
             Self::Connections => &[Work::Connect64, Work::Connect1],
             Self::Memory => &[Work::Idle],
             Self::Curve => &Work::CURVE,
+            Self::Durable => &[Work::OnDisk],
         }
     }
 }
@@ -64,6 +73,8 @@ pub enum Work {
     InFlight100,
     InFlight1k,
     InFlight10k,
+    /// 1,000 requests of 128 bytes in flight that are to be on a disk.
+    OnDisk,
 }
 
 /// How many connections idle in [`Work::Idle`].
@@ -78,7 +89,7 @@ impl Work {
     pub const CURVE: [Self; 5] =
         [Self::InFlight1, Self::InFlight10, Self::InFlight100, Self::InFlight1k, Self::InFlight10k];
 
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Many,
         Self::SameCore,
         Self::TwoCores,
@@ -92,6 +103,7 @@ impl Work {
         Self::InFlight100,
         Self::InFlight1k,
         Self::InFlight10k,
+        Self::OnDisk,
     ];
 
     pub const fn word(self) -> &'static str {
@@ -109,13 +121,14 @@ impl Work {
             Self::InFlight100 => "in-flight-100",
             Self::InFlight1k => "in-flight-1k",
             Self::InFlight10k => "in-flight-10k",
+            Self::OnDisk => "on-disk",
         }
     }
 
     /// In flight, and the bytes of each.
     pub const fn load(self) -> (usize, usize) {
         match self {
-            Self::Many => (1_000, 128),
+            Self::Many | Self::OnDisk => (1_000, 128),
             Self::Bulk100K => (16, 100 * 1024),
             Self::Bulk2M => (4, 2 * 1024 * 1024),
             Self::Connect64 => (64, 128),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::outcome::Outcome;
 use crate::plan::Cell;
+use crate::system;
 
 fn this(role: &str, cell: &Cell) -> Outcome<Command> {
     let mut command = Command::new(std::env::current_exe()?);
@@ -55,6 +56,8 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // Only some have one.
+        let _ = std::fs::remove_dir_all(system::scratch(self.child.id()));
     }
 }
 

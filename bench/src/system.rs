@@ -72,3 +72,8 @@ pub fn describe() -> String {
     let kernel = read("/proc/sys/kernel/osrelease");
     format!("{cores} cores, {model}, Linux {}", kernel.trim())
 }
+
+/// Where a process of ours keeps files, if it has any. On a real disk, where the folder for temporary files is.
+pub fn scratch(process: u32) -> std::path::PathBuf {
+    std::env::temp_dir().join(format!("egtp-bench-{process}"))
+}

@@ -73,6 +73,7 @@ fn shape(work: Work) -> Shape {
         Work::InFlight10k => {
             ("6. Requests with 10,000 in flight, 128 bytes".to_owned(), RATE, false)
         }
+        Work::OnDisk => ("7. Durable requests, 1,000 in flight, 128 bytes".to_owned(), RATE, false),
         Work::Idle => {
             (format!("5. Memory for each of {IDLE_CONNECTIONS} idle connections"), MEMORY, true)
         }

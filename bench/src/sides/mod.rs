@@ -12,12 +12,14 @@ use crate::requests;
 use crate::runtimes::Kind;
 use crate::tally::Tally;
 
+mod durable;
 mod egtp;
 mod iroh;
 mod libp2p;
 mod quinn;
 mod quinn_dgram;
 mod quinn_ends;
+mod sqlite;
 mod tcp;
 mod udp;
 
@@ -77,6 +79,8 @@ pub enum Name {
     Iroh,
     Libp2pTcp,
     Libp2pQuic,
+    Durable,
+    Sqlite,
 }
 
 pub const ALL: &[Name] = &[
@@ -88,6 +92,8 @@ pub const ALL: &[Name] = &[
     Name::Iroh,
     Name::Libp2pTcp,
     Name::Libp2pQuic,
+    Name::Durable,
+    Name::Sqlite,
 ];
 
 impl Name {
@@ -101,6 +107,8 @@ impl Name {
             Self::Iroh => "iroh",
             Self::Libp2pTcp => "libp2p-tcp",
             Self::Libp2pQuic => "libp2p-quic",
+            Self::Durable => "egtp-durable",
+            Self::Sqlite => "sqlite",
         }
     }
 
@@ -115,6 +123,8 @@ impl Name {
             Self::Iroh => "iroh, stream each",
             Self::Libp2pTcp => "libp2p, TCP + Noise + Yamux",
             Self::Libp2pQuic => "libp2p, QUIC",
+            Self::Durable => "EGTP (TCP), durable",
+            Self::Sqlite => "SQLite, one loop",
         }
     }
 
@@ -133,12 +143,15 @@ impl Name {
             Self::Iroh => visitor.visit::<iroh::Iroh>(),
             Self::Libp2pTcp => visitor.visit::<libp2p::Libp2p<libp2p::TcpNoiseYamux>>(),
             Self::Libp2pQuic => visitor.visit::<libp2p::Libp2p<libp2p::Quic>>(),
+            Self::Durable => visitor.visit::<durable::Durable>(),
+            Self::Sqlite => visitor.visit::<sqlite::Sqlite>(),
         }
     }
 
     pub const fn runtimes(self) -> &'static [Kind] {
         match self {
             Self::Udp => &[Kind::Blocking],
+            Self::Sqlite => &[Kind::CurrentThread],
             _ => &[Kind::CurrentThread, Kind::MultiThread],
         }
     }
@@ -146,20 +159,21 @@ impl Name {
     /// Whether the question makes sense for this side.
     pub const fn does(self, work: Work) -> bool {
         let (_, bytes) = work.load();
-        let is_small = work.raises_limits() && bytes == 128;
+        let is_small = work.raises_limits() && bytes == 128 && !matches!(work, Work::OnDisk);
         match self {
             // No messages of any size, and no connections; its window is fixed.
             Self::Udp => matches!(work, Work::Many | Work::SameCore | Work::TwoCores),
             // Large messages do not fit, and its connections are those of the other quinn row.
             Self::QuinnDgram => is_small,
-            _ => true,
+            Self::Durable | Self::Sqlite => matches!(work, Work::OnDisk),
+            _ => !matches!(work, Work::OnDisk),
         }
     }
 
     /// Whether it encrypts and matches replies to requests, so that the best of these is what EGTP
     /// is held against.
     pub const fn is_peer(self) -> bool {
-        !matches!(self, Self::Egtp | Self::Tcp | Self::Udp)
+        !matches!(self, Self::Egtp | Self::Durable | Self::Tcp | Self::Udp)
     }
 }
 
