@@ -22,7 +22,7 @@ use egtp_proto::wire::{Header, Lane, VERSION};
 use egtp_proto::{IdentityId, LiveCard, PrekeyCard, PublicKey, SecretKey, StoreCard, StoreKind};
 
 /// What a session at rest may take.
-const BYTES_MAX: f64 = 128.0;
+const BYTES_MAX: u64 = 128;
 /// Two relayed epochs after the handshake: nobody uses its keys any more.
 const LATER: Duration = EPOCH_RESTS.saturating_mul(3);
 const SUITE: Suite = Suite::Aes256Gcm;
@@ -70,10 +70,12 @@ fn run(sessions: u32, handshakes: u32, thawed: u32) -> Option<bool> {
         freezer = all.then_some(filling);
     });
     let mut freezer = freezer?;
-    let held = f64::from(u32::try_from(freezer.len()).ok()?);
-    let bytes = memory.bytes_current as f64;
+    let held = u32::try_from(freezer.len()).ok()?;
+    let bytes = u64::try_from(memory.bytes_current).ok()?;
+    // In tenths, without a number that is not exact.
+    let tenths = bytes * 10 / u64::from(held);
     println!("{held} sessions put to rest in {:.1} s", begun.elapsed().as_secs_f64());
-    println!("{bytes} bytes, {:.1} each", bytes / held);
+    println!("{bytes} bytes, {}.{} each", tenths / 10, tenths % 10);
 
     let mut chosen = BTreeSet::new();
     while chosen.len() < usize::try_from(thawed).ok()? {
@@ -91,11 +93,11 @@ fn run(sessions: u32, handshakes: u32, thawed: u32) -> Option<bool> {
         "{opened} of {thawed} opened a fresh record of their peer, {foreign} one of another peer, in {:.1} s",
         begun.elapsed().as_secs_f64()
     );
-    let left = f64::from(u32::try_from(freezer.len()).ok()?);
+    let left = u32::try_from(freezer.len()).ok()?;
     println!("{left} are still at rest");
-    let is_held = held == f64::from(sessions) && left == held - f64::from(thawed);
+    let is_held = held == sessions && left == held - thawed;
     let is_foreign = foreign > 0 && sessions > 1;
-    Some(is_held && opened == thawed && !is_foreign && bytes / held <= BYTES_MAX)
+    Some(is_held && opened == thawed && !is_foreign && tenths <= 10 * BYTES_MAX)
 }
 
 /// The key of a peer.
