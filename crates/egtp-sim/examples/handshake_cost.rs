@@ -5,10 +5,10 @@
 
 use std::time::{Duration, Instant};
 
+use egtp_proto::SecretKey;
 use egtp_proto::crypto::{DhKey, Random, Suite};
-use egtp_proto::session::handshake::{Hello, Initiator, LocalKeys, Responder, Welcome};
-use egtp_proto::wire::{Header, VERSION};
-use egtp_proto::{LiveCard, PrekeyCard, SecretKey, StoreCard, StoreKind};
+use egtp_proto::session::handshake::LocalKeys;
+use egtp_sim::shake::shake;
 
 /// Handshakes of each suite in a round, and rounds; the fastest round counts.
 const IN_A_ROUND: u32 = 200;
@@ -38,40 +38,6 @@ fn main() {
         let micros = time.as_secs_f64() * 1e6 / f64::from(IN_A_ROUND);
         println!("| {suite:?} | {micros:.0} | {ratio:.2} |");
     }
-}
-
-/// One handshake, with keys of one moment made anew as an endpoint makes them.
-fn shake(
-    suite: Suite,
-    (alice, bob, prekey): (&LocalKeys, &LocalKeys, &DhKey),
-    random: &mut Random,
-) -> Option<()> {
-    let ephemeral = DhKey::from_secret(&random.bytes()).ok()?;
-    let public = *ephemeral.public();
-    let header = Header::Ini {
-        version: VERSION,
-        suite: suite.id(),
-        initiator_session: 1,
-        prekey: 1,
-        cookie: false,
-        puzzle: false,
-    };
-    let store = StoreCard { kind: StoreKind::Ram, id: 1, generation: 1, age: 0 };
-    let card = LiveCard { prekey: None, stores: vec![store] };
-    let named = PrekeyCard { id: 1, key: *prekey.public(), lifetime: 60 };
-    let hello = Hello { client: false, card: card.clone(), contact_sequence: 0 };
-    let start = (&bob.public, &named);
-    let said = (&hello, &[][..]);
-    let (mut initiator, flight) =
-        Initiator::start(alice, start, (suite, &header), ephemeral, said, random).ok()?;
-    let own = DhKey::from_secret(&random.bytes()).ok()?;
-    let (responder, _) =
-        Responder::read(bob, (1, prekey), (suite, &header), &public, &flight, own).ok()?;
-    let suites = Suite::ALL.map(Suite::id).to_vec();
-    let welcome = Welcome { session: 2, client: false, card, suites, contact_sequence: 0 };
-    let (ephemeral, rest, root) = responder.finish(&welcome, &[], random).ok()?;
-    initiator.read(&ephemeral, &rest).ok()?;
-    (initiator.finish().ok()? == root).then_some(())
 }
 
 fn keys(seed: u8) -> Option<LocalKeys> {

@@ -14,12 +14,13 @@ use bytes::BytesMut;
 use egtp_proto::crypto::{DhKey, Random, Role, Suite};
 use egtp_proto::limits::EPOCH_RESTS;
 use egtp_proto::session::frozen::{Freezer, Owner};
-use egtp_proto::session::handshake::{Hello, Initiator, LocalKeys, Responder, Welcome};
+use egtp_proto::session::handshake::LocalKeys;
 use egtp_proto::session::live::Session;
 use egtp_proto::time::Instant;
 use egtp_proto::wire::shroud::{PREFIX_BYTES, Shroud};
-use egtp_proto::wire::{Header, Lane, VERSION};
-use egtp_proto::{IdentityId, LiveCard, PrekeyCard, PublicKey, SecretKey, StoreCard, StoreKind};
+use egtp_proto::wire::{Header, Lane};
+use egtp_proto::{IdentityId, PublicKey, SecretKey};
+use egtp_sim::shake::shake;
 
 /// What a session at rest may take.
 const BYTES_MAX: u64 = 128;
@@ -176,37 +177,10 @@ impl Server {
         Some(Self { shroud: Shroud::new(&keys.public), keys, prekey })
     }
 
-    /// A handshake with a peer, both sides of it.
+    /// A handshake with a peer.
     fn shake(&self, number: u32, random: &mut Random) -> Option<Secret> {
         let client = LocalKeys::new(&secret(number))?;
-        let header = Header::Ini {
-            version: VERSION,
-            suite: SUITE.id(),
-            initiator_session: number + 1,
-            prekey: 1,
-            cookie: false,
-            puzzle: false,
-        };
-        let store = StoreCard { kind: StoreKind::Ram, id: 1, generation: 1, age: 0 };
-        let card = LiveCard { prekey: None, stores: vec![store] };
-        let named = PrekeyCard { id: 1, key: *self.prekey.public(), lifetime: 60 };
-        let hello = Hello { client: true, card: card.clone(), contact_sequence: 0 };
-        let ephemeral = DhKey::from_secret(&random.bytes()).ok()?;
-        let public = *ephemeral.public();
-        let (to, said) = ((&self.keys.public, &named), (&hello, &[][..]));
-        let (mut initiator, flight) =
-            Initiator::start(&client, to, (SUITE, &header), ephemeral, said, random).ok()?;
-        let own = DhKey::from_secret(&random.bytes()).ok()?;
-        let prekey = (1, &self.prekey);
-        let (responder, first) =
-            Responder::read(&self.keys, prekey, (SUITE, &header), &public, &flight, own).ok()?;
-        let suites = Suite::ALL.map(Suite::id).to_vec();
-        let welcome =
-            Welcome { session: number + 1, client: false, card, suites, contact_sequence: 0 };
-        let (ephemeral, rest, theirs) = responder.finish(&welcome, &[], random).ok()?;
-        initiator.read(&ephemeral, &rest).ok()?;
-        let ours = initiator.finish().ok()?;
-        let is_good = first.remote == client.public && ours == theirs;
-        is_good.then(|| (*ours.0, ours.1))
+        let (root, hash) = shake(SUITE, (&client, &self.keys, &self.prekey), random)?;
+        Some((*root, hash))
     }
 }

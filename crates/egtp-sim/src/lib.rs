@@ -9,6 +9,7 @@ pub mod long_runs;
 pub mod model;
 pub mod planted;
 pub mod process;
+pub mod shake;
 pub mod tidy;
 pub mod trace;
 pub mod world;
