@@ -1,4 +1,5 @@
-//! EGTP over TCP: the driver on a thread of its own, requests as users write them.
+//! EGTP over TCP: the driver on a thread of its own, requests as users write them. `DURABLE`: with a store on the
+//! answering end's disk, where a request is before it is handed over, and its reply before it is sent.
 //!
 //! Where connections are counted or weighed (`raise_limits` is false there), each client is an
 //! identity of its own, since a session outlives its connections; its driver is a task of the
@@ -9,15 +10,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use bytes::Bytes;
+use egtp::store::SqliteStore;
 use egtp::{Kind, Message, Node, Router, Ticket};
 
 use super::Side;
-use crate::bodies;
 use crate::outcome::Outcome;
 use crate::requests::TIMEOUT;
 use crate::server::announce;
+use crate::{bodies, system};
 
-pub struct Egtp;
+pub struct Egtp<const DURABLE: bool>;
 
 #[derive(Clone)]
 pub struct Link {
@@ -32,14 +34,20 @@ fn kind() -> Kind {
     Kind::new("echo/1").expect("a kind")
 }
 
-impl Side for Egtp {
+impl<const DURABLE: bool> Side for Egtp<DURABLE> {
     const TIMES_OUT: bool = true;
     /// Whether drivers get threads of their own.
     type Local = bool;
     type Link = Link;
 
     async fn serve(_: bool) -> Outcome<()> {
-        let node = Node::builder().listen("127.0.0.1:0".parse()?).start().await?;
+        let mut builder = Node::builder().listen("127.0.0.1:0".parse()?);
+        if DURABLE {
+            let folder = system::scratch(std::process::id());
+            std::fs::create_dir_all(&folder)?;
+            builder = builder.store(SqliteStore::open(folder.join("store.db"))?);
+        }
+        let node = builder.start().await?;
         let answer = |query: &egtp::QueryEvent| bodies::answer(query.message.body.clone());
         let router = Router::new().route_sync(kind(), answer);
         announce(node.ticket());
@@ -69,6 +77,7 @@ impl Side for Egtp {
         } else {
             link.node.request(&*link.ticket, message)
         };
+        let request = if DURABLE { request.durable() } else { request };
         let reply = request.hard_timeout(TIMEOUT).await?;
         if !link.is_known.load(Relaxed) {
             link.is_known.store(true, Relaxed);

@@ -12,7 +12,6 @@ use crate::requests;
 use crate::runtimes::Kind;
 use crate::tally::Tally;
 
-mod durable;
 mod egtp;
 mod iroh;
 mod libp2p;
@@ -137,13 +136,13 @@ impl Name {
         match self {
             Self::Tcp => visitor.visit::<tcp::Tcp>(),
             Self::Udp => visitor.visit::<udp::Udp>(),
-            Self::Egtp => visitor.visit::<egtp::Egtp>(),
+            Self::Egtp => visitor.visit::<egtp::Egtp<false>>(),
             Self::Quinn => visitor.visit::<quinn::Quinn>(),
             Self::QuinnDgram => visitor.visit::<quinn_dgram::QuinnDgram>(),
             Self::Iroh => visitor.visit::<iroh::Iroh>(),
             Self::Libp2pTcp => visitor.visit::<libp2p::Libp2p<libp2p::TcpNoiseYamux>>(),
             Self::Libp2pQuic => visitor.visit::<libp2p::Libp2p<libp2p::Quic>>(),
-            Self::Durable => visitor.visit::<durable::Durable>(),
+            Self::Durable => visitor.visit::<egtp::Egtp<true>>(),
             Self::Sqlite => visitor.visit::<sqlite::Sqlite>(),
         }
     }
@@ -170,8 +169,8 @@ impl Name {
         }
     }
 
-    /// Whether it encrypts and matches replies to requests, so that the best of these is what EGTP
-    /// is held against.
+    /// Whether EGTP is held against the best of these: what encrypts and matches replies to requests, and on a disk
+    /// what SQLite itself does.
     pub const fn is_peer(self) -> bool {
         !matches!(self, Self::Egtp | Self::Durable | Self::Tcp | Self::Udp)
     }
