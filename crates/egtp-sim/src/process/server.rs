@@ -132,7 +132,7 @@ impl Home {
         } else {
             let path = counted_file(&self.folder);
             let text = trying(format!("read {}", path.display()), std::fs::read_to_string(&path))?;
-            text.lines().map(str::to_owned).collect()
+            whole_lines(&text)
         };
         let mut counted = HashMap::new();
         for body in bodies {
@@ -267,10 +267,16 @@ pub fn counter(
 }
 
 fn count(mut file: &File, body: bytes::Bytes) -> Counted {
-    // One write for one line: what a killed process has not written, it has not counted.
-    let line = [&body[..], b"\n"].concat();
+    // One write for one line: what a killed process has not written, it has not counted. A kill can cut that off
+    // where a page of the file ends, so a line begins a new one whatever is before it.
+    let line = [b"\n", &body[..], b"\n"].concat();
     file.write_all(&line).map_err(|_| Refusal::Failed)?;
     Ok(body)
+}
+
+/// The lines of a file of counts, without what was begun and not finished.
+fn whole_lines(text: &str) -> Vec<String> {
+    text.lines().filter(|line| line.ends_with(BODY_END)).map(str::to_owned).collect()
 }
 
 fn counted_file(folder: &Path) -> PathBuf {
@@ -301,4 +307,17 @@ const READY_MAX: Duration = Duration::from_secs(10);
 /// The counter as a shell command: one line is appended before the reply is written. A body without
 /// [`BODY_END`] was cut short because the program that was writing it has been killed.
 const COUNT: &str = r#"body=$(cat) && case "$body" in *.) ;; *) exit 1 ;; esac &&
-printf '%s\n' "$body" >>"$COUNTED" && printf '%s' "$body""#;
+printf '\n%s\n' "$body" >>"$COUNTED" && printf '%s' "$body""#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server was killed while it wrote the second line, and the next one went on behind it.
+    #[test]
+    fn a_line_that_a_kill_cut_off_is_not_counted_and_spoils_none() {
+        let text = "\na-1327.\n\na-13\na-1328.\n";
+        assert_eq!(whole_lines(text), ["a-1327.", "a-1328."]);
+        assert_eq!(whole_lines(""), Vec::<String>::new());
+    }
+}
