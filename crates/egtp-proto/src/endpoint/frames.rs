@@ -101,12 +101,8 @@ impl Endpoint {
             }
             Frame::Replies(dialog) => context.replies = Some(dialog),
             Frame::Reply(head, body) => {
-                self.receive_reply(
-                    code,
-                    context.replies?,
-                    &head,
-                    context.bodies.keep(payload, body),
-                );
+                let body = context.bodies.keep(payload, body);
+                self.receive_reply(code, context.replies?, &head, body);
             }
             Frame::ReplyFragment(part, head) => {
                 self.receive_reply_part(now, code, context.replies?, &part, head.as_ref());

@@ -410,3 +410,38 @@ impl Outgoing {
 const NAMES_MAX: usize = 64;
 /// Stands for a transmission whose name was forgotten.
 const UNREFUSABLE: TransmissionName = [0; 8];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// However often it was sent, what is not in the list was refused, or stands behind the one that never is.
+        #[test]
+        fn names_equal_a_list_whose_oldest_stands_for_all_that_were_forgotten(
+            steps in prop::collection::vec((0_u8..8, 1_u8..200), 1..400),
+        ) {
+            let (mut names, mut list) = (Names::default(), Vec::new());
+            for (what, name) in steps {
+                let name = [name; 8];
+                if what > 0 {
+                    names.push(name);
+                    if list.len() == NAMES_MAX {
+                        list[0] = UNREFUSABLE;
+                        list.remove(1);
+                    }
+                    list.push(name);
+                } else {
+                    let index = list.iter().position(|sent| *sent == name);
+                    prop_assert_eq!(names.remove(name), index.is_some());
+                    index.map(|index| list.remove(index));
+                }
+                let all: Vec<_> = names.oldest.iter().chain(&names.others).copied().collect();
+                prop_assert_eq!(&all, &list);
+                prop_assert_eq!(names.is_empty(), list.is_empty());
+            }
+        }
+    }
+}

@@ -150,7 +150,7 @@ impl Traffic {
 
     /// One read. One that brings less than there was room for has emptied the socket: to ask it again would be
     /// a call to the system for nothing, so the runtime is told what that call would have said. What comes
-    /// after the read makes the socket readable anew.
+    /// after the read makes the socket readable anew, with epoll and kqueue; a system with neither must ask.
     fn read_once(&mut self) -> io::Result<(usize, Left)> {
         self.inflow.prepare();
         let buffer = &mut self.inflow.buffer;
