@@ -23,7 +23,7 @@ use egtp_sim::process::dice::Dice;
 use egtp_sim::process::failure::{Failure, trying};
 use egtp_sim::process::report::{Checks, run, say};
 use egtp_sim::process::scratch::{Scratch, free_address};
-use egtp_sim::process::server::{Home, KIND, Memory, Program, Server, serve_counter};
+use egtp_sim::process::server::{BODY_END, Home, KIND, Memory, Program, Server, serve_counter};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
@@ -141,7 +141,7 @@ impl Trial {
                 asked += 1;
                 // A number, and as much behind it as another request would carry.
                 let padding = usize::try_from(self.dice.among(PADDING)).unwrap_or(0);
-                let body = format!("{asked} {}", "x".repeat(padding));
+                let body = format!("{asked} {}{BODY_END}", "x".repeat(padding));
                 let message = Message::new(kind.clone(), body.clone());
                 let request = self.asker.request(&self.ticket, message).durable();
                 under_way.spawn(ask(asked, body, request.hard_timeout(HARD_TIMEOUT)));

@@ -61,7 +61,7 @@ impl Memory {
     }
 }
 
-/// What every body ends with.
+/// What every body ends with, so that one that was cut off is known. A counter refuses others.
 pub const BODY_END: &str = ".";
 
 /// Which program serves.
@@ -267,6 +267,9 @@ pub fn counter(
 }
 
 fn count(mut file: &File, body: bytes::Bytes) -> Counted {
+    if !body.ends_with(BODY_END.as_bytes()) {
+        return Err(Refusal::Failed);
+    }
     // One write for one line: what a killed process has not written, it has not counted. A kill can cut that off
     // where a page of the file ends, so a line begins a new one whatever is before it.
     let line = [b"\n", &body[..], b"\n"].concat();
