@@ -33,6 +33,11 @@ impl Commands {
         Self(Arc::new(Line { queue: Queue::new(), bell: Bell::default() }))
     }
 
+    /// Whether both lead to the same driver.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(crate) fn bell(&self) -> &Bell {
         &self.0.bell
     }

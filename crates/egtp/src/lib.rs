@@ -6,7 +6,8 @@
 //!
 //! [`Node`] is a running peer, made by its [`Builder`]; a [`Router`] answers what others ask it; a
 //! [`Ticket`] is a key with hints where its owner may be, and [`lookup`] finds those without. A [`Group`] is
-//! many requests that are done together, such as the pieces of a long file. [`testing`]
+//! many requests that are done together, such as the pieces of a long file; a [`Batch`] is for programs that keep no
+//! task for each of very many. [`testing`]
 //! is a network in memory for your tests; [`path`] and [`clock`] are what a node stands on, for those
 //! who bring their own.
 //!
@@ -33,6 +34,7 @@
 //! # }
 //! ```
 
+mod batch;
 mod bell;
 mod builder;
 pub mod clock;
@@ -56,6 +58,7 @@ mod status;
 pub mod store;
 pub mod testing;
 
+pub use batch::{Batch, BatchFull, Completion};
 pub use builder::Builder;
 pub use egtp_proto::crypto::{Cipher, Suite, Suites};
 pub use egtp_proto::limits::Limits;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use egtp_proto::{Contact, Kind, MessageClass, MessageId, PublicKey, Strategy, Ticket};
 use tokio::sync::oneshot;
 
+use crate::batch::Batch;
 use crate::builder::Builder;
 use crate::command::{Command, Commands};
 use crate::error::{RequestError, ServeError};
@@ -73,6 +74,11 @@ impl Node {
     /// Asks a peer for one reply. Nothing happens until it is awaited or started.
     pub fn request(&self, to: impl Into<Recipient>, message: Message) -> Request {
         Request::new(self.0.commands.clone(), to.into(), message)
+    }
+
+    /// Room for so many requests that are submitted and reaped together, without a task or a future for each.
+    pub fn batch(&self, most: usize) -> Batch {
+        Batch::new(self.0.commands.clone(), most)
     }
 
     /// The durable requests that this node keeps on its disk: those under way, and those whose outcome
@@ -211,10 +217,7 @@ impl Node {
         if self.0.commands.push(Command::Close).is_err() {
             return;
         }
-        // The driver answers nothing more once it has gone.
-        while self.status().await.is_some() {
-            tokio::task::yield_now().await;
-        }
+        self.closed().await;
     }
 }
 

@@ -70,6 +70,26 @@ impl<T> Queue<T> {
         Ok(())
     }
 
+    /// The same for many: what is not taken stays in `commands`.
+    pub(crate) fn append_below(
+        &self,
+        most: usize,
+        commands: &mut VecDeque<T>,
+    ) -> Result<(), NotTaken> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Err(NotTaken::Closed);
+        }
+        let room = most.saturating_sub(inner.waiting.len()).min(commands.len());
+        inner.waiting.extend(commands.drain(..room));
+        let waker = if inner.is_ripe() { inner.waker.take() } else { None };
+        drop(inner);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        if commands.is_empty() { Ok(()) } else { Err(NotTaken::Full) }
+    }
+
     /// Moves everything waiting into `taken`, which must be empty, if it is worth it.
     pub(crate) fn take(&self, taken: &mut VecDeque<T>) {
         let mut inner = self.lock();
@@ -144,7 +164,11 @@ mod tests {
         assert_eq!(taken, [0]);
         assert_eq!(queue.push_below(1, 1), Ok(()));
         assert_eq!(queue.push_below(1, 2), Err(NotTaken::Full));
-        assert_eq!(queue.close(), [1]);
+        let mut many = VecDeque::from([2, 3, 4]);
+        assert_eq!(queue.append_below(3, &mut many), Err(NotTaken::Full));
+        assert_eq!(many, [4]);
+        assert_eq!(queue.close(), [1, 2, 3]);
+        assert_eq!(queue.append_below(9, &mut many), Err(NotTaken::Closed));
         assert_eq!(queue.push(3), Err(NotTaken::Closed));
     }
 }

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use egtp_proto::{MessageClass, MessageId, NotSent, Outcome, PublicKey, StoreKind};
 use tokio::time::Instant;
 
+use crate::batch::Place;
 use crate::command::{Command, Commands, Start};
 use crate::error::RequestError;
 use crate::message::{Message, Recipient, Reply};
@@ -21,7 +22,7 @@ use crate::slot::{Ended, Slot};
 
 /// Requests that wait for the driver to begin them. Above it a new one ends as `NotSent(Busy)`: a
 /// driver that is so far behind has more to do than the machine can.
-const WAITING_MAX: usize = 65_536;
+pub(crate) const WAITING_MAX: usize = 65_536;
 
 /// A request that has not started. Does nothing until it is awaited or started.
 #[must_use = "a request does nothing until awaited or started"]
@@ -149,7 +150,15 @@ impl Request {
     }
 
     pub(crate) fn start_as(self, class: MessageClass) -> Pending {
-        let slot = Arc::new(Slot::new(&self.message.body));
+        let (pending, start) = self.into_parts(class, None);
+        pending.commands.bell().hang(&pending.commands);
+        pending.begin(start);
+        pending
+    }
+
+    /// What the driver is to do, and the handle that hears how it went.
+    pub(crate) fn into_parts(self, class: MessageClass, place: Option<Place>) -> (Pending, Start) {
+        let slot = Arc::new(Slot::new(&self.message.body, place));
         let start = Start {
             slot: Arc::clone(&slot),
             to: self.to,
@@ -173,13 +182,7 @@ impl Request {
             is_over: false,
             taken: None,
         };
-        pending.commands.bell().hang(&pending.commands);
-        match pending.commands.push_below(WAITING_MAX, Command::Start(start)) {
-            Ok(()) => {}
-            Err(NotTaken::Full) => pending.slot.finish_here(Outcome::NotSent(NotSent::Busy)),
-            Err(NotTaken::Closed) => pending.slot.finish_here(Outcome::Closing),
-        }
-        pending
+        (pending, start)
     }
 }
 
@@ -243,6 +246,20 @@ impl Pending {
         Self { commands, slot, started: Instant::now(), hard, is_over: false, taken: None }
     }
 
+    /// Hands it over to its node.
+    pub(crate) fn begin(&self, start: Start) {
+        match self.commands.push_below(WAITING_MAX, Command::Start(start)) {
+            Ok(()) => {}
+            Err(NotTaken::Full) => self.slot.finish_here(Outcome::NotSent(NotSent::Busy)),
+            Err(NotTaken::Closed) => self.slot.finish_here(Outcome::Closing),
+        }
+    }
+
+    /// Whether it is a request of the node at the other end of this line.
+    pub(crate) fn is_of(&self, commands: &Commands) -> bool {
+        self.commands.is_same(commands)
+    }
+
     /// The id of the message, once the node has numbered it.
     pub fn id(&self) -> Option<MessageId> {
         self.slot.id()
@@ -283,7 +300,10 @@ impl Pending {
         self.poll_outcome(context).map(|outcome| outcome.map(Progress::Replied))
     }
 
-    fn poll_outcome(&mut self, context: &Context<'_>) -> Poll<Result<Reply, RequestError>> {
+    pub(crate) fn poll_outcome(
+        &mut self,
+        context: &Context<'_>,
+    ) -> Poll<Result<Reply, RequestError>> {
         let Some(Ended { outcome, via, kept }) = self.slot.outcome_or_wake(context.waker()) else {
             return Poll::Pending;
         };

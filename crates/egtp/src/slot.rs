@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use egtp_proto::{MessageId, Outcome, Strategy, Way};
 
+use crate::batch::Place;
 use crate::request::Progress;
 
 /// See the head of this file.
@@ -19,6 +20,8 @@ pub(crate) struct Slot {
     /// The message's body, if it is small: so its memory is given back by the thread that took it, which is asking.
     /// Where two threads free what is the other's, each waits for the other's lock.
     _body: Option<Bytes>,
+    /// The batch that it is in.
+    place: Option<Place>,
 }
 
 #[derive(Debug, Default)]
@@ -98,10 +101,10 @@ impl Note {
 }
 
 impl Slot {
-    /// For a message with this body.
-    pub(crate) fn new(body: &Bytes) -> Self {
+    /// For a message with this body, and a place in a batch if it has one.
+    pub(crate) fn new(body: &Bytes, place: Option<Place>) -> Self {
         let is_small = body.len() <= SMALL_BODY;
-        Self { state: Mutex::default(), _body: is_small.then(|| body.clone()) }
+        Self { state: Mutex::default(), _body: is_small.then(|| body.clone()), place }
     }
 }
 
@@ -150,9 +153,16 @@ impl Slot {
 
     /// The outcome. A second one would be a mistake and is ignored.
     pub(crate) fn finish(&self, waiting: &mut Vec<Waker>, outcome: Outcome, via: Option<Strategy>) {
-        self.note(waiting, |state| {
-            state.outcome.get_or_insert((outcome, via));
-        });
+        let mut state = self.lock();
+        if state.outcome.is_some() {
+            return;
+        }
+        state.outcome = Some((outcome, via));
+        state.wakers.move_to(waiting);
+        drop(state);
+        if let Some(place) = &self.place {
+            place.end(waiting);
+        }
     }
 
     /// The outcome of one that the driver knows nothing of, or nothing more.

@@ -85,7 +85,7 @@ pub(crate) struct Driver {
     /// Whether rows are on their way to it.
     is_writing: bool,
     /// The locked key file: nobody else is this identity while it is open.
-    _hold: Option<File>,
+    hold: Option<File>,
 }
 
 impl Driver {
@@ -123,7 +123,7 @@ impl Driver {
             hints_due: Duration::ZERO,
             writer,
             is_writing: false,
-            _hold: hold,
+            hold,
         }
     }
 
@@ -450,8 +450,10 @@ impl Future for Driver {
 impl Drop for Driver {
     /// Whatever still waits for this node learns that it is closing.
     fn drop(&mut self) {
-        // First of all: who waits for the end may open the store at once.
+        // First of all: who waits for the end may open the store, the key and the port at once.
         self.writer = None;
+        self.hold = None;
+        self.paths.clear();
         for command in self.taken.drain(..).chain(self.commands.close()) {
             if let Command::Start(start) = command {
                 start.slot.finish_here(Outcome::Closing);
