@@ -23,7 +23,12 @@ pub async fn ask<S: Side>(link: &S::Link, body: Bytes) -> Outcome<()> {
     } else {
         timeout(TIMEOUT, S::ask(link, body.clone())).await.map_err(|_| "no reply in time")??
     };
-    if bodies::is_answer(&body, &reply) {
+    compare(&body, &reply)
+}
+
+/// Whether that is the reply to that body.
+pub fn compare(body: &[u8], reply: &[u8]) -> Outcome<()> {
+    if bodies::is_answer(body, reply) {
         Ok(())
     } else {
         Err(format!("a wrong reply of {} bytes to a request of {}", reply.len(), body.len()).into())

@@ -1,25 +1,66 @@
-//! EGTP over TCP: the driver on a thread of its own, requests as users write them. `DURABLE`: with a store on the
-//! answering end's disk, where a request is before it is handed over, and its reply before it is sent.
+//! EGTP over TCP, in the ways in which a program can use it.
 //!
 //! Where connections are counted or weighed (`raise_limits` is false there), each client is an
 //! identity of its own, since a session outlives its connections; its driver is a task of the
 //! client's runtime then, or 2,000 idle clients would be 2,000 threads. Nothing of that limits what
 //! the connection may do: EGTP has no streams to permit.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use bytes::Bytes;
 use egtp::store::SqliteStore;
-use egtp::{Kind, Message, Node, Router, Ticket};
+use egtp::{Builder, Completion, Kind, Message, Node, Request, Router, Ticket};
 
 use super::Side;
+use crate::bodies::Bodies;
 use crate::outcome::Outcome;
-use crate::requests::TIMEOUT;
+use crate::requests::{self, TIMEOUT};
 use crate::server::announce;
+use crate::tally::Tally;
 use crate::{bodies, system};
 
-pub struct Egtp<const DURABLE: bool>;
+/// What a row does otherwise than the first one.
+pub trait How: Send + Sync + 'static {
+    /// With a store on the answering end's disk, where a request is before it is handed over, and its reply before
+    /// it is sent.
+    const DURABLE: bool = false;
+    /// The drivers are tasks of the caller's runtime, at both ends, as those of the other libraries are.
+    const INLINE: bool = false;
+    /// How long they look for more before they sleep.
+    const SPIN: Duration = Duration::ZERO;
+    /// No task for each request: one submits and reaps many together.
+    const BATCH: bool = false;
+}
+
+/// The driver on a thread of its own, requests as users write them.
+pub struct Plain;
+pub struct Durable;
+pub struct Inline;
+pub struct Spinning;
+pub struct Batched;
+
+impl How for Plain {}
+impl How for Durable {
+    const DURABLE: bool = true;
+}
+impl How for Inline {
+    const INLINE: bool = true;
+}
+impl How for Spinning {
+    const INLINE: bool = true;
+    const SPIN: Duration = Duration::from_millis(1);
+}
+impl How for Batched {
+    const BATCH: bool = true;
+}
+
+pub struct Egtp<H>(PhantomData<H>);
+
+/// How many of a batch have to have ended before its task looks.
+const REAPED_TOGETHER: usize = 64;
 
 #[derive(Clone)]
 pub struct Link {
@@ -34,7 +75,51 @@ fn kind() -> Kind {
     Kind::new("echo/1").expect("a kind")
 }
 
-impl<const DURABLE: bool> Side for Egtp<DURABLE> {
+async fn start<H: How>(builder: Builder, inline: bool) -> Outcome<Node> {
+    let builder = builder.spin(H::SPIN);
+    if !inline {
+        return Ok(builder.start().await?);
+    }
+    let (node, driver) = builder.start_inline()?;
+    tokio::spawn(driver);
+    Ok(node)
+}
+
+/// A request for one reply.
+fn request(link: &Link, body: Bytes) -> Request {
+    let message = Message::new(link.kind.clone(), body);
+    let request = if link.is_known.load(Relaxed) {
+        link.node.request(link.ticket.key, message)
+    } else {
+        link.node.request(&*link.ticket, message)
+    };
+    request.hard_timeout(TIMEOUT)
+}
+
+/// As [`requests::pump`], with one task.
+async fn pump_batch(link: Link, (many, bytes): (usize, usize), tally: Arc<Tally>) -> Outcome<()> {
+    let mut batch = link.node.batch(many);
+    let mut slots: Vec<(Bodies, Bytes)> =
+        (0..many).map(|slot| (Bodies::new(slot, bytes), Bytes::new())).collect();
+    for (slot, (bodies, body)) in slots.iter_mut().enumerate() {
+        *body = bodies.next();
+        batch.push(slot as u64, request(&link, body.clone()))?;
+    }
+    let mut completions = Vec::new();
+    while !tally.is_over() {
+        batch.reap(REAPED_TOGETHER, &mut completions).await;
+        for Completion { tag, result } in completions.drain(..) {
+            let (bodies, body) = &mut slots[tag as usize];
+            requests::compare(body, &result?.body)?;
+            tally.add(tag as usize, 1);
+            *body = bodies.next();
+            batch.push(tag, request(&link, body.clone()))?;
+        }
+    }
+    Ok(())
+}
+
+impl<H: How> Side for Egtp<H> {
     const TIMES_OUT: bool = true;
     /// Whether drivers get threads of their own.
     type Local = bool;
@@ -42,12 +127,12 @@ impl<const DURABLE: bool> Side for Egtp<DURABLE> {
 
     async fn serve(_: bool) -> Outcome<()> {
         let mut builder = Node::builder().listen("127.0.0.1:0".parse()?);
-        if DURABLE {
+        if H::DURABLE {
             let folder = system::scratch(std::process::id());
             std::fs::create_dir_all(&folder)?;
             builder = builder.store(SqliteStore::open(folder.join("store.db"))?);
         }
-        let node = builder.start().await?;
+        let node = start::<H>(builder, H::INLINE).await?;
         let answer = |query: &egtp::QueryEvent| bodies::answer(query.message.body.clone());
         let router = Router::new().route_sync(kind(), answer);
         announce(node.ticket());
@@ -59,26 +144,15 @@ impl<const DURABLE: bool> Side for Egtp<DURABLE> {
     }
 
     async fn connect(&own_thread: &bool, address: &str) -> Outcome<Link> {
-        let node = if own_thread {
-            Node::builder().start().await?
-        } else {
-            let (node, driver) = Node::builder().start_inline()?;
-            tokio::spawn(driver);
-            node
-        };
+        let node = start::<H>(Node::builder(), H::INLINE || !own_thread).await?;
         let ticket = Arc::new(address.parse()?);
         Ok(Link { node, ticket, kind: kind(), is_known: Arc::default() })
     }
 
     async fn ask(link: &Link, body: Bytes) -> Outcome<Bytes> {
-        let message = Message::new(link.kind.clone(), body);
-        let request = if link.is_known.load(Relaxed) {
-            link.node.request(link.ticket.key, message)
-        } else {
-            link.node.request(&*link.ticket, message)
-        };
-        let request = if DURABLE { request.durable() } else { request };
-        let reply = request.hard_timeout(TIMEOUT).await?;
+        let request = request(link, body);
+        let request = if H::DURABLE { request.durable() } else { request };
+        let reply = request.await?;
         if !link.is_known.load(Relaxed) {
             link.is_known.store(true, Relaxed);
         }
@@ -88,5 +162,11 @@ impl<const DURABLE: bool> Side for Egtp<DURABLE> {
     async fn close(_: &bool, link: Link) {
         // The last handle takes the node with it.
         drop(link);
+    }
+    async fn pump(link: Link, load: (usize, usize), tally: Arc<Tally>) -> Outcome<()> {
+        if H::BATCH {
+            return pump_batch(link, load, tally).await;
+        }
+        requests::pump::<Self>(link, load, tally).await
     }
 }

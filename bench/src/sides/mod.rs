@@ -73,6 +73,9 @@ pub enum Name {
     Tcp,
     Udp,
     Egtp,
+    EgtpInline,
+    EgtpSpin,
+    EgtpBatch,
     Quinn,
     QuinnDgram,
     Iroh,
@@ -86,6 +89,9 @@ pub const ALL: &[Name] = &[
     Name::Tcp,
     Name::Udp,
     Name::Egtp,
+    Name::EgtpInline,
+    Name::EgtpSpin,
+    Name::EgtpBatch,
     Name::Quinn,
     Name::QuinnDgram,
     Name::Iroh,
@@ -101,6 +107,9 @@ impl Name {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
             Self::Egtp => "egtp",
+            Self::EgtpInline => "egtp-inline",
+            Self::EgtpSpin => "egtp-spin",
+            Self::EgtpBatch => "egtp-batch",
             Self::Quinn => "quinn",
             Self::QuinnDgram => "quinn-dgram",
             Self::Iroh => "iroh",
@@ -117,6 +126,9 @@ impl Name {
             Self::Tcp => "plain TCP, one loop",
             Self::Udp => "raw UDP, GSO/GRO, one loop",
             Self::Egtp => "EGTP (TCP)",
+            Self::EgtpInline => "EGTP (TCP), driver inline",
+            Self::EgtpSpin => "EGTP (TCP), inline, spinning",
+            Self::EgtpBatch => "EGTP (TCP), batch",
             Self::Quinn => "quinn, stream each",
             Self::QuinnDgram => "quinn, datagrams + id table",
             Self::Iroh => "iroh, stream each",
@@ -136,13 +148,16 @@ impl Name {
         match self {
             Self::Tcp => visitor.visit::<tcp::Tcp>(),
             Self::Udp => visitor.visit::<udp::Udp>(),
-            Self::Egtp => visitor.visit::<egtp::Egtp<false>>(),
+            Self::Egtp => visitor.visit::<egtp::Egtp<egtp::Plain>>(),
+            Self::EgtpInline => visitor.visit::<egtp::Egtp<egtp::Inline>>(),
+            Self::EgtpSpin => visitor.visit::<egtp::Egtp<egtp::Spinning>>(),
+            Self::EgtpBatch => visitor.visit::<egtp::Egtp<egtp::Batched>>(),
             Self::Quinn => visitor.visit::<quinn::Quinn>(),
             Self::QuinnDgram => visitor.visit::<quinn_dgram::QuinnDgram>(),
             Self::Iroh => visitor.visit::<iroh::Iroh>(),
             Self::Libp2pTcp => visitor.visit::<libp2p::Libp2p<libp2p::TcpNoiseYamux>>(),
             Self::Libp2pQuic => visitor.visit::<libp2p::Libp2p<libp2p::Quic>>(),
-            Self::Durable => visitor.visit::<egtp::Egtp<true>>(),
+            Self::Durable => visitor.visit::<egtp::Egtp<egtp::Durable>>(),
             Self::Sqlite => visitor.visit::<sqlite::Sqlite>(),
         }
     }
@@ -150,7 +165,8 @@ impl Name {
     pub const fn runtimes(self) -> &'static [Kind] {
         match self {
             Self::Udp => &[Kind::Blocking],
-            Self::Sqlite => &[Kind::CurrentThread],
+            // On a runtime with many threads the driver had better have one of its own.
+            Self::Sqlite | Self::EgtpInline | Self::EgtpSpin => &[Kind::CurrentThread],
             _ => &[Kind::CurrentThread, Kind::MultiThread],
         }
     }
@@ -164,6 +180,11 @@ impl Name {
             Self::Udp => matches!(work, Work::Many | Work::SameCore | Work::TwoCores),
             // Large messages do not fit, and its connections are those of the other quinn row.
             Self::QuinnDgram => is_small,
+            Self::EgtpInline => matches!(work, Work::Many | Work::SameCore | Work::TwoCores),
+            // It needs a core at each end.
+            Self::EgtpSpin => matches!(work, Work::Many | Work::TwoCores),
+            // What it spares matters where there are many.
+            Self::EgtpBatch => is_small && work.load().0 >= 100,
             Self::Durable | Self::Sqlite => matches!(work, Work::OnDisk),
             _ => !matches!(work, Work::OnDisk),
         }
@@ -172,7 +193,10 @@ impl Name {
     /// Whether EGTP is held against the best of these: what encrypts and matches replies to requests, and on a disk
     /// what SQLite itself does.
     pub const fn is_peer(self) -> bool {
-        !matches!(self, Self::Egtp | Self::Durable | Self::Tcp | Self::Udp)
+        !matches!(
+            self,
+            Self::Egtp | Self::EgtpInline | Self::EgtpBatch | Self::Durable | Self::Tcp | Self::Udp
+        )
     }
 }
 

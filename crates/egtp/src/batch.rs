@@ -71,7 +71,7 @@ pub struct Completion {
 }
 
 /// As many as the batch is for are under way or not reaped. The request is given back: reap, then push it again.
-pub struct BatchFull(pub Request);
+pub struct BatchFull(pub Box<Request>);
 
 impl fmt::Debug for BatchFull {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -171,7 +171,7 @@ impl Batch {
                     self.asked.push(None);
                     next
                 }
-                None => return Err(BatchFull(request)),
+                None => return Err(BatchFull(Box::new(request))),
             },
         };
         let here = Place { ended: Arc::clone(&self.ended), place };

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use egtp_proto::crypto::{Cipher, Suites};
 use egtp_proto::limits::Limits;
@@ -41,6 +42,7 @@ pub struct Builder {
     only_instance: bool,
     routers: Vec<Router>,
     store: Option<Box<dyn Store>>,
+    spin: Duration,
 }
 
 impl Builder {
@@ -60,6 +62,7 @@ impl Builder {
             only_instance: false,
             routers: Vec::new(),
             store: None,
+            spin: Duration::ZERO,
         }
     }
 
@@ -129,6 +132,16 @@ impl Builder {
     /// lists. Default: all, the hybrid ones first. Those that every node implements are always listed.
     pub fn suites(mut self, suites: Suites) -> Self {
         self.suites = suites;
+        self
+    }
+
+    /// How long the driver looks for more after something has happened, before it sleeps. Default: not at all.
+    ///
+    /// To be woken costs more than most requests; while it looks, that is saved, and a processor is busy. It needs
+    /// one that nothing else wants: with `start` a core beside the program's own, with `start_inline` the one that
+    /// the program runs on. Where there is none it makes everything slower.
+    pub const fn spin(mut self, before_sleep: Duration) -> Self {
+        self.spin = before_sleep;
         self
     }
 
@@ -284,7 +297,8 @@ impl Builder {
             None => None,
         };
         let kept = (writer, restored);
-        let driver = Driver::new(endpoint, self.clock, shared, vec![network], reach, kept, hold);
+        let driver = Driver::new(endpoint, self.clock, shared, vec![network], reach, kept, hold)
+            .spinning(self.spin);
         let node = Node::new(keys, listening, (commands, routes), has_store);
         Ok((node, driver, serving))
     }

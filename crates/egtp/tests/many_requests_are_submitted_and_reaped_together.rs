@@ -72,7 +72,7 @@ async fn reaping_waits_for_as_many_as_are_wanted_and_not_for_more_than_there_are
     let BatchFull(again) = batch.push(10, ask(&asker, &peer, 10)).unwrap_err();
     assert_eq!(batch.reap(0, &mut completions).await, 0, "nothing can have ended yet");
     assert!(batch.reap(5, &mut completions).await >= 5);
-    batch.push(10, again).unwrap();
+    batch.push(10, *again).unwrap();
     while batch.reap(1000, &mut completions).await > 0 {}
     assert_eq!(completions.len(), 11);
     assert!(batch.is_empty());

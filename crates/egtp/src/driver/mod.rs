@@ -15,7 +15,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::future::Future;
 use std::hash::BuildHasherDefault;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -80,6 +80,9 @@ pub(crate) struct Driver {
     handling_since: Duration,
     closing_since: Option<Duration>,
     hints_due: Duration,
+    /// How long to look for more before it sleeps, and when something last happened.
+    spin: Duration,
+    busy_at: Duration,
     /// Where durable rows go, if there is a store.
     writer: Option<Writer>,
     /// Whether rows are on their way to it.
@@ -121,10 +124,18 @@ impl Driver {
             handling_since: Duration::ZERO,
             closing_since: None,
             hints_due: Duration::ZERO,
+            spin: Duration::ZERO,
+            busy_at: Duration::ZERO,
             writer,
             is_writing: false,
             hold,
         }
+    }
+
+    /// It looks for more for so long before it sleeps.
+    pub(crate) const fn spinning(mut self, before_sleep: Duration) -> Self {
+        self.spin = before_sleep;
+        self
     }
 
     fn now(&self) -> Now {
@@ -399,6 +410,11 @@ impl Driver {
         }
     }
 
+    /// Whether to look once more instead of sleeping.
+    fn spins(&self) -> bool {
+        !self.spin.is_zero() && self.clock.boot().saturating_sub(self.busy_at) < self.spin
+    }
+
     /// Sleeps until the endpoint's next deadline, or nearly for ever.
     fn set_alarm(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let boot = self.clock.boot();
@@ -430,10 +446,15 @@ impl Future for Driver {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         for _ in 0..ROUNDS {
             if self.round(context) {
+                self.busy_at = if self.spin.is_zero() { self.busy_at } else { self.clock.boot() };
                 continue;
             }
             if self.has_closed() {
                 return Poll::Ready(());
+            }
+            if self.spins() {
+                // Comes back at once, after a look at the sockets.
+                return pin!(tokio::task::yield_now()).poll(context);
             }
             if !self.commands.wake_on_push(context) {
                 continue;
