@@ -15,6 +15,7 @@ pub mod limits;
 pub mod message;
 mod node_id;
 mod output;
+mod peer_card;
 #[cfg(planted)]
 pub mod planted;
 #[cfg(not(planted))]
@@ -41,5 +42,6 @@ pub use output::{
     Arriving, Assurance, Event, EventCode, IdentityId, MessageEvent, NotSent, Outcome, PathId,
     Policy, QueryEvent, QueryId, RefusedWhy, Sink, Taken, Way,
 };
+pub use peer_card::{PeerCard, PeerCardError};
 pub use strategy::{Strategy, StrategyError};
 pub use ticket::{Ticket, TicketError};

@@ -1,5 +1,6 @@
 //! Every choice about a node, with defaults that work.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,12 +38,24 @@ pub struct Builder {
     suites: Suites,
     clock: Arc<dyn Clock>,
     network: Option<Box<dyn Path>>,
+    around: Option<Around>,
     attempts: Option<Attempts>,
     seed: Option<[u8; 32]>,
     only_instance: bool,
     routers: Vec<Router>,
     store: Option<Box<dyn Store>>,
     spin: Duration,
+}
+
+/// Makes a path out of another one.
+struct Around(Box<MakePath>);
+
+type MakePath = dyn FnOnce(Box<dyn Path>) -> Box<dyn Path> + Send;
+
+impl fmt::Debug for Around {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Around")
+    }
 }
 
 impl Builder {
@@ -57,6 +70,7 @@ impl Builder {
             suites: Suites::all(fast_cipher()),
             clock: Arc::new(SystemClock),
             network: None,
+            around: None,
             attempts: None,
             seed: None,
             only_instance: false,
@@ -154,6 +168,16 @@ impl Builder {
     /// Another network instead of TCP, such as one in memory.
     pub fn path(mut self, path: impl Path) -> Self {
         self.network = Some(Box::new(path));
+        self
+    }
+
+    /// Puts something around the network, such as a test's that loses packets or doubles them. It is made where the
+    /// driver runs, with the path that it is put around.
+    pub fn around_path(
+        mut self,
+        make: impl FnOnce(Box<dyn Path>) -> Box<dyn Path> + Send + 'static,
+    ) -> Self {
+        self.around = Some(Around(Box::new(make)));
         self
     }
 
@@ -256,6 +280,10 @@ impl Builder {
         };
         let network: Box<dyn Path> = match self.attempts {
             Some(attempts) => Box::new(Watched::new(network, attempts)),
+            None => network,
+        };
+        let network = match self.around {
+            Some(Around(make)) => make(network),
             None => network,
         };
         let listening = network.listening();

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use egtp_proto::exchange::durable::Ran;
-use egtp_proto::{Contact, Kind, MessageClass, MessageId, Policy, PublicKey, QueryId, StoreKind};
+use egtp_proto::{
+    Contact, Kind, MessageClass, MessageId, PeerCard, Policy, PublicKey, QueryId, StoreKind,
+};
 use tokio::sync::oneshot;
 
 use crate::bell::Bell;
@@ -70,6 +72,10 @@ pub(crate) enum Command {
     Ignore(QueryId),
     /// Remember how a peer can be reached.
     Learn(Box<Contact>),
+    /// Say what was heard of a peer last, for another life.
+    PeerCard(PublicKey, oneshot::Sender<Option<PeerCard>>),
+    /// Take over what another life had heard.
+    LearnPeerCard(Box<PeerCard>),
     /// Rows are durable, and handlers among them have run.
     Committed(u64, Vec<Ran>),
     /// The disk does not write the rows that it was given last, so far.

@@ -3,7 +3,7 @@
 //! Knows no clocks and no network. Invariant: bounded; what was not used for longest is forgotten, and a peer
 //! of which nothing is known ranks behind one that answers and before one that does not.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use egtp_proto::{Kind, PublicKey};
@@ -15,8 +15,8 @@ type Name = (PublicKey, Kind);
 #[derive(Debug, Default)]
 pub(crate) struct Experience {
     /// Used lately; when it is full it takes the place of the other one.
-    young: HashMap<Name, Known>,
-    old: HashMap<Name, Known>,
+    young: BTreeMap<Name, Known>,
+    old: BTreeMap<Name, Known>,
 }
 
 /// What is known of a peer for one kind. Recent requests weigh more.

@@ -64,7 +64,7 @@ pub use egtp_proto::crypto::{Cipher, Suite, Suites};
 pub use egtp_proto::limits::Limits;
 pub use egtp_proto::{
     Arriving, Assurance, Contact, ContactDraft, Host, HostPort, Kind, KindError, MessageId, NodeId,
-    PublicKey, QueryEvent, SecretKey, Strategy, Ticket,
+    PeerCard, PeerCardError, PublicKey, QueryEvent, SecretKey, Strategy, Ticket,
 };
 pub use error::{NotSent, Refusal, RequestError, ServeError, StartError, Taken};
 pub use group::{Group, GroupError, GroupId, GroupProgress, Member, MemberReply, Pieces};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use egtp_proto::{Contact, Kind, MessageClass, MessageId, PublicKey, Strategy, Ticket};
+use egtp_proto::{Contact, Kind, MessageClass, MessageId, PeerCard, PublicKey, Strategy, Ticket};
 use tokio::sync::oneshot;
 
 use crate::batch::Batch;
@@ -178,6 +178,22 @@ impl Node {
     pub fn learn(&self, contact: Contact) {
         // Without a driver there is nothing to remember it for.
         let _ = self.0.commands.push(Command::Learn(Box::new(contact)));
+    }
+
+    /// What this node's first identity has heard of a peer lately, to be kept for the program's next run: see
+    /// [`Node::learn_card`]. `None` if it has heard nothing, or the peer can only call others.
+    pub async fn card_of(&self, peer: &PublicKey) -> Option<PeerCard> {
+        let (answer, card) = oneshot::channel();
+        self.0.commands.push(Command::PeerCard(*peer, answer)).ok()?;
+        card.await.ok()?
+    }
+
+    /// Goes on from what an earlier run has heard of a peer: the first request to it then needs one round trip less.
+    /// It is good for two hours after the peer was heard, at most; an older one, or one of a peer that was restarted
+    /// since, costs nothing but that round trip.
+    pub fn learn_card(&self, card: PeerCard) {
+        // Without a driver there is nothing to remember it for.
+        let _ = self.0.commands.push(Command::LearnPeerCard(Box::new(card)));
     }
 
     /// These peers by how soon each can be expected to answer `kind`, soonest first, as requests of this node

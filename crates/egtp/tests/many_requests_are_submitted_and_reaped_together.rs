@@ -83,17 +83,17 @@ async fn what_a_closing_node_had_not_finished_ends_as_closing() {
     let network = Network::new(33).delay(Duration::from_millis(5));
     let [asker, silent] = [0; 2].map(|_| spawn(network.node()).unwrap());
     // Taken, and never answered.
-    let queries = silent.queries(kind()).unwrap();
+    let mut queries = silent.queries(kind()).unwrap();
     let mut batch = asker.batch(3);
     batch.push(1, ask(&asker, &silent, 1)).unwrap();
     batch.submit();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let taken = queries.next().await;
     asker.clone().close().await;
     // The node is gone before this one is submitted.
     batch.push(2, ask(&asker, &silent, 2)).unwrap();
     let ended = all(&mut batch).await;
     assert_eq!(ended, [(1, Err(RequestError::Closing)), (2, Err(RequestError::Closing))]);
-    drop(queries);
+    drop(taken);
 }
 
 /// Proves TMO-3 for batches, and that nothing is kept for one that was dropped.
@@ -113,7 +113,6 @@ async fn each_has_its_own_timeout_and_a_dropped_batch_leaves_nothing_behind() {
 
     batch.push(4, ask(&asker, &silent, 4)).unwrap();
     batch.submit();
-    tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(asker.status().await.unwrap().sizes.open, 1);
     drop(batch);
     assert_eq!(asker.status().await.unwrap().sizes.open, 0);

@@ -19,6 +19,7 @@ mod answered_tests;
 mod at_rest;
 mod attempt;
 mod bodies;
+mod cards;
 mod copies;
 mod fingerprint;
 mod flush;

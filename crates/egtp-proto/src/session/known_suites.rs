@@ -45,6 +45,11 @@ impl KnownSuites {
         all.suites
     }
 
+    /// What its newest answer names, with the number of the contact that it had then.
+    pub fn answered(&self) -> Option<(u64, Vec<u8>)> {
+        self.answered.as_ref().map(|known| (known.sequence, known.suites.clone()))
+    }
+
     /// The peer has answered us: these are its suites, and its newest contact has this number (0: it has
     /// none). Takes the place of earlier answers, and of a contact that is older than that; from a peer
     /// that has gone back to an older contact than it named before, only what is new is taken over.

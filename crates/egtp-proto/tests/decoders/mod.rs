@@ -28,8 +28,8 @@ use egtp_proto::wire::shroud::Shroud;
 use egtp_proto::wire::stream::Preamble;
 use egtp_proto::wire::{Header, Reader, Serials, VERSION, WireError};
 use egtp_proto::{
-    Contact, HostName, HostPort, Kind, LiveCard, NodeId, PrekeyCard, PublicKey, SecretKey,
-    StoreCard, StoreKind, Strategy, Ticket,
+    Contact, HostName, HostPort, Kind, LiveCard, NodeId, PeerCard, PrekeyCard, PublicKey,
+    SecretKey, StoreCard, StoreKind, Strategy, Ticket,
 };
 
 /// One decoder.
@@ -88,6 +88,10 @@ pub const DECODERS: &[Decoder] = &[
         },
     },
     Decoder { name: "NodeId::from_str", accepts: |bytes| spelled::<NodeId>(bytes) },
+    Decoder {
+        name: "PeerCard::decode",
+        accepts: |bytes| PeerCard::decode(bytes).is_ok_and(|card| is_same(&card.encode(), bytes)),
+    },
     Decoder {
         name: "Preamble::decode",
         accepts: |bytes| {

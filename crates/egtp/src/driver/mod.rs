@@ -5,6 +5,7 @@
 //! runtime. Invariant: whatever happened is handed to the endpoint before anything is sent, so that
 //! one packet carries all that was waiting.
 
+mod commands;
 mod dispatch;
 mod kept;
 mod outlet;
@@ -41,7 +42,7 @@ use crate::reach::{Reach, Step};
 use crate::serve::{OpenQueries, Routes};
 use crate::slot::Slot;
 use crate::status::{OpenPath, OpenedBy};
-use crate::store::{StoreError, Writer};
+use crate::store::Writer;
 
 /// How long goodbyes may take.
 const CLOSING_TIME: Duration = Duration::from_secs(3);
@@ -171,74 +172,6 @@ impl Driver {
             path.flush();
         }
         busy || self.endpoint.has_events()
-    }
-
-    fn take_commands(&mut self, now: Now) -> bool {
-        if self.taken.is_empty() {
-            self.commands.take(&mut self.taken);
-        }
-        let busy = !self.taken.is_empty();
-        for _ in 0..COMMANDS_PER_ROUND {
-            let Some(command) = self.taken.pop_front() else { break };
-            self.obey(now, command);
-        }
-        busy
-    }
-
-    fn obey(&mut self, now: Now, command: Command) {
-        match command {
-            Command::Start(start) => self.start(now, start),
-            Command::Cancel(slot) => self.let_go(now, &slot),
-            Command::Attach(id, answer) => {
-                // Who asked may have gone.
-                let _ = answer.send(self.kept.slot(&id));
-            }
-            Command::ListKept(answer) => {
-                let _ = answer.send(self.kept.ids());
-            }
-            Command::Forget(id) => self.forget(now, id),
-            Command::Reply(query, reply) => {
-                if let Some(open) = self.queries.remove(&query) {
-                    self.replied(now, open.id, reply.as_ref().err().copied());
-                }
-                self.endpoint.reply(now, query, reply);
-            }
-            Command::Ignore(query) => {
-                self.queries.remove(&query);
-                self.endpoint.ignore(query);
-            }
-            Command::Policy(kind, policy) => self.endpoint.set_policy(kind, policy),
-            Command::Committed(number, ran) => {
-                self.is_writing = false;
-                self.endpoint.committed(now, number, ran);
-            }
-            Command::DiskRefuses => self.endpoint.disk_refuses(),
-            Command::BackUp(back_up) => {
-                if let Some(writer) = &self.writer {
-                    writer.back_up(*back_up);
-                } else {
-                    let why = "the node has no store";
-                    let _ = back_up.answer.send(Err(StoreError::Unavailable { why }));
-                }
-            }
-            Command::Learn(contact) => {
-                self.endpoint.learn_contact(&contact);
-                self.reach.learn(*contact);
-            }
-            Command::Rank(mut peers, kind, answer) => {
-                self.experience.rank(&mut peers, &kind);
-                // Whoever asked may be gone.
-                let _ = answer.send(peers);
-            }
-            Command::Status(answer) => {
-                // Who asked may have gone.
-                let _ = answer.send(self.status());
-            }
-            Command::Events(answer) => {
-                let _ = answer.send(self.feed.watch());
-            }
-            Command::Close => self.begin_closing(),
-        }
     }
 
     fn take_path_events(&mut self, now: Now, context: &mut Context<'_>) -> bool {
@@ -410,6 +343,13 @@ impl Driver {
         }
     }
 
+    /// Something has happened: more may follow.
+    fn was_busy(&mut self) {
+        if !self.spin.is_zero() {
+            self.busy_at = self.clock.boot();
+        }
+    }
+
     /// Whether to look once more instead of sleeping.
     fn spins(&self) -> bool {
         !self.spin.is_zero() && self.clock.boot().saturating_sub(self.busy_at) < self.spin
@@ -446,7 +386,7 @@ impl Future for Driver {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         for _ in 0..ROUNDS {
             if self.round(context) {
-                self.busy_at = if self.spin.is_zero() { self.busy_at } else { self.clock.boot() };
+                self.was_busy();
                 continue;
             }
             if self.has_closed() {

@@ -1,0 +1,85 @@
+//! Live cards that a program keeps over its restarts.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Flight, World, millis, secs};
+use egtp_proto::{IdentityId, PeerCard};
+
+const US: IdentityId = IdentityId(0);
+
+/// Machine 0 has asked machine 1, and keeps what it heard, as bytes.
+fn kept(world: &mut World) -> Vec<u8> {
+    world.request(0, 1, b"first");
+    world.run(secs(1));
+    let (now, peer) = (world.at(0), world.key(1));
+    world.machines[0].endpoint.peer_card(now, US, &peer).unwrap().encode()
+}
+
+fn learn(world: &mut World, bytes: &[u8]) -> bool {
+    let now = world.at(0);
+    world.machines[0].endpoint.learn_peer_card(now, US, &PeerCard::decode(bytes).unwrap())
+}
+
+fn begin_anew(world: &mut World, machine: usize, generation: u8) {
+    world.kill(machine);
+    world.restart(machine, generation);
+}
+
+/// How long a request of machine 0 takes, and how many packets it sends before the reply is there.
+fn ask(world: &mut World, body: &[u8]) -> (Duration, usize) {
+    let (began, sent) = (world.now, world.recorded.len());
+    let token = world.request(0, 1, body);
+    assert!(world.run_until(secs(20), |world| world.outcome(0, token).is_some()));
+    assert_eq!(world.reply_of(0, token).unwrap(), body);
+    // What it sends because of the reply is not on its way to it.
+    let before = |flight: &&Flight| flight.from == 0 && flight.at < world.now.after(world.delay);
+    let packets = world.recorded[sent..].iter().filter(before).count();
+    (world.now.since(began), packets)
+}
+
+/// Proves H-4 over a restart: with the card the first packet carries the request, and the reply is there
+/// after one round trip; without it a knock goes first.
+#[test]
+fn with_the_kept_card_the_first_request_takes_one_round_trip() {
+    let round_trip = |world: &World| world.delay * 2;
+    let mut world = World::new(2);
+    let bytes = kept(&mut world);
+    begin_anew(&mut world, 0, 1);
+    assert!(learn(&mut world, &bytes));
+    let (took, packets) = ask(&mut world, b"with");
+    assert_eq!(packets, 1);
+    assert!(took < round_trip(&world) + millis(10), "{took:?}");
+
+    begin_anew(&mut world, 0, 2);
+    let (took, packets) = ask(&mut world, b"without");
+    assert_eq!(packets, 2);
+    assert!(took >= round_trip(&world) * 2, "{took:?}");
+}
+
+/// Proves RTY-1: the peer has begun a new life as well, and says so; the request is taken once.
+#[test]
+fn a_card_of_a_life_that_is_gone_costs_a_round_trip_and_nothing_else() {
+    let mut world = World::new(2);
+    let bytes = kept(&mut world);
+    begin_anew(&mut world, 1, 1);
+    begin_anew(&mut world, 0, 1);
+    // Its age, in whole seconds, shows that it is older than the request.
+    world.run(secs(5));
+    assert!(learn(&mut world, &bytes));
+    ask(&mut world, b"only once");
+    world.run(secs(60));
+    assert_eq!(world.executions(1, b"only once"), 1);
+}
+
+#[test]
+fn a_card_is_of_no_use_when_its_time_is_over_or_something_newer_was_heard() {
+    let mut world = World::new(2);
+    let bytes = kept(&mut world);
+    assert!(!learn(&mut world, &bytes), "this life has heard the peer itself");
+    begin_anew(&mut world, 0, 1);
+    world.run(secs(7_300));
+    assert!(!learn(&mut world, &bytes), "the prekey is forgotten");
+    ask(&mut world, b"all the same");
+}
