@@ -46,7 +46,17 @@ use crate::clock::TokioClock;
 use crate::error::StartError;
 use crate::lookup::MemoryLookup;
 use crate::node::Node;
-use crate::path::{Closed, DialError, DialId, Hint, NotSent, Path, PathEvent};
+use crate::path::{Closed, Copies, DialError, DialId, Hint, NotSent, Path, PathEvent};
+
+/// Puts something around a path, through which each packet leaves as often as `copies` says of it: 0 loses it, 2
+/// doubles it, where there is room. For [`Builder::around_path`], above all over real sockets; a [`Network`] loses
+/// packets by itself.
+pub fn copies(
+    path: Box<dyn Path>,
+    copies: impl FnMut(&[u8]) -> usize + Send + 'static,
+) -> Box<dyn Path> {
+    Box::new(Copies::new(path, copies))
+}
 
 /// A network in memory. Clones are the same network.
 #[derive(Clone, Debug)]

@@ -1,65 +1,14 @@
-//! `Builder::around_path`, with real sockets below.
+//! What a test puts around real sockets.
 
-use std::task::{Context, Poll};
-
-use bytes::Bytes;
-use egtp::path::{DialId, Hint, NotSent, Path, PathEvent, PathId};
-use egtp::{Kind, Message, Node, PublicKey, Router, Strategy};
-
-/// Sends every packet twice, where there is room.
-#[derive(Debug)]
-struct Doubling(Box<dyn Path>);
-
-impl Path for Doubling {
-    fn reaches(&self, strategy: &Strategy) -> bool {
-        self.0.reaches(strategy)
-    }
-
-    fn dial(&mut self, dial: DialId, peer: PublicKey, strategy: &Strategy) {
-        self.0.dial(dial, peer, strategy);
-    }
-
-    fn send(&mut self, path: PathId, packet: Bytes) -> Result<(), NotSent> {
-        self.0.send(path, packet.clone())?;
-        let _ = self.0.send(path, packet);
-        Ok(())
-    }
-
-    fn flush(&mut self) {
-        self.0.flush();
-    }
-
-    fn room(&self, path: PathId) -> usize {
-        self.0.room(path)
-    }
-
-    fn hint(&mut self, path: PathId, hint: Hint) {
-        self.0.hint(path, hint);
-    }
-
-    fn accept_peer(&mut self, path: PathId) {
-        self.0.accept_peer(path);
-    }
-
-    fn close(&mut self, path: PathId) {
-        self.0.close(path);
-    }
-
-    fn poll(&mut self, context: &mut Context<'_>, events: &mut Vec<PathEvent>) -> Poll<()> {
-        self.0.poll(context, events)
-    }
-
-    fn listening(&self) -> Vec<Strategy> {
-        self.0.listening()
-    }
-}
+use egtp::testing::copies;
+use egtp::{Kind, Message, Node, Router};
 
 /// Proves MSG-9 and RTY-1 over TCP: each packet comes twice, at both ends, and each request is taken once.
 #[tokio::test]
 async fn where_each_packet_comes_twice_each_request_is_taken_once() {
     let kind = Kind::new("echo/1").unwrap();
     let address = "127.0.0.1:0".parse().unwrap();
-    let doubled = || Node::builder().around_path(|path| Box::new(Doubling(path)));
+    let doubled = || Node::builder().around_path(|path| copies(path, |_| 2));
     let (bob, alice) = (doubled().listen(address), doubled());
     let (bob, alice) = (bob.start().await.unwrap(), alice.start().await.unwrap());
     let echo = |query: &egtp::QueryEvent| query.message.body.clone();
@@ -76,4 +25,29 @@ async fn where_each_packet_comes_twice_each_request_is_taken_once() {
         let refused = status.counters.dropped.replayed;
         assert!(refused >= 50, "{refused} doubles refused");
     }
+}
+
+/// Proves RTY-1 over TCP: every third packet of the asker is lost.
+#[tokio::test]
+async fn where_packets_are_lost_each_request_is_answered_all_the_same() {
+    let kind = Kind::new("echo/1").unwrap();
+    let address = "127.0.0.1:0".parse().unwrap();
+    let bob = Node::builder().listen(address).start().await.unwrap();
+    let mut number = 0_u32;
+    let lossy = move |_: &[u8]| {
+        number += 1;
+        usize::from(!number.is_multiple_of(3))
+    };
+    let alice = Node::builder().around_path(move |path| copies(path, lossy)).start().await.unwrap();
+    let echo = |query: &egtp::QueryEvent| query.message.body.clone();
+    let (serving, router) = (bob.clone(), Router::new().route_sync(kind.clone(), echo));
+    tokio::spawn(async move { serving.serve(router).await });
+    let ask = |number: u32| {
+        alice.request(bob.ticket(), Message::new(kind.clone(), number.to_string())).start()
+    };
+    let asked: Vec<_> = (0..20).map(ask).collect();
+    for (number, pending) in asked.into_iter().enumerate() {
+        assert_eq!(pending.await.unwrap().body, number.to_string());
+    }
+    assert_eq!(bob.status().await.unwrap().counters.taken, 20);
 }

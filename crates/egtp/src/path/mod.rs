@@ -20,10 +20,12 @@ pub use egtp_proto::PathId;
 use egtp_proto::{PublicKey, Strategy};
 
 mod attempts;
+mod copies;
 pub mod tcp;
 
 pub(crate) use attempts::Watched;
 pub use attempts::{Attempt, Attempts, Became};
+pub(crate) use copies::Copies;
 
 /// Names one attempt to open a connection. Chosen by the driver.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
