@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::bodies::Bodies;
 use crate::outcome::Outcome;
-use crate::plan::{Cell, IDLE_CONNECTIONS, IDLE_SECONDS, Work, warm_up};
+use crate::plan::{Cell, IDLE_CONNECTIONS, IDLE_MANY, IDLE_SECONDS, Work, warm_up};
 use crate::processes::Server;
 use crate::requests;
 use crate::sides::{Side, Visitor};
@@ -59,6 +59,13 @@ async fn measure<S: Side>(cell: Cell, mut server: Server) -> Outcome<Figures> {
             let tally = Arc::new(Tally::new(many));
             let load = S::pump(link, (many, bytes), Arc::clone(&tally));
             let mut figures = window(&mut server, &tally, load, warm, span).await?;
+            if S::COUNTS {
+                // With the one that was asked first.
+                let (asked, served) = (tally.total() + 1, server.served()?);
+                if asked != served {
+                    return Err(format!("{asked} requests asked, {served} served").into());
+                }
+            }
             let megabytes = figures["per_second"] * bytes as f64 / 1e6;
             figures.insert("mb_per_second".into(), megabytes);
             Ok(figures)
@@ -78,7 +85,8 @@ async fn measure<S: Side>(cell: Cell, mut server: Server) -> Outcome<Figures> {
             figures.extend(latencies(times.measured));
             Ok(figures)
         }
-        Work::Idle => idle::<S>(&server, &address).await,
+        Work::Idle => idle::<S>(&mut server, &address, IDLE_CONNECTIONS).await,
+        Work::IdleCpu => idle::<S>(&mut server, &address, IDLE_MANY).await,
     }
 }
 
@@ -166,23 +174,29 @@ fn latencies(mut times: Vec<Duration>) -> Figures {
     ])
 }
 
-/// Growth of both processes for each connection that asked once and stays.
-async fn idle<S: Side>(server: &Server, address: &str) -> Outcome<Figures> {
+/// Growth of both processes for each connection that asked once and stays, and what the server does while nobody
+/// asks.
+async fn idle<S: Side>(server: &mut Server, address: &str, many: u32) -> Outcome<Figures> {
     // The first connection pays for what all share.
     let first = S::local(false).await?;
     let mut kept = vec![(S::connect(&first, address).await?, first)];
     requests::ask::<S>(&kept[0].0, Bodies::new(0, 128).next()).await?;
     let ours = std::process::id();
     let (server_before, client_before) = (system::resident(server.id())?, system::resident(ours)?);
-    for number in 0..IDLE_CONNECTIONS {
+    for number in 0..many {
         let local = S::local(false).await?;
         let link = S::connect(&local, address).await?;
         requests::ask::<S>(&link, Bodies::new(number as usize, 128).next()).await?;
         kept.push((link, local));
     }
-    tokio::time::sleep(Duration::from_secs_f64(IDLE_SECONDS)).await;
-    let each = |before: f64, after: f64| (after - before) / 1024.0 / f64::from(IDLE_CONNECTIONS);
+    // The first moments are still those of the last connections.
+    tokio::time::sleep(Duration::from_secs_f64(IDLE_SECONDS / 4.0)).await;
+    let (begun, before) = (Instant::now(), server.used()?);
+    tokio::time::sleep(Duration::from_secs_f64(IDLE_SECONDS * 0.75)).await;
+    let busy = (server.used()? - before).as_secs_f64() / begun.elapsed().as_secs_f64();
+    let each = |before: f64, after: f64| (after - before) / 1024.0 / f64::from(many);
     let figures = Figures::from([
+        ("server_busy_percent".into(), busy * 100.0),
         ("server_kib".into(), each(server_before, system::resident(server.id())?)),
         ("client_kib".into(), each(client_before, system::resident(ours)?)),
     ]);

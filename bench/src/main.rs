@@ -4,6 +4,7 @@
 //! the client starts its *server*; so a side that panics or hangs takes nothing else with it, and the
 //! processor time of both ends can be told apart. `bench/run` builds and runs it.
 
+mod at_rest;
 mod bodies;
 mod client;
 mod options;

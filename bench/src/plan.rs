@@ -7,7 +7,7 @@ use crate::outcome::Outcome;
 use crate::runtimes::Kind;
 use crate::sides::Name;
 
-/// The seven questions, in the order of their importance.
+/// The nine questions, in the order of their importance.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Measure {
     Many,
@@ -17,10 +17,13 @@ pub enum Measure {
     Memory,
     Curve,
     Durable,
+    IdleCpu,
+    /// Of EGTP alone, see `at_rest`.
+    AtRest,
 }
 
 impl Measure {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Many,
         Self::Latency,
         Self::Bulk,
@@ -28,6 +31,8 @@ impl Measure {
         Self::Memory,
         Self::Curve,
         Self::Durable,
+        Self::IdleCpu,
+        Self::AtRest,
     ];
 
     pub fn from_number(word: &str) -> Outcome<Self> {
@@ -44,6 +49,8 @@ impl Measure {
             Self::Memory => &[Work::Idle],
             Self::Curve => &Work::CURVE,
             Self::Durable => &[Work::OnDisk],
+            Self::IdleCpu => &[Work::IdleCpu],
+            Self::AtRest => &[],
         }
     }
 }
@@ -75,10 +82,14 @@ pub enum Work {
     InFlight10k,
     /// 1,000 requests of 128 bytes in flight that are to be on a disk.
     OnDisk,
+    /// 5,000 connections that have asked once.
+    IdleCpu,
 }
 
 /// How many connections idle in [`Work::Idle`].
 pub const IDLE_CONNECTIONS: u32 = 2_000;
+/// And in [`Work::IdleCpu`].
+pub const IDLE_MANY: u32 = 5_000;
 /// How long they have been idle before the memory is read.
 pub const IDLE_SECONDS: f64 = 8.0;
 /// Processes, first connection, and the end.
@@ -89,7 +100,7 @@ impl Work {
     pub const CURVE: [Self; 5] =
         [Self::InFlight1, Self::InFlight10, Self::InFlight100, Self::InFlight1k, Self::InFlight10k];
 
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Many,
         Self::SameCore,
         Self::TwoCores,
@@ -104,6 +115,7 @@ impl Work {
         Self::InFlight1k,
         Self::InFlight10k,
         Self::OnDisk,
+        Self::IdleCpu,
     ];
 
     pub const fn word(self) -> &'static str {
@@ -122,6 +134,7 @@ impl Work {
             Self::InFlight1k => "in-flight-1k",
             Self::InFlight10k => "in-flight-10k",
             Self::OnDisk => "on-disk",
+            Self::IdleCpu => "idle-cpu",
         }
     }
 
@@ -137,14 +150,16 @@ impl Work {
             Self::InFlight100 => (100, 128),
             Self::InFlight1k => (1_000, 128),
             Self::InFlight10k => (10_000, 128),
-            Self::SameCore | Self::TwoCores | Self::Connect1 | Self::Idle => (1, 128),
+            Self::SameCore | Self::TwoCores | Self::Connect1 | Self::Idle | Self::IdleCpu => {
+                (1, 128)
+            }
         }
     }
 
     /// Whether connections are to allow more streams than their defaults. Not where they are counted
     /// or weighed: some stacks pay for each stream that they permit, and nobody would raise it there.
     pub const fn raises_limits(self) -> bool {
-        !matches!(self, Self::Connect64 | Self::Connect1 | Self::Idle)
+        !matches!(self, Self::Connect64 | Self::Connect1 | Self::Idle | Self::IdleCpu)
     }
 
     /// The core of the client and that of the server, where they are pinned.
@@ -161,6 +176,7 @@ impl Work {
             + match self {
                 // About 700 connections a second, then the wait.
                 Self::Idle => f64::from(IDLE_CONNECTIONS) / 700.0 + IDLE_SECONDS,
+                Self::IdleCpu => f64::from(IDLE_MANY) / 700.0 + IDLE_SECONDS,
                 _ => warm_up(seconds).as_secs_f64() + seconds,
             }
     }

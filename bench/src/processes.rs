@@ -42,6 +42,12 @@ impl Server {
         Ok(Duration::from_micros(self.line()?.parse()?))
     }
 
+    /// How many requests it has answered, if its side counts them.
+    pub fn served(&mut self) -> Outcome<u64> {
+        self.orders.write_all(b"served\n")?;
+        Ok(self.line()?.parse()?)
+    }
+
     fn line(&mut self) -> Outcome<String> {
         let mut line = String::new();
         self.answers.read_line(&mut line)?;

@@ -9,8 +9,8 @@ use serde::Serialize;
 use crate::client::Figures;
 use crate::options::Options;
 use crate::outcome::Outcome;
-use crate::plan::{self, Cell, Row, Work};
-use crate::{plots, processes, system, tables, versions};
+use crate::plan::{self, Cell, Measure, Row, Work};
+use crate::{at_rest, plots, processes, system, tables, versions};
 
 /// All that one row showed in one work, over the rounds.
 #[derive(Debug)]
@@ -24,7 +24,8 @@ pub struct Result {
 
 pub fn run(options: &Options) -> Outcome<()> {
     let round = plan::round(options);
-    if round.is_empty() {
+    let at_rest = options.measures.contains(&Measure::AtRest);
+    if round.is_empty() && !at_rest {
         return Err("nothing to measure: these sides do not do these measures".into());
     }
     let cells = round.len() * options.rounds as usize;
@@ -50,7 +51,8 @@ pub fn run(options: &Options) -> Outcome<()> {
     };
     let mut results: Vec<Result> = round.iter().map(fresh).collect();
     let begun = Instant::now();
-    for number in 1..=options.rounds {
+    let rounds = if round.is_empty() { 0 } else { options.rounds };
+    for number in 1..=rounds {
         for (cell, result) in round.iter().zip(&mut results) {
             system::wait_until_idle(Duration::from_secs_f64(options.wait))?;
             match measure(cell) {
@@ -68,7 +70,11 @@ pub fn run(options: &Options) -> Outcome<()> {
     }
     print!("{}", tables::markdown(options, &results));
     eprintln!("took {}; the same as JSON: {}", minutes_since(begun), options.out);
-    for plot in plots::draw(Path::new(&options.out), &results)? {
+    let at_rest = if at_rest { at_rest::measure()? } else { Vec::new() };
+    if !at_rest.is_empty() {
+        print!("{}", at_rest::markdown(&at_rest));
+    }
+    for plot in plots::draw(Path::new(&options.out), &results, &at_rest)? {
         eprintln!("drawn: {}", plot.display());
     }
     Ok(())

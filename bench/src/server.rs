@@ -1,6 +1,7 @@
 //! The server's process: one side's server, and somebody who answers the client about it.
 
 use std::io::BufRead;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::outcome::Outcome;
 use crate::plan::Cell;
@@ -34,6 +35,9 @@ pub fn announce(address: impl std::fmt::Display) {
     println!("{address}");
 }
 
+/// How many requests were answered, by those sides that count.
+pub static SERVED: AtomicU64 = AtomicU64::new(0);
+
 fn answer_orders() {
     for line in std::io::stdin().lock().lines() {
         match line.as_deref() {
@@ -41,6 +45,7 @@ fn answer_orders() {
                 let used = system::used().expect("the processor time of this process");
                 println!("{}", used.as_micros());
             }
+            Ok("served") => println!("{}", SERVED.load(Relaxed)),
             _ => break,
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::options::Options;
-use crate::plan::{IDLE_CONNECTIONS, Work};
+use crate::plan::{IDLE_CONNECTIONS, IDLE_MANY, Work};
 use crate::runner::{Result, Spread};
 use crate::sides::Name;
 use crate::{system, versions};
@@ -47,6 +47,8 @@ const CONNECTIONS: &[Column] = &[
     ("cores used", "cores_used"),
     ("by others", "cores_of_others"),
 ];
+const QUIET: &[Column] =
+    &[("server, % of a core", "server_busy_percent"), ("KiB each", "server_kib")];
 const MEMORY: &[Column] = &[("server KiB each", "server_kib"), ("client KiB each", "client_kib")];
 
 fn shape(work: Work) -> Shape {
@@ -74,6 +76,9 @@ fn shape(work: Work) -> Shape {
             ("6. Requests with 10,000 in flight, 128 bytes".to_owned(), RATE, false)
         }
         Work::OnDisk => ("7. Durable requests, 1,000 in flight, 128 bytes".to_owned(), RATE, false),
+        Work::IdleCpu => {
+            (format!("8. What a server does beside {IDLE_MANY} idle clients"), QUIET, true)
+        }
         Work::Idle => {
             (format!("5. Memory for each of {IDLE_CONNECTIONS} idle connections"), MEMORY, true)
         }

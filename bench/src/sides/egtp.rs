@@ -3,22 +3,26 @@
 //! Where connections are counted or weighed (`raise_limits` is false there), each client is an
 //! identity of its own, since a session outlives its connections; its driver is a task of the
 //! client's runtime then, or 2,000 idle clients would be 2,000 threads. Nothing of that limits what
-//! the connection may do: EGTP has no streams to permit.
+//! the connection may do: EGTP has no streams to permit. Elsewhere one packet of a hundred of the client's is sent
+//! twice, to be refused.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use egtp::path::Path;
 use egtp::store::SqliteStore;
-use egtp::{Builder, Completion, Kind, Message, Node, Request, Router, Ticket};
+use egtp::{
+    Builder, Cipher, Completion, Kind, Message, Node, PeerCard, Request, Router, Suites, Ticket,
+};
 
 use super::Side;
 use crate::bodies::Bodies;
 use crate::outcome::Outcome;
 use crate::requests::{self, TIMEOUT};
-use crate::server::announce;
+use crate::server::{SERVED, announce};
 use crate::tally::Tally;
 use crate::{bodies, system};
 
@@ -33,6 +37,10 @@ pub trait How: Send + Sync + 'static {
     const SPIN: Duration = Duration::ZERO;
     /// No task for each request: one submits and reaps many together.
     const BATCH: bool = false;
+    /// No hybrid suite, at the asking end.
+    const CLASSICAL: bool = false;
+    /// A new client goes on from what one before it has heard of the server; otherwise it has to ask it first.
+    const CARD: bool = true;
 }
 
 /// The driver on a thread of its own, requests as users write them.
@@ -41,6 +49,8 @@ pub struct Durable;
 pub struct Inline;
 pub struct Spinning;
 pub struct Batched;
+pub struct Classical;
+pub struct Knocking;
 
 impl How for Plain {}
 impl How for Durable {
@@ -52,6 +62,12 @@ impl How for Inline {
 impl How for Spinning {
     const INLINE: bool = true;
     const SPIN: Duration = Duration::from_millis(1);
+}
+impl How for Classical {
+    const CLASSICAL: bool = true;
+}
+impl How for Knocking {
+    const CARD: bool = false;
 }
 impl How for Batched {
     const BATCH: bool = true;
@@ -73,6 +89,23 @@ pub struct Link {
 
 fn kind() -> Kind {
     Kind::new("echo/1").expect("a kind")
+}
+
+/// What outlives the connections of a client.
+pub struct Local {
+    /// Whether this is a load of many requests, and drivers get threads of their own.
+    raises_limits: bool,
+    /// What was heard of the server, by a client that has gone.
+    card: Mutex<Option<PeerCard>>,
+}
+
+/// One packet of a hundred is sent twice.
+fn doubling(path: Box<dyn Path>) -> Box<dyn Path> {
+    let mut number = 0_u32;
+    egtp::testing::copies(path, move |_| {
+        number = (number + 1) % 100;
+        if number == 0 { 2 } else { 1 }
+    })
 }
 
 async fn start<H: How>(builder: Builder, inline: bool) -> Outcome<Node> {
@@ -116,13 +149,19 @@ async fn pump_batch(link: Link, (many, bytes): (usize, usize), tally: Arc<Tally>
             batch.push(tag, request(&link, body.clone()))?;
         }
     }
+    while batch.reap(1, &mut completions).await > 0 {
+        for Completion { tag, result } in completions.drain(..) {
+            requests::compare(&slots[tag as usize].1, &result?.body)?;
+            tally.add(tag as usize, 1);
+        }
+    }
     Ok(())
 }
 
 impl<H: How> Side for Egtp<H> {
     const TIMES_OUT: bool = true;
-    /// Whether drivers get threads of their own.
-    type Local = bool;
+    const COUNTS: bool = true;
+    type Local = Local;
     type Link = Link;
 
     async fn serve(_: bool) -> Outcome<()> {
@@ -133,18 +172,31 @@ impl<H: How> Side for Egtp<H> {
             builder = builder.store(SqliteStore::open(folder.join("store.db"))?);
         }
         let node = start::<H>(builder, H::INLINE).await?;
-        let answer = |query: &egtp::QueryEvent| bodies::answer(query.message.body.clone());
+        let answer = |query: &egtp::QueryEvent| {
+            SERVED.fetch_add(1, Relaxed);
+            bodies::answer(query.message.body.clone())
+        };
         let router = Router::new().route_sync(kind(), answer);
         announce(node.ticket());
         Ok(node.serve(router).await?)
     }
 
-    async fn local(raise_limits: bool) -> Outcome<bool> {
-        Ok(raise_limits)
+    async fn local(raises_limits: bool) -> Outcome<Local> {
+        Ok(Local { raises_limits, card: Mutex::default() })
     }
 
-    async fn connect(&own_thread: &bool, address: &str) -> Outcome<Link> {
-        let node = start::<H>(Node::builder(), H::INLINE || !own_thread).await?;
+    async fn connect(local: &Local, address: &str) -> Outcome<Link> {
+        let mut builder = Node::builder();
+        if H::CLASSICAL {
+            builder = builder.suites(Suites::classical(Cipher::Aes256Gcm));
+        }
+        if local.raises_limits {
+            builder = builder.around_path(doubling);
+        }
+        let node = start::<H>(builder, H::INLINE || !local.raises_limits).await?;
+        if let Some(card) = local.card.lock().expect("nothing panics with it").clone() {
+            node.learn_card(card);
+        }
         let ticket = Arc::new(address.parse()?);
         Ok(Link { node, ticket, kind: kind(), is_known: Arc::default() })
     }
@@ -159,7 +211,12 @@ impl<H: How> Side for Egtp<H> {
         Ok(reply.body)
     }
 
-    async fn close(_: &bool, link: Link) {
+    async fn close(local: &Local, link: Link) {
+        let lacks_card = local.card.lock().expect("nothing panics with it").is_none();
+        if H::CARD && lacks_card {
+            let card = link.node.card_of(&link.ticket.key).await;
+            *local.card.lock().expect("nothing panics with it") = card;
+        }
         // The last handle takes the node with it.
         drop(link);
     }

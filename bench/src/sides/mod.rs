@@ -28,6 +28,8 @@ const LONGEST: usize = 4 << 20;
 pub trait Side: 'static {
     /// Whether the library itself ends each request after `requests::TIMEOUT`.
     const TIMES_OUT: bool = false;
+    /// Whether its server counts in `server::SERVED` what it is asked, so that this can be held against what was asked.
+    const COUNTS: bool = false;
 
     /// A client's end that outlives its connections, where there is such a thing.
     type Local: Send + Sync + 'static;
@@ -76,6 +78,8 @@ pub enum Name {
     EgtpInline,
     EgtpSpin,
     EgtpBatch,
+    EgtpClassical,
+    EgtpKnock,
     Quinn,
     QuinnDgram,
     Iroh,
@@ -92,6 +96,8 @@ pub const ALL: &[Name] = &[
     Name::EgtpInline,
     Name::EgtpSpin,
     Name::EgtpBatch,
+    Name::EgtpClassical,
+    Name::EgtpKnock,
     Name::Quinn,
     Name::QuinnDgram,
     Name::Iroh,
@@ -110,6 +116,8 @@ impl Name {
             Self::EgtpInline => "egtp-inline",
             Self::EgtpSpin => "egtp-spin",
             Self::EgtpBatch => "egtp-batch",
+            Self::EgtpClassical => "egtp-classical",
+            Self::EgtpKnock => "egtp-knock",
             Self::Quinn => "quinn",
             Self::QuinnDgram => "quinn-dgram",
             Self::Iroh => "iroh",
@@ -129,6 +137,8 @@ impl Name {
             Self::EgtpInline => "EGTP (TCP), driver inline",
             Self::EgtpSpin => "EGTP (TCP), inline, spinning",
             Self::EgtpBatch => "EGTP (TCP), batch",
+            Self::EgtpClassical => "EGTP (TCP), no hybrid suite",
+            Self::EgtpKnock => "EGTP (TCP), server not heard of before",
             Self::Quinn => "quinn, stream each",
             Self::QuinnDgram => "quinn, datagrams + id table",
             Self::Iroh => "iroh, stream each",
@@ -152,6 +162,8 @@ impl Name {
             Self::EgtpInline => visitor.visit::<egtp::Egtp<egtp::Inline>>(),
             Self::EgtpSpin => visitor.visit::<egtp::Egtp<egtp::Spinning>>(),
             Self::EgtpBatch => visitor.visit::<egtp::Egtp<egtp::Batched>>(),
+            Self::EgtpClassical => visitor.visit::<egtp::Egtp<egtp::Classical>>(),
+            Self::EgtpKnock => visitor.visit::<egtp::Egtp<egtp::Knocking>>(),
             Self::Quinn => visitor.visit::<quinn::Quinn>(),
             Self::QuinnDgram => visitor.visit::<quinn_dgram::QuinnDgram>(),
             Self::Iroh => visitor.visit::<iroh::Iroh>(),
@@ -185,6 +197,13 @@ impl Name {
             Self::EgtpSpin => matches!(work, Work::Many | Work::TwoCores),
             // What it spares matters where there are many.
             Self::EgtpBatch => is_small && work.load().0 >= 100,
+            Self::EgtpClassical | Self::EgtpKnock => {
+                matches!(work, Work::Connect64 | Work::Connect1)
+            }
+            // There, each client has an endpoint of its own, and thousands of them do not fit.
+            Self::Iroh | Self::Libp2pTcp | Self::Libp2pQuic if matches!(work, Work::IdleCpu) => {
+                false
+            }
             Self::Durable | Self::Sqlite => matches!(work, Work::OnDisk),
             _ => !matches!(work, Work::OnDisk),
         }
@@ -193,9 +212,14 @@ impl Name {
     /// Whether EGTP is held against the best of these: what encrypts and matches replies to requests, and on a disk
     /// what SQLite itself does.
     pub const fn is_peer(self) -> bool {
-        !matches!(
+        matches!(
             self,
-            Self::Egtp | Self::EgtpInline | Self::EgtpBatch | Self::Durable | Self::Tcp | Self::Udp
+            Self::Quinn
+                | Self::QuinnDgram
+                | Self::Iroh
+                | Self::Libp2pTcp
+                | Self::Libp2pQuic
+                | Self::Sqlite
         )
     }
 }

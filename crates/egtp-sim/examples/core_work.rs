@@ -3,8 +3,9 @@
 //! `core_work WHAT COUNT` with WHAT one of `seal`, `open` (a record of 1,024 bytes of frames), `requests` (with
 //! replies, 128 bytes both ways, 1,000 at a time between two endpoints in memory), `alone` (the same, one at a
 //! time) and `junk` (packets that are for nobody). Nothing is measured here: `.ci/instructions` runs each twice with
-//! different counts under callgrind and divides the difference. `core_work time` prints nanoseconds instead, which
-//! prove nothing on a busy machine.
+//! different counts under callgrind and divides the difference. `core_work time` prints nanoseconds instead, and
+//! `core_work peers` what a request costs who answers it, from one peer and from ten thousand; both prove nothing on
+//! a busy machine.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant as Watch};
@@ -31,13 +32,14 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["time"] => time(),
+        ["peers"] => peers(),
         [what, count] => count.parse().ok().and_then(|count| work(what, count)),
         _ => None,
     };
     if done.is_some() {
         return ExitCode::SUCCESS;
     }
-    eprintln!("usage: core_work seal|open|requests|alone|junk COUNT, or core_work time");
+    eprintln!("usage: core_work seal|open|requests|alone|junk COUNT, or core_work time|peers");
     ExitCode::from(2)
 }
 
@@ -72,8 +74,14 @@ fn work(what: &str, count: u64) -> Option<()> {
     }
 }
 
-fn key(seed: u8) -> SecretKey {
-    SecretKey::from_seed([seed; 32])
+fn seed(number: u32) -> [u8; 32] {
+    let mut seed = [7; 32];
+    seed.iter_mut().zip(number.to_le_bytes()).for_each(|(to, from)| *to = from);
+    seed
+}
+
+fn key(number: u32) -> SecretKey {
+    SecretKey::from_seed(seed(number))
 }
 
 /// Records between two sessions: each is sealed, and opened too if that is wanted.
@@ -101,38 +109,60 @@ fn seal(count: u64, opens: bool) -> Option<()> {
     Some(())
 }
 
-/// One side of a path in memory.
+/// A packet on a path in memory.
+type Packet = (PathId, Vec<u8>);
+
+/// One side of such paths.
 struct Side {
     endpoint: Endpoint,
     key: PublicKey,
-    sent: Vec<Vec<u8>>,
+    sent: Vec<Packet>,
     replies: u64,
 }
 
-struct Sent<'a>(&'a mut Vec<Vec<u8>>);
+struct Sent<'a>(&'a mut Vec<Packet>);
 
 impl Sink for Sent<'_> {
     fn room(&self, _: PathId) -> usize {
         usize::MAX
     }
 
-    fn send(&mut self, _: PathId, packet: Vec<u8>) {
-        self.0.push(packet);
+    fn send(&mut self, path: PathId, packet: Vec<u8>) {
+        self.0.push((path, packet));
     }
 }
 
 impl Side {
-    fn new(seed: u8, now: Now) -> Option<Self> {
+    fn new(number: u32, now: Now) -> Option<Self> {
         let config = Config {
-            identities: vec![key(seed)],
+            identities: vec![key(number)],
             limits: Limits::default(),
-            seed: [seed; 32],
+            seed: seed(number),
             suites: Suites::all(Cipher::Aes256Gcm),
             reachable: true,
             exclusive: true,
         };
         let endpoint = Endpoint::new(config, now)?;
-        Some(Self { endpoint, key: key(seed).public(), sent: Vec::new(), replies: 0 })
+        Some(Self { endpoint, key: key(number).public(), sent: Vec::new(), replies: 0 })
+    }
+
+    fn ask(&mut self, now: Now, to: PublicKey, kind: &Kind) -> Option<()> {
+        let submission = Submission {
+            token: 0,
+            identity: IdentityId(0),
+            to,
+            class: MessageClass::Request,
+            kind: kind.clone(),
+            body: Bytes::from_static(BODY),
+            room: None,
+            soft: None,
+            hard: Duration::from_mins(1),
+            hard_max: Duration::ZERO,
+            wants: StoreKind::Ram,
+            keep: None,
+            post_quantum: false,
+        };
+        self.endpoint.submit(now, submission).ok().map(|_| ())
     }
 
     /// Answers what was asked, counts what was answered, and sends what there is.
@@ -153,9 +183,9 @@ impl Side {
         self.endpoint.transmit(now, &mut Sent(&mut self.sent));
     }
 
-    fn take(&mut self, now: Now, packets: &mut Vec<Vec<u8>>) {
-        for packet in packets.drain(..) {
-            self.endpoint.receive(now, PATH, BytesMut::from(&packet[..]));
+    fn take(&mut self, now: Now, packets: &mut Vec<Packet>) {
+        for (path, packet) in packets.drain(..) {
+            self.endpoint.receive(now, path, BytesMut::from(&packet[..]));
         }
         self.turn(now);
     }
@@ -171,22 +201,7 @@ fn requests(count: u64, at_a_time: u64) -> Option<()> {
     let mut asked = 0;
     while asked < count {
         for _ in 0..at_a_time.min(count - asked) {
-            let submission = Submission {
-                token: asked,
-                identity: id,
-                to,
-                class: MessageClass::Request,
-                kind: kind.clone(),
-                body: Bytes::from_static(BODY),
-                room: None,
-                soft: None,
-                hard: Duration::from_mins(1),
-                hard_max: Duration::ZERO,
-                wants: StoreKind::Ram,
-                keep: None,
-                post_quantum: false,
-            };
-            here.endpoint.submit(now, submission).ok()?;
+            here.ask(now, to, &kind)?;
             asked += 1;
         }
         if asked <= at_a_time {
@@ -202,6 +217,71 @@ fn requests(count: u64, at_a_time: u64) -> Option<()> {
     }
     (here.replies == count).then_some(())
 }
+
+/// What a request costs who answers it, by how many ask: a hundred records with ten requests each are handed over at
+/// a time, always of the next peers in turn.
+fn peers() -> Option<()> {
+    let of_one = answering(1)?;
+    println!("from 1 peer        {of_one:>6.0} ns");
+    for many in [100, 10_000] {
+        let each = answering(many)?;
+        println!("from {many:<7} peers {each:>6.0} ns, {:.2} times as much", each / of_one);
+    }
+    Some(())
+}
+
+/// Nanoseconds for each request from so many peers, where it is answered.
+fn answering(many: u32) -> Option<f64> {
+    let mut now = Now { boot: Instant::default(), wall: Duration::from_secs(1_700_000_000) };
+    let (id, kind) = (IdentityId(0), Kind::new("echo/1").ok()?);
+    let mut there = Side::new(0, now)?;
+    let mut askers = Vec::new();
+    for number in 1..=many {
+        let (mut here, path) = (Side::new(number, now)?, PathId(number.into()));
+        here.ask(now, there.key, &kind)?;
+        here.endpoint.path_up(path, id, Some(there.key), Source::Verified, Lane::Direct);
+        there.endpoint.path_up(path, id, None, Source::Verified, Lane::Direct);
+        while here.replies < 1 {
+            here.turn(now);
+            there.take(now, &mut here.sent);
+            here.take(now, &mut there.sent);
+            now.boot = now.boot.after(Duration::from_micros(100));
+        }
+        // What confirms the session.
+        there.take(now, &mut here.sent);
+        askers.push(here);
+    }
+    let (mut spent, mut next, mut packets) = (Duration::ZERO, 0, Vec::new());
+    for _ in 0..ROUNDS {
+        for _ in 0..RECORDS {
+            let asker = askers.get_mut(next)?;
+            for _ in 0..IN_A_RECORD {
+                asker.ask(now, there.key, &kind)?;
+            }
+            asker.turn(now);
+            packets.append(&mut asker.sent);
+            next = (next + 1) % askers.len();
+        }
+        let begun = Watch::now();
+        there.take(now, &mut packets);
+        spent += begun.elapsed();
+        for (path, packet) in there.sent.drain(..) {
+            let asker = askers.get_mut(usize::try_from(path.0.checked_sub(1)?).ok()?)?;
+            asker.endpoint.receive(now, path, BytesMut::from(&packet[..]));
+            asker.turn(now);
+            packets.append(&mut asker.sent);
+        }
+        now.boot = now.boot.after(Duration::from_millis(1));
+    }
+    let asked = u64::from(ROUNDS) * u64::from(RECORDS) * u64::from(IN_A_RECORD);
+    let answered: u64 = askers.iter().map(|asker| asker.replies).sum();
+    let count = f64::from(ROUNDS * RECORDS * IN_A_RECORD);
+    (answered == asked + u64::from(many)).then(|| spent.as_secs_f64() * 1e9 / count)
+}
+
+const ROUNDS: u32 = 500;
+const RECORDS: u32 = 100;
+const IN_A_RECORD: u32 = 10;
 
 /// Packets of nobody: each is refused by the first check that costs anything.
 fn junk(count: u64) -> Option<()> {
