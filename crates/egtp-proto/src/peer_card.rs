@@ -10,8 +10,8 @@ use crate::card::LiveCard;
 use crate::key::{KeyError, PublicKey};
 use crate::wire::{Reader, WireError, Writer};
 
-/// See the head of this file. It is about the peer, and says that its owner has talked to it: keep it where only
-/// your program reads it, and give it to nobody.
+/// See the head of this file. It says that its owner has talked to the peer, and who can write it can have the first
+/// packet sealed for a prekey of his own: keep it where only your program reads and writes, as you keep its key.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PeerCard {
     pub(crate) peer: PublicKey,
@@ -38,12 +38,15 @@ pub enum PeerCardError {
 }
 
 impl PeerCard {
+    /// As many suites as an answer may name.
+    pub(crate) const SUITES_MAX: usize = 16;
+
     /// Whose it is.
     pub const fn peer(&self) -> PublicKey {
         self.peer
     }
 
-    /// Its bytes, at most 170 of them.
+    /// Its bytes, at most 154 of them.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(BYTES_MAX);
         out.put_u8(VERSION);
@@ -67,7 +70,7 @@ impl PeerCard {
         }
         let peer = PublicKey::from_bytes(reader.array()?)?;
         let made = Duration::from_secs(reader.u64()?);
-        let suites = (reader.u64()?, reader.prefixed(SUITES_MAX)?.to_vec());
+        let suites = (reader.u64()?, reader.prefixed(Self::SUITES_MAX)?.to_vec());
         let card = LiveCard::decode(&mut reader)?;
         reader.finish()?;
         Ok(Self { peer, made, card, suites })
@@ -81,13 +84,11 @@ impl PeerCard {
 }
 
 impl LiveCard {
-    /// The card so long after it was stated: stores are older, and the prekey's lifetime is shorter, or over.
+    /// The card so long after it was stated: the prekey's lifetime is shorter, or over. Stores are only older than they
+    /// said, and by how much, a clock that may be wrong must not decide.
     pub(crate) fn later(&self, passed: Duration) -> Option<Self> {
         let passed = u16::try_from(passed.as_secs().saturating_add(1)).ok()?;
         let mut card = self.clone();
-        for store in &mut card.stores {
-            store.age = store.age.saturating_add(passed);
-        }
         card.prekey = card.prekey.take().and_then(|mut prekey| {
             prekey.lifetime = prekey.lifetime.checked_sub(passed)?;
             Some(prekey)
@@ -97,9 +98,7 @@ impl LiveCard {
 }
 
 const VERSION: u8 = 1;
-/// As many suites as an answer may name.
-const SUITES_MAX: usize = 16;
-const BYTES_MAX: usize = 1 + 32 + 8 + 8 + 1 + SUITES_MAX + LiveCard::BYTES_MAX;
+const BYTES_MAX: usize = 1 + 32 + 8 + 8 + 1 + PeerCard::SUITES_MAX + LiveCard::BYTES_MAX;
 
 #[cfg(test)]
 mod tests {
@@ -125,7 +124,7 @@ mod tests {
     #[test]
     fn what_was_written_is_read_and_anything_else_is_refused() {
         let bytes = example().encode();
-        assert!(bytes.len() <= BYTES_MAX);
+        assert!(bytes.len() <= BYTES_MAX && BYTES_MAX == 154);
         assert_eq!(PeerCard::decode(&bytes), Ok(example()));
         for end in 0..bytes.len() {
             assert!(PeerCard::decode(&bytes[..end]).is_err());
@@ -147,7 +146,7 @@ mod tests {
         assert_eq!(now.prekey.unwrap().lifetime, 7_199);
         let later = left(7_000).unwrap();
         assert_eq!(later.prekey.unwrap().lifetime, 199);
-        assert_eq!(later.stores.iter().map(|one| one.age).collect::<Vec<_>>(), [7_006, u16::MAX]);
+        assert_eq!(later.stores, card.card.stores, "as they were stated");
         assert_eq!(left(7_200), None);
         assert_eq!(left(700_000), None);
         assert_eq!(left(-1), None);

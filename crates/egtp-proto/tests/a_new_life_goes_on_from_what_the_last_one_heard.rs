@@ -9,12 +9,17 @@ use egtp_proto::{IdentityId, PeerCard};
 
 const US: IdentityId = IdentityId(0);
 
-/// Machine 0 has asked machine 1, and keeps what it heard, as bytes.
+/// Machine 0 has asked machine 1, which has been there for a while, and keeps what it heard, as bytes.
 fn kept(world: &mut World) -> Vec<u8> {
+    heard(world).unwrap().encode()
+}
+
+fn heard(world: &mut World) -> Option<PeerCard> {
+    world.run(secs(10));
     world.request(0, 1, b"first");
     world.run(secs(1));
     let (now, peer) = (world.at(0), world.key(1));
-    world.machines[0].endpoint.peer_card(now, US, &peer).unwrap().encode()
+    world.machines[0].endpoint.peer_card(now, US, &peer)
 }
 
 fn learn(world: &mut World, bytes: &[u8]) -> bool {
@@ -58,7 +63,8 @@ fn with_the_kept_card_the_first_request_takes_one_round_trip() {
     assert!(took >= round_trip(&world) * 2, "{took:?}");
 }
 
-/// Proves RTY-1: the peer has begun a new life as well, and says so; the request is taken once.
+/// Proves RTY-1: the peer has begun a new life as well, and says so; the request is taken once. Three packets: the
+/// flight to the life that is gone, and two to the present one.
 #[test]
 fn a_card_of_a_life_that_is_gone_costs_a_round_trip_and_nothing_else() {
     let mut world = World::new(2);
@@ -68,9 +74,41 @@ fn a_card_of_a_life_that_is_gone_costs_a_round_trip_and_nothing_else() {
     // Its age, in whole seconds, shows that it is older than the request.
     world.run(secs(5));
     assert!(learn(&mut world, &bytes));
-    ask(&mut world, b"only once");
+    let (took, packets) = ask(&mut world, b"only once");
+    assert!(packets <= 2, "{packets}");
+    assert!(took < world.delay * 4 + millis(10), "{took:?}");
     world.run(secs(60));
     assert_eq!(world.executions(1, b"only once"), 1);
+}
+
+/// Proves X-13: who cannot be told for certain from an earlier life of itself is asked first. Its next life would
+/// leave the request in doubt.
+#[test]
+fn of_a_peer_that_states_no_age_nothing_is_kept() {
+    let mut world = World::with(2, |config| config.exclusive = false);
+    assert_eq!(heard(&mut world), None);
+}
+
+#[test]
+fn a_kept_card_waits_for_its_use_as_long_as_its_prekey_lives() {
+    let mut world = World::new(2);
+    let bytes = kept(&mut world);
+    begin_anew(&mut world, 0, 1);
+    assert!(learn(&mut world, &bytes));
+    world.run(secs(3_600));
+    let (_, packets) = ask(&mut world, b"an hour later");
+    assert_eq!(packets, 1);
+
+    begin_anew(&mut world, 0, 2);
+    // It would make a session of its own, to say what it owes.
+    world.kill(1);
+    assert!(learn(&mut world, &bytes));
+    world.run(secs(7_300));
+    assert_eq!(
+        world.machines[0].endpoint.sizes().peers,
+        0,
+        "nobody is kept for a card that is over"
+    );
 }
 
 #[test]

@@ -23,7 +23,7 @@ use crate::request::{Pending, Request, WAITING_MAX};
 /// Each is a request as any other, with its own id, timeouts and outcome; what is spared is a task, a future and a
 /// wake-up for each. [`Batch::push`] takes a request in, [`Batch::submit`] hands over what was pushed, and
 /// [`Batch::reap`] does that too and waits for completions, in the order in which they come. Dropping the batch gives
-/// up what is under way, except durable requests: [`Node::attach`](crate::Node::attach) finds those.
+/// up what is under way, except durable requests that were submitted: [`Node::attach`](crate::Node::attach) finds those.
 ///
 /// ```
 /// # async fn ask(node: &egtp::Node, ticket: &egtp::Ticket, kind: egtp::Kind) {
@@ -66,7 +66,7 @@ struct Asked {
 pub struct Completion {
     /// What it was pushed with.
     pub tag: u64,
-    /// What awaiting the request would have given.
+    /// What awaiting the request would have given. The time that it took ends when it is reaped.
     pub result: Result<Reply, RequestError>,
 }
 
@@ -139,7 +139,8 @@ impl Batch {
     pub(crate) fn new(commands: Commands, most: usize) -> Self {
         Self {
             commands,
-            most: u32::try_from(most).unwrap_or(u32::MAX),
+            // More would not fit between program and driver at a time.
+            most: u32::try_from(most.min(WAITING_MAX)).unwrap_or(u32::MAX),
             ended: Arc::default(),
             asked: Vec::new(),
             free: Vec::new(),
@@ -158,8 +159,8 @@ impl Batch {
         self.len() == 0
     }
 
-    /// Takes a request in; it starts when the batch is submitted or reaped the next time. `tag` comes back with its
-    /// completion, and means whatever the caller wants.
+    /// Takes a request in; it starts when the batch is submitted or reaped the next time (at once, if it is one of
+    /// another node). `tag` comes back with its completion, and means whatever the caller wants.
     ///
     /// # Errors
     /// [`BatchFull`], with the request.

@@ -151,8 +151,7 @@ impl Builder {
 
     /// How long the driver looks for more after something has happened, before it sleeps. Default: not at all.
     ///
-    /// To be woken costs more than most requests; while it looks, that is saved, and a processor is busy. It needs
-    /// one that nothing else wants: with `start` a core beside the program's own, with `start_inline` the one that
+    /// While it looks, it need not be woken, and a processor is busy. It needs one that nothing else wants: with `start` a core beside the program's own, with `start_inline` the one that
     /// the program runs on. Where there is none it makes everything slower.
     pub const fn spin(mut self, before_sleep: Duration) -> Self {
         self.spin = before_sleep;
@@ -171,8 +170,8 @@ impl Builder {
         self
     }
 
-    /// Puts something around the network, such as a test's that loses packets or doubles them. It is made where the
-    /// driver runs, with the path that it is put around.
+    /// Puts something around the network, such as [`testing::copies`](crate::testing::copies). It is made where the
+    /// driver runs, with the path that it is put around. The last one counts.
     pub fn around_path(
         mut self,
         make: impl FnOnce(Box<dyn Path>) -> Box<dyn Path> + Send + 'static,

@@ -76,7 +76,8 @@ impl Node {
         Request::new(self.0.commands.clone(), to.into(), message)
     }
 
-    /// Room for so many requests that are submitted and reaped together, without a task or a future for each.
+    /// Room for so many requests, 65,536 at most, that are submitted and reaped together, without a task or a future for
+    /// each.
     pub fn batch(&self, most: usize) -> Batch {
         Batch::new(self.0.commands.clone(), most)
     }
@@ -181,7 +182,8 @@ impl Node {
     }
 
     /// What this node's first identity has heard of a peer lately, to be kept for the program's next run: see
-    /// [`Node::learn_card`]. `None` if it has heard nothing, or the peer can only call others.
+    /// [`Node::learn_card`]. `None` if it has heard nothing, or the peer can only call others, or does not know for
+    /// certain that it is the only one with its key, so that it states no age.
     pub async fn card_of(&self, peer: &PublicKey) -> Option<PeerCard> {
         let (answer, card) = oneshot::channel();
         self.0.commands.push(Command::PeerCard(*peer, answer)).ok()?;
@@ -189,8 +191,9 @@ impl Node {
     }
 
     /// Goes on from what an earlier run has heard of a peer: the first request to it then needs one round trip less.
-    /// It is good for two hours after the peer was heard, at most; an older one, or one of a peer that was restarted
-    /// since, costs nothing but that round trip.
+    /// It is good for two hours after the peer was heard, at most; an older one costs nothing but that round trip, nor
+    /// does one of a peer that was restarted since. Only if that was within the last seconds may the request end as
+    /// [`RequestError::Unknown`], as any may whose peer is restarted while it is under way.
     pub fn learn_card(&self, card: PeerCard) {
         // Without a driver there is nothing to remember it for.
         let _ = self.0.commands.push(Command::LearnPeerCard(Box::new(card)));

@@ -1,5 +1,8 @@
 //! What a test puts around real sockets.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use egtp::testing::copies;
 use egtp::{Kind, Message, Node, Router};
 
@@ -33,21 +36,23 @@ async fn where_packets_are_lost_each_request_is_answered_all_the_same() {
     let kind = Kind::new("echo/1").unwrap();
     let address = "127.0.0.1:0".parse().unwrap();
     let bob = Node::builder().listen(address).start().await.unwrap();
-    let mut number = 0_u32;
+    let lost = Arc::new(AtomicUsize::new(0));
+    let (mut number, counter) = (0_u32, Arc::clone(&lost));
     let lossy = move |_: &[u8]| {
         number += 1;
-        usize::from(!number.is_multiple_of(3))
+        let is_lost = number.is_multiple_of(3);
+        counter.fetch_add(usize::from(is_lost), Relaxed);
+        usize::from(!is_lost)
     };
     let alice = Node::builder().around_path(move |path| copies(path, lossy)).start().await.unwrap();
     let echo = |query: &egtp::QueryEvent| query.message.body.clone();
     let (serving, router) = (bob.clone(), Router::new().route_sync(kind.clone(), echo));
     tokio::spawn(async move { serving.serve(router).await });
-    let ask = |number: u32| {
-        alice.request(bob.ticket(), Message::new(kind.clone(), number.to_string())).start()
-    };
-    let asked: Vec<_> = (0..20).map(ask).collect();
-    for (number, pending) in asked.into_iter().enumerate() {
-        assert_eq!(pending.await.unwrap().body, number.to_string());
+    for number in 0..20_u32 {
+        let message = Message::new(kind.clone(), number.to_string());
+        let reply = alice.request(bob.ticket(), message).await.unwrap();
+        assert_eq!(reply.body, number.to_string());
     }
+    assert!(lost.load(Relaxed) >= 5);
     assert_eq!(bob.status().await.unwrap().counters.taken, 20);
 }

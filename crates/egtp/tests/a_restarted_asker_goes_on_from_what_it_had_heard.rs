@@ -26,6 +26,8 @@ async fn with_a_kept_card_a_new_run_needs_one_round_trip_less() {
     tokio::spawn(async move { serving.serve(router).await });
     let alice = || spawn(network.node().key(SecretKey::from_seed([9; 32]))).unwrap();
 
+    // It knows its age for certain from the first second on.
+    tokio::time::advance(Duration::from_secs(10)).await;
     let first = alice();
     assert_eq!(first.card_of(&bob.key()).await, None, "nothing was heard yet");
     let without = took(&first, &bob).await;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use egtp::testing::{Network, spawn};
 use egtp::{Batch, BatchFull, Completion, Kind, Message, Node, Request, RequestError, Router};
+use tokio::time::{Instant, timeout_at};
 
 fn kind() -> Kind {
     Kind::new("double/1").unwrap()
@@ -60,7 +61,7 @@ async fn each_ends_once_by_its_own_reply_over_a_network_that_loses_packets() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reaping_waits_for_as_many_as_are_wanted_and_not_for_more_than_there_are() {
+async fn a_full_batch_gives_the_request_back_and_an_empty_one_has_nothing_to_reap() {
     let network = Network::new(32).delay(Duration::from_millis(5));
     let [asker, peer] = [0; 2].map(|_| spawn(network.node()).unwrap());
     serve(&peer);
@@ -71,7 +72,7 @@ async fn reaping_waits_for_as_many_as_are_wanted_and_not_for_more_than_there_are
     }
     let BatchFull(again) = batch.push(10, ask(&asker, &peer, 10)).unwrap_err();
     assert_eq!(batch.reap(0, &mut completions).await, 0, "nothing can have ended yet");
-    assert!(batch.reap(5, &mut completions).await >= 5);
+    batch.reap(1, &mut completions).await;
     batch.push(10, *again).unwrap();
     while batch.reap(1000, &mut completions).await > 0 {}
     assert_eq!(completions.len(), 11);
@@ -130,4 +131,28 @@ async fn a_batch_also_takes_requests_of_another_node() {
     let mut ended = all(&mut batch).await;
     ended.sort_by_key(|(tag, _)| *tag);
     assert_eq!(ended, [(1, Ok("11".into())), (2, Ok("22".into()))]);
+}
+
+/// Requests that end after one, two, three and four seconds: nobody answers them.
+#[tokio::test(start_paused = true)]
+async fn reaping_waits_for_as_many_as_are_wanted_and_can_be_given_up_and_begun_again() {
+    let network = Network::new(38).delay(Duration::from_millis(5));
+    let [asker, silent] = [0; 2].map(|_| spawn(network.node()).unwrap());
+    let queries = silent.queries(kind()).unwrap();
+    let (mut batch, mut completions, begun) = (asker.batch(4), Vec::new(), Instant::now());
+    for seconds in 1..=4 {
+        let request = ask(&asker, &silent, seconds).hard_timeout(Duration::from_secs(seconds));
+        batch.push(seconds, request).unwrap();
+    }
+    let after = |millis| begun + Duration::from_millis(millis);
+    assert_eq!(batch.reap(2, &mut completions).await, 2);
+    assert!(Instant::now() >= after(2000) && Instant::now() < after(2900));
+    // Two are wanted, and one has ended when this is given up.
+    timeout_at(after(3500), batch.reap(2, &mut completions)).await.unwrap_err();
+    assert_eq!(completions.len(), 2);
+    assert_eq!(batch.reap(0, &mut completions).await, 1);
+    assert_eq!(batch.reap(9, &mut completions).await, 1);
+    assert!(Instant::now() >= after(4000));
+    assert_eq!(completions.iter().map(|one| one.tag).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    drop(queries);
 }

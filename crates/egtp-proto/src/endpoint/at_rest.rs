@@ -33,7 +33,8 @@ impl Endpoint {
             for id in peer.sessions.clone() {
                 all_rest &= self.live(id).is_some_and(|session| session.rest(now));
             }
-            if all_rest && self.peers.get(code).is_some_and(Peer::is_only_sessions) {
+            let may_rest = |peer: &Peer| peer.is_only_sessions() && !peer.awaits_use(now);
+            if all_rest && self.peers.get(code).is_some_and(may_rest) {
                 self.freeze_peer(code);
             }
         }

@@ -403,7 +403,7 @@ impl Endpoint {
         let bound_to = |peer: &Peer, wants| peer.binding(wants).map(|binding| binding.store);
         let before = StoreKind::ALL.map(|wants| bound_to(peer, wants));
         let stores = card.stores.clone();
-        peer.card = Some(KnownCard { card, learned: now.boot });
+        peer.card = Some(KnownCard { card, learned: now.boot, is_kept: false });
         for (wants, before) in StoreKind::ALL.into_iter().zip(before) {
             if before.is_some() && bound_to(peer, wants) != before {
                 let outboxes = peer.outboxes.iter_mut().filter(|one| one.wants() == wants);

@@ -2,6 +2,8 @@
 //!
 //! Invariant: what this life has heard itself is never replaced by what an earlier one had heard.
 
+use std::time::Duration;
+
 use super::Endpoint;
 use crate::key::PublicKey;
 use crate::output::IdentityId;
@@ -10,18 +12,22 @@ use crate::time::Now;
 
 impl Endpoint {
     /// What an identity of ours has heard of a peer, for its next life. `None` if it has heard nothing, or the
-    /// peer can only call.
+    /// peer can only call, or it states no age: what is sent to a life of which that is not known is in doubt if it has
+    /// ended meanwhile, and a knock is not.
     pub fn peer_card(&self, now: Now, identity: IdentityId, peer: &PublicKey) -> Option<PeerCard> {
         let entry = self.peers.get(*self.by_key.get(&(identity, *peer))?)?;
         let known = entry.card.as_ref()?;
         let card = known.card.later(now.boot.since(known.learned))?;
-        card.prekey?;
-        let suites = entry.suites.answered()?;
-        Some(PeerCard { peer: *peer, made: now.wall, card, suites })
+        card.prekey.filter(|_| card.stores.iter().all(|store| store.age > 0))?;
+        let (sequence, mut suites) = entry.suites.answered()?;
+        suites.truncate(PeerCard::SUITES_MAX);
+        let made = Duration::from_secs(now.wall.as_secs());
+        Some(PeerCard { peer: *peer, made, card, suites: (sequence, suites) })
     }
 
     /// Takes over what an earlier life of an identity of ours had heard of a peer, unless this one has heard
-    /// something itself. Returns whether it was of use: if not, its time is over, or there is no room.
+    /// something itself. Returns whether it is of use: not if its time is over, it is about ourselves, something
+    /// newer is known, or there is no room.
     pub fn learn_peer_card(&mut self, now: Now, identity: IdentityId, card: &PeerCard) -> bool {
         let Some(live) = card.at(now.wall) else { return false };
         let own = self.identity(identity).map(|own| own.secret_keys.public);
@@ -36,6 +42,9 @@ impl Endpoint {
         let (sequence, suites) = &card.suites;
         peer.suites.answer(*sequence, suites);
         self.learn_card(now, code, live, None);
+        if let Some(known) = self.peers.get_mut(code).and_then(|peer| peer.card.as_mut()) {
+            known.is_kept = true;
+        }
         true
     }
 }

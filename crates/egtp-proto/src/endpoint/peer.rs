@@ -113,6 +113,8 @@ pub(super) struct Peer {
 pub(super) struct KnownCard {
     pub card: LiveCard,
     pub learned: Instant,
+    /// Whether an earlier life of ours had heard it, and this one has not used it yet.
+    pub is_kept: bool,
 }
 
 /// What the next record must bring.
@@ -317,6 +319,11 @@ impl Peer {
             || !self.partials.is_empty()
             || !self.challenges.is_empty()
             || self.ack_due.is_some_and(|due| due <= now)
+    }
+
+    /// Whether a card that an earlier life had heard waits here to be used, and can still be.
+    pub(super) fn awaits_use(&self, now: Instant) -> bool {
+        self.card.as_ref().is_some_and(|known| known.is_kept) && self.fresh_prekey(now).is_some()
     }
 
     /// Whether it may be forgotten without harm to anything under way.

@@ -6,7 +6,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::frames::Arrival;
-use super::peer::{Connect, Trust};
+use super::peer::{Connect, KnownCard, Trust};
 use super::{Endpoint, HEARD_MAX, Paths, Slot, Source};
 use crate::exchange::outbox::Outbox;
 use crate::limits::{PACKET_BYTES_MAX, PACKET_BYTES_MIN, RECORD_FRAMES_MAX, SESSIONS_PER_PEER};
@@ -272,7 +272,8 @@ impl Endpoint {
         }
         // Its card was only a claim until now.
         if let Some((_, card)) = peer.offered.take_if(|(session, _)| *session == id) {
-            peer.card = Some(super::peer::KnownCard { card: card.clone(), learned: now.boot });
+            let known = KnownCard { card: card.clone(), learned: now.boot, is_kept: false };
+            peer.card = Some(known);
             self.saw_life(now, code, &card, made);
         }
         self.admit_session(now, code, id);

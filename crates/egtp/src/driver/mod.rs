@@ -351,8 +351,13 @@ impl Driver {
     }
 
     /// Whether to look once more instead of sleeping.
-    fn spins(&self) -> bool {
-        !self.spin.is_zero() && self.clock.boot().saturating_sub(self.busy_at) < self.spin
+    fn spins(&mut self) -> bool {
+        if self.spin.is_zero() {
+            return false;
+        }
+        let boot = self.clock.boot();
+        self.refresh_hints(boot);
+        boot.saturating_sub(self.busy_at) < self.spin
     }
 
     /// Sleeps until the endpoint's next deadline, or nearly for ever.
@@ -411,10 +416,9 @@ impl Future for Driver {
 impl Drop for Driver {
     /// Whatever still waits for this node learns that it is closing.
     fn drop(&mut self) {
-        // First of all: who waits for the end may open the store, the key and the port at once.
+        // First of all: who waits for the end may open the store and the key at once.
         self.writer = None;
         self.hold = None;
-        self.paths.clear();
         for command in self.taken.drain(..).chain(self.commands.close()) {
             if let Command::Start(start) = command {
                 start.slot.finish_here(Outcome::Closing);

@@ -39,11 +39,15 @@ impl<F: FnMut(&[u8]) -> usize + Send + 'static> Path for Copies<F> {
 
     fn send(&mut self, path: PathId, packet: Bytes) -> Result<(), NotSent> {
         let copies = (self.of)(&packet);
+        if copies == 0 {
+            return Ok(());
+        }
+        self.inner.send(path, packet.clone())?;
         for _ in 1..copies {
-            // Only where there is room: the packet itself is what matters.
+            // Only where there is room: the packet itself is on its way.
             let _ = self.inner.send(path, packet.clone());
         }
-        if copies == 0 { Ok(()) } else { self.inner.send(path, packet) }
+        Ok(())
     }
 
     fn flush(&mut self) {
