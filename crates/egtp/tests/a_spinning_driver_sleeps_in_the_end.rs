@@ -1,62 +1,28 @@
-//! `Builder::spin`: how often a driver looks at its network when nothing happens.
+//! `Builder::spin`: how often a driver looks for more when nothing happens.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use egtp::path::{DialId, Hint, NotSent, Path, PathEvent, PathId};
-use egtp::{Kind, Message, Node, PublicKey, Router, Strategy};
+use egtp::clock::{Clock, SystemClock};
+use egtp::{Kind, Message, Node, Router};
 
-/// Counts how often it is looked at.
+/// Counts how often it is looked at: a driver does so whenever it looks for more.
 #[derive(Debug)]
-struct Counting(Box<dyn Path>, Arc<AtomicUsize>);
+struct Counting(Arc<AtomicUsize>);
 
-impl Path for Counting {
-    fn reaches(&self, strategy: &Strategy) -> bool {
-        self.0.reaches(strategy)
+impl Clock for Counting {
+    fn boot(&self) -> Duration {
+        self.0.fetch_add(1, Relaxed);
+        SystemClock.boot()
     }
 
-    fn dial(&mut self, dial: DialId, peer: PublicKey, strategy: &Strategy) {
-        self.0.dial(dial, peer, strategy);
-    }
-
-    fn send(&mut self, path: PathId, packet: Bytes) -> Result<(), NotSent> {
-        self.0.send(path, packet)
-    }
-
-    fn flush(&mut self) {
-        self.0.flush();
-    }
-
-    fn room(&self, path: PathId) -> usize {
-        self.0.room(path)
-    }
-
-    fn hint(&mut self, path: PathId, hint: Hint) {
-        self.0.hint(path, hint);
-    }
-
-    fn accept_peer(&mut self, path: PathId) {
-        self.0.accept_peer(path);
-    }
-
-    fn close(&mut self, path: PathId) {
-        self.0.close(path);
-    }
-
-    fn poll(&mut self, context: &mut Context<'_>, events: &mut Vec<PathEvent>) -> Poll<()> {
-        self.1.fetch_add(1, Relaxed);
-        self.0.poll(context, events)
-    }
-
-    fn listening(&self) -> Vec<Strategy> {
-        self.0.listening()
+    fn wall(&self) -> Duration {
+        SystemClock.wall()
     }
 }
 
-/// An asker that spins so long, after its first reply, and how often it has looked at its network.
+/// An asker that spins so long, after its first reply, and how often it has looked at its clock.
 async fn asker(spin: Duration) -> (Node, Arc<AtomicUsize>) {
     let address = "127.0.0.1:0".parse().unwrap();
     let bob = Node::builder().listen(address).start().await.unwrap();
@@ -65,9 +31,8 @@ async fn asker(spin: Duration) -> (Node, Arc<AtomicUsize>) {
     let (ticket, router) = (bob.ticket(), Router::new().route_sync(kind.clone(), echo));
     tokio::spawn(async move { bob.serve(router).await });
     let looks = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&looks);
-    let builder = Node::builder().spin(spin);
-    let builder = builder.around_path(|path| Box::new(Counting(path, counter)));
+    let clock = Arc::new(Counting(Arc::clone(&looks)));
+    let builder = Node::builder().spin(spin).clock(clock);
     // A task of this thread, so that it has its turn as often as the test has.
     let (alice, driver) = builder.start_inline().unwrap();
     tokio::spawn(driver);

@@ -68,6 +68,25 @@ async fn a_request_is_answered_in_a_later_run_of_its_asker() {
     assert!(asker(&network, &path).kept().await.is_empty(), "and so for the next run");
 }
 
+/// Proves LNG-2 for batches: one that was submitted is asked to its end also if its batch is dropped.
+#[tokio::test]
+async fn a_request_of_a_batch_that_is_dropped_is_asked_to_its_end() {
+    let folder = Folder::made("asker-batch");
+    let network = Network::new(1);
+    let (server, gate, runs) = server(&network);
+    let asker = asker(&network, &folder.0.join("store.db"));
+    let mut batch = asker.batch(1);
+    let request = asker.request(server.key(), Message::new(pay(), "ten nanobux")).durable();
+    batch.push(0, request).unwrap();
+    batch.submit();
+    drop(batch);
+    let kept = asker.kept().await;
+    let [id] = kept[..] else { panic!("{kept:?}") };
+    gate.add_permits(1);
+    assert_eq!(asker.attach(id).await.unwrap().await.unwrap().body, "paid");
+    assert_eq!(runs.load(Ordering::Relaxed), 1);
+}
+
 /// Whoever still waits for a request that somebody else gives up hears of it at once.
 #[tokio::test]
 async fn who_waits_for_a_request_that_is_given_up_is_told() {

@@ -156,3 +156,13 @@ async fn reaping_waits_for_as_many_as_are_wanted_and_can_be_given_up_and_begun_a
     assert_eq!(completions.iter().map(|one| one.tag).collect::<Vec<_>>(), [1, 2, 3, 4]);
     drop(queries);
 }
+
+/// No more than the queue behind it takes at a time, whatever was asked for.
+#[tokio::test(start_paused = true)]
+async fn a_batch_for_very_many_is_full_when_the_queue_would_be() {
+    let network = Network::new(39);
+    let [asker, peer] = [0; 2].map(|_| spawn(network.node()).unwrap());
+    let mut batch = asker.batch(usize::MAX);
+    let pushed = (0..).take_while(|number| batch.push(*number, ask(&asker, &peer, 1)).is_ok());
+    assert_eq!(pushed.count(), 65_536);
+}
