@@ -206,8 +206,8 @@ impl Batch {
     }
 
     /// Submits what was pushed, waits until `at_least` have ended, or all if they are fewer, and appends how to
-    /// `completions`. Returns how many it appended: with `at_least` above 0, none only if the batch is empty. With 0 it does not
-    /// wait. Cancel safe.
+    /// `completions`. Returns how many it appended: with `at_least` above 0, none only if the batch is empty. With 0
+    /// it does not wait. Cancel safe.
     pub async fn reap(&mut self, at_least: usize, completions: &mut Vec<Completion>) -> usize {
         self.submit();
         // A batch that always has something must not keep other tasks of its runtime from their turn.

@@ -151,8 +151,9 @@ impl Builder {
 
     /// How long the driver looks for more after something has happened, before it sleeps. Default: not at all.
     ///
-    /// While it looks, it need not be woken, and a processor is busy. It needs one that nothing else wants: with `start` a core beside the program's own, with `start_inline` the one that
-    /// the program runs on. Where there is none it makes everything slower.
+    /// While it looks, it need not be woken, and a processor is busy. It needs one that nothing else wants: with
+    /// `start` a core beside the program's own, with `start_inline` the one that the program runs on. Where there is
+    /// none it makes everything slower.
     pub const fn spin(mut self, before_sleep: Duration) -> Self {
         self.spin = before_sleep;
         self

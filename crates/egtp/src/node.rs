@@ -191,8 +191,8 @@ impl Node {
     }
 
     /// Goes on from what an earlier run has heard of a peer: the first request to it then needs one round trip less.
-    /// It is good for two hours after the peer was heard, at most; an older one costs nothing but that round trip, nor
-    /// does one of a peer that was restarted since. Only if that was within the last seconds may the request end as
+    /// It is good for two hours after the peer was heard, at most. An older one, or one of a peer that was restarted
+    /// since, only saves nothing; but if that was within the last seconds, the request may end as
     /// [`RequestError::Unknown`], as any may whose peer is restarted while it is under way.
     pub fn learn_card(&self, card: PeerCard) {
         // Without a driver there is nothing to remember it for.

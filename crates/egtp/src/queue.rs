@@ -61,12 +61,7 @@ impl<T> Queue<T> {
             return Err(NotTaken::Full);
         }
         inner.waiting.push_back(command);
-        // Taken, so that of many pushes only the first wakes.
-        let waker = if inner.is_ripe() { inner.waker.take() } else { None };
-        drop(inner);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake_if_ripe(inner);
         Ok(())
     }
 
@@ -82,11 +77,7 @@ impl<T> Queue<T> {
         }
         let room = most.saturating_sub(inner.waiting.len()).min(commands.len());
         inner.waiting.extend(commands.drain(..room));
-        let waker = if inner.is_ripe() { inner.waker.take() } else { None };
-        drop(inner);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake_if_ripe(inner);
         if commands.is_empty() { Ok(()) } else { Err(NotTaken::Full) }
     }
 
@@ -118,11 +109,7 @@ impl<T> Queue<T> {
     pub(crate) fn uncork(&self) {
         let mut inner = self.lock();
         inner.is_corked = false;
-        let waker = if inner.is_ripe() { inner.waker.take() } else { None };
-        drop(inner);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake_if_ripe(inner);
     }
 
     /// No more commands are taken. What was waiting is returned.
@@ -135,6 +122,16 @@ impl<T> Queue<T> {
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
         // A panic while the lock is held cannot leave a vector half pushed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes the reader if it sleeps and has something to look at, without the lock.
+fn wake_if_ripe<T>(mut inner: MutexGuard<'_, Inner<T>>) {
+    // Taken, so that of many pushes only the first wakes.
+    let waker = if inner.is_ripe() { inner.waker.take() } else { None };
+    drop(inner);
+    if let Some(waker) = waker {
+        waker.wake();
     }
 }
 

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::Endpoint;
+use super::peer::KnownCard;
 use crate::key::PublicKey;
 use crate::output::IdentityId;
 use crate::peer_card::PeerCard;
@@ -41,10 +42,7 @@ impl Endpoint {
         }
         let (sequence, suites) = &card.suites;
         peer.suites.answer(*sequence, suites);
-        self.learn_card(now, code, live, None);
-        if let Some(known) = self.peers.get_mut(code).and_then(|peer| peer.card.as_mut()) {
-            known.is_kept = true;
-        }
+        peer.card = Some(KnownCard { card: live, learned: now.boot, is_kept: true });
         true
     }
 }

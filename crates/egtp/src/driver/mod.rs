@@ -171,7 +171,11 @@ impl Driver {
         for path in &mut self.paths {
             path.flush();
         }
-        busy || self.endpoint.has_events()
+        busy |= self.endpoint.has_events();
+        if busy {
+            self.busy_at = now.boot.since_start();
+        }
+        busy
     }
 
     fn take_path_events(&mut self, now: Now, context: &mut Context<'_>) -> bool {
@@ -331,7 +335,7 @@ impl Driver {
     /// Tells connections whether an answer is awaited on them: often enough for the idle schedule, not
     /// at every packet.
     fn refresh_hints(&mut self, boot: Duration) {
-        if boot < self.hints_due {
+        if boot < self.hints_due || self.connections.is_empty() {
             return;
         }
         self.hints_due = boot + HINTS_EVERY;
@@ -343,33 +347,19 @@ impl Driver {
         }
     }
 
-    /// Something has happened: more may follow.
-    fn was_busy(&mut self) {
-        if !self.spin.is_zero() {
-            self.busy_at = self.clock.boot();
-        }
-    }
-
     /// Whether to look once more instead of sleeping.
-    fn spins(&mut self) -> bool {
-        if self.spin.is_zero() {
-            return false;
-        }
-        let boot = self.clock.boot();
-        self.refresh_hints(boot);
+    fn spins(&self, boot: Duration) -> bool {
         boot.saturating_sub(self.busy_at) < self.spin
     }
 
     /// Sleeps until the endpoint's next deadline, or nearly for ever.
-    fn set_alarm(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let boot = self.clock.boot();
+    fn set_alarm(&mut self, boot: Duration, context: &mut Context<'_>) -> Poll<()> {
         let deadline = self.endpoint.deadline().map(Instant::since_start);
         let mut wait = deadline.map_or(IDLE, |deadline| deadline.saturating_sub(boot));
         if self.closing_since.is_some() {
             wait = wait.min(Duration::from_millis(100));
         }
         if !self.connections.is_empty() {
-            self.refresh_hints(boot);
             wait = wait.min(self.hints_due.saturating_sub(boot));
         }
         if let Some(look) = self.ringer.deadline() {
@@ -391,20 +381,21 @@ impl Future for Driver {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         for _ in 0..ROUNDS {
             if self.round(context) {
-                self.was_busy();
                 continue;
             }
             if self.has_closed() {
                 return Poll::Ready(());
             }
-            if self.spins() {
+            let boot = self.clock.boot();
+            self.refresh_hints(boot);
+            if self.spins(boot) {
                 // Comes back at once, after a look at the sockets.
                 return pin!(tokio::task::yield_now()).poll(context);
             }
             if !self.commands.wake_on_push(context) {
                 continue;
             }
-            if self.set_alarm(context).is_pending() {
+            if self.set_alarm(boot, context).is_pending() {
                 return Poll::Pending;
             }
         }
