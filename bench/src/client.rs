@@ -59,7 +59,10 @@ async fn measure<S: Side>(cell: Cell, mut server: Server) -> Outcome<Figures> {
             let tally = Arc::new(Tally::new(many));
             let load = S::pump(link, (many, bytes), Arc::clone(&tally));
             let mut figures = window(&mut server, &tally, load, warm, span).await?;
-            if S::COUNTS && figures["drained"] == 1.0 {
+            if S::COUNTS {
+                if figures["drained"] == 0.0 {
+                    return Err("some replies were missing two seconds after the end".into());
+                }
                 // With the one that was asked first.
                 let (asked, served) = (tally.total() + 1, server.served()?);
                 if asked != served {
