@@ -53,12 +53,13 @@ impl Machine {
         let now =
             Now { boot: Instant::new(Duration::from_secs(1000)), wall: Duration::from_secs(1) };
         let config = Config {
-            identities: vec![secret],
+            identities: vec![secret.into()],
             limits: limits(),
             seed: [7; 32],
             suites: Suites::all(Cipher::Aes256Gcm),
             reachable: true,
             exclusive: true,
+            part: egtp_proto::Part::WHOLE,
         };
         Self {
             endpoint: Endpoint::new(config, now).expect("the key is good"),

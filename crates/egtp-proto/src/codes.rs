@@ -6,6 +6,7 @@
 
 use std::hash::Hasher;
 
+use crate::part::Stripe;
 use crate::slots::{FreeSlots, Index};
 
 /// Entries by code.
@@ -14,17 +15,24 @@ pub struct Table<T> {
     slots: Vec<Option<(u32, T)>>,
     free: FreeSlots,
     by_code: Index,
+    codes: Stripe,
     next: u32,
 }
 
 impl<T> Table<T> {
     /// An empty table whose first code is `first` (0 is never issued).
     pub fn new(first: u32) -> Self {
+        Self::of(Stripe::ALL, first)
+    }
+
+    /// The same with some codes only: the first is near `first`.
+    pub fn of(codes: Stripe, first: u32) -> Self {
         Self {
             slots: Vec::new(),
             free: FreeSlots::default(),
             by_code: Index::default(),
-            next: first.max(1),
+            codes,
+            next: codes.near(first),
         }
     }
 
@@ -46,10 +54,10 @@ impl<T> Table<T> {
     /// The same, with a code that is not taken elsewhere either.
     pub fn insert_except(&mut self, entry: T, is_taken: impl Fn(u32) -> bool) -> u32 {
         while self.by_code.get(self.next).is_some() || is_taken(self.next) {
-            self.next = following(self.next);
+            self.next = self.codes.after(self.next);
         }
         let code = self.next;
-        self.next = following(code);
+        self.next = self.codes.after(code);
         self.put(code, entry);
         code
     }
@@ -104,11 +112,6 @@ impl<T> Table<T> {
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         self.slots.iter().flatten().map(|(code, entry)| (*code, entry))
     }
-}
-
-/// The next code of the cycle; 0 stands for "none" elsewhere.
-fn following(code: u32) -> u32 {
-    code.wrapping_add(1).max(1)
 }
 
 /// Spreads codes that we issued ourselves; nobody outside chooses which ones exist.

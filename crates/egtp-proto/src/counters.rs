@@ -16,6 +16,8 @@ pub struct Counters {
     pub records_sealed: u64,
     /// First flights let through.
     pub flights_accepted: u64,
+    /// Connections handed over to another endpoint of the same identity, because their peer is its.
+    pub handed_over: u64,
     /// Sessions put to rest with peers of whom nothing else is kept.
     pub sessions_frozen: u64,
     /// Such sessions that came back into use.
@@ -82,6 +84,8 @@ pub struct Dropped {
     pub frames: u64,
     /// A handshake or message from ourselves.
     pub oneself: u64,
+    /// From a peer of another endpoint of the same identity, on a connection that is somebody's already.
+    pub elsewhere: u64,
 }
 
 impl Dropped {
@@ -103,5 +107,30 @@ impl Dropped {
             + self.budget
             + self.frames
             + self.oneself
+            + self.elsewhere
     }
 }
+
+/// Adds every field, so that counts of several endpoints can be shown as one. One that is not named does not compile.
+macro_rules! sums {
+    ($type:ident: $($field:ident)*) => {
+        impl std::ops::AddAssign for $type {
+            fn add_assign(&mut self, other: Self) {
+                let Self { $($field),* } = other;
+                $(self.$field += $field;)*
+            }
+        }
+    };
+}
+pub(crate) use sums;
+
+sums!(Counters:
+    packets_received packets_sent bytes_sent records_opened records_sealed flights_accepted handed_over
+    sessions_frozen sessions_thawed handshakes_finished agreements encapsulations retries_sent unknown_sent
+    unproven_held submitted transmissions taken duplicates late_dropped dropped
+);
+
+sums!(Dropped:
+    length shroud header mac target flight_seen handshake answer unknown_session replayed forged hint retry budget
+    frames oneself elsewhere
+);

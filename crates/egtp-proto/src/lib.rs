@@ -15,6 +15,7 @@ pub mod limits;
 pub mod message;
 mod node_id;
 mod output;
+mod part;
 mod peer_card;
 #[cfg(planted)]
 pub mod planted;
@@ -33,7 +34,7 @@ pub use codes::Table;
 pub use contact::{Contact, ContactError};
 pub use contact_value::{ContactDraft, MailboxPrekey};
 pub use counters::{Counters, Dropped};
-pub use endpoint::{Config, Endpoint, Lost, Sizes, Source, Submission};
+pub use endpoint::{Config, Elsewhere, Endpoint, Lost, Sizes, Source, Stray, Submission};
 pub use host_port::{Host, HostName, HostPort, HostPortError};
 pub use key::{KeyError, PublicKey, SecretKey, ShortKey};
 pub use message::{Kind, KindError, MessageClass, MessageId};
@@ -42,6 +43,7 @@ pub use output::{
     Arriving, Assurance, Event, EventCode, IdentityId, MessageEvent, NotSent, Outcome, PathId,
     Policy, QueryEvent, QueryId, RefusedWhy, Sink, Taken, Way,
 };
+pub use part::{Part, Stripe};
 pub use peer_card::{PeerCard, PeerCardError};
 pub use strategy::{Strategy, StrategyError};
 pub use ticket::{Ticket, TicketError};

@@ -9,7 +9,7 @@ use egtp_proto::{Config, Event, SecretKey};
 fn world() -> World {
     let mut world = World::new(3);
     world.machines[2].config = |config: &mut Config| {
-        config.identities = vec![SecretKey::from_seed([1; 32])];
+        config.identities = vec![SecretKey::from_seed([1; 32]).into()];
     };
     world.restart(2, 1);
     world

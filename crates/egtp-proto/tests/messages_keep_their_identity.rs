@@ -183,7 +183,7 @@ fn replies_in_any_order_reach_their_own_requests() {
 fn two_identities_behind_one_endpoint_do_not_mix() {
     let second = |config: &mut egtp_proto::Config| {
         let seed = config.identities[0].public().as_bytes()[0];
-        config.identities.push(SecretKey::from_seed([seed ^ 0x55; 32]));
+        config.identities.push(SecretKey::from_seed([seed ^ 0x55; 32]).into());
     };
     let world = World::with(1, second);
     let mine: Vec<_> = world.machines[0].endpoint.identities().collect();
@@ -287,12 +287,13 @@ fn each_suite_works_and_the_initiator_picks() {
             let now = world.at(machine);
             let seed = u8::try_from(machine).unwrap() + 1;
             let config = egtp_proto::Config {
-                identities: vec![SecretKey::from_seed([seed; 32])],
+                identities: vec![SecretKey::from_seed([seed; 32]).into()],
                 limits: egtp_proto::limits::Limits::default(),
                 seed: [seed; 32],
                 suites: Suites::new([prefer(index)].into_iter().chain(Suite::ALL)),
                 reachable: true,
                 exclusive: true,
+                part: egtp_proto::Part::WHOLE,
             };
             world.machines[machine].endpoint = Endpoint::new(config, now).unwrap();
         }

@@ -340,7 +340,8 @@ fn life_of_bob() -> (Prekeys, u64) {
     let mut seed = [2; 32];
     seed[1] = 0;
     let mut random = Random::from_seed(seed);
-    let prekeys = Prekeys::new(&mut random, &Limits::default(), START).unwrap();
+    let prekeys =
+        Prekeys::new(&mut random, &Limits::default(), START, egtp_proto::Stripe::ALL).unwrap();
     (prekeys, random.u64())
 }
 

@@ -340,7 +340,8 @@ fn h_22_the_suite_is_one_that_the_responder_lists() {
 #[test]
 fn h_11_a_prekey_is_replaced_after_a_quarter_of_an_hour_and_erased_after_two() {
     let (mut random, start) = (Random::from_seed([3; 32]), Instant::new(secs(0)));
-    let mut prekeys = Prekeys::new(&mut random, &Limits::default(), start).unwrap();
+    let mut prekeys =
+        Prekeys::new(&mut random, &Limits::default(), start, egtp_proto::Stripe::ALL).unwrap();
     let first = prekeys.card(start).unwrap();
     assert!(first.lifetime < 2 * 60 * 60);
     assert!(!prekeys.tick(&mut random, start.after(secs(899))));

@@ -135,12 +135,13 @@ impl Sink for Sent<'_> {
 impl Side {
     fn new(number: u32, now: Now) -> Option<Self> {
         let config = Config {
-            identities: vec![key(number)],
+            identities: vec![key(number).into()],
             limits: Limits::default(),
             seed: seed(number),
             suites: Suites::all(Cipher::Aes256Gcm),
             reachable: true,
             exclusive: true,
+            part: egtp_proto::Part::WHOLE,
         };
         let endpoint = Endpoint::new(config, now)?;
         Some(Self { endpoint, key: key(number).public(), sent: Vec::new(), replies: 0 })

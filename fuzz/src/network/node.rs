@@ -44,12 +44,13 @@ pub(super) fn endpoint(index: usize, life: u32, now: Duration, wall: i64) -> End
     seed[0] = u8::try_from(index).unwrap_or(0);
     seed[1..5].copy_from_slice(&life.to_le_bytes());
     let config = Config {
-        identities: vec![secret(index)],
+        identities: vec![secret(index).into()],
         limits: limits(),
         seed,
         suites: Suites::all(Cipher::Aes256Gcm),
         reachable: true,
         exclusive: true,
+        part: egtp_proto::Part::WHOLE,
     };
     Endpoint::new(config, clocks(now, wall)).expect("the key is good")
 }

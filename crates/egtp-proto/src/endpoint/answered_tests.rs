@@ -15,12 +15,13 @@ use crate::wire::frame::ReplyHead;
 
 fn endpoint() -> Endpoint {
     let config = Config {
-        identities: vec![SecretKey::from_seed([1; 32])],
+        identities: vec![SecretKey::from_seed([1; 32]).into()],
         limits: Limits::default(),
         seed: [1; 32],
         suites: Suites::all(Cipher::Aes256Gcm),
         reachable: true,
         exclusive: true,
+        part: crate::part::Part::WHOLE,
     };
     Endpoint::new(config, Now::default()).unwrap()
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::frames::Arrival;
 use super::pack::Phase;
 use super::peer::Answering;
-use super::{Budgets, Endpoint, KeptAnswer, Slot, Source};
+use super::{Answer, Budgets, Endpoint, KeptAnswer, Slot, Source};
 use crate::crypto::{CIPHERTEXT_BYTES, DhKey, Role, Suite};
 use crate::limits::{ANSWER_DELAY, ANSWER_KEPT, HANDSHAKE_PAYLOAD_MAX, PROVISIONAL_PER_PEER};
 use crate::output::{Assurance, IdentityId, PathId};
@@ -20,6 +20,22 @@ use crate::session::retry::{Advice, Cause, encode_advice, encode_cookie};
 use crate::time::Now;
 use crate::wire::packet::{Ini, Rsp};
 use crate::wire::{Header, VERSION};
+
+/// A first flight that has authenticated.
+pub(super) struct Flight {
+    suite: Suite,
+    remote_session: u32,
+    ephemeral: [u8; 32],
+    responder: Responder,
+    first: FirstFlight,
+}
+
+impl std::fmt::Debug for Flight {
+    /// Its frames are secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Flight").field("from", &self.first.remote).finish_non_exhaustive()
+    }
+}
 
 /// Bytes of an answer that are not frames, generously.
 const WELCOME_BYTES: usize = 256;
@@ -53,6 +69,9 @@ impl Endpoint {
         }
         if !self.may_greet(now, path, cookie, &ini, initiator_session) {
             return;
+        }
+        if prekey != 0 && !self.part.issues(prekey) && self.has_answered(&ini.ephemeral) {
+            return self.repeat_answer(now, path, &ini.ephemeral);
         }
         // An unknown version or suite gets the list of those that we have, as an unknown prekey does.
         match (key, Suite::from_id(suite).filter(|suite| self.suites.contains(*suite))) {
@@ -140,10 +159,11 @@ impl Endpoint {
             ini.noise,
             fresh,
         );
-        let Ok((responder, FirstFlight { remote, hello, frames })) = read else {
+        let Ok((responder, first)) = read else {
             self.counters.dropped.handshake += 1;
             return;
         };
+        let remote = first.remote;
         if remote == own.secret_keys.public {
             self.counters.dropped.oneself += 1;
             return;
@@ -154,6 +174,33 @@ impl Endpoint {
             self.counters.dropped.budget += 1;
             return self.advise(now, path, identity, initiator_session, ini);
         }
+        let flight = Flight {
+            suite,
+            remote_session: initiator_session,
+            ephemeral: ini.ephemeral,
+            responder,
+            first,
+        };
+        match self.part.of_peer(&remote) {
+            owner if owner == self.part.index() => self.accept_flight(now, path, identity, flight),
+            owner if self.may_move(path) => {
+                self.keep_answer(now, ini.ephemeral, Answer::At(owner));
+                self.pass_flight_on(path, owner, flight);
+            }
+            _ => self.counters.dropped.elsewhere += 1,
+        }
+    }
+
+    /// Goes on with a first flight of a peer of ours.
+    pub(super) fn accept_flight(
+        &mut self,
+        now: Now,
+        path: PathId,
+        identity: IdentityId,
+        flight: Flight,
+    ) {
+        let Flight { suite, remote_session, ephemeral, responder, first } = flight;
+        let FirstFlight { remote, hello, frames } = first;
         self.counters.flights_accepted += 1;
         let Some(code) = self.peer_code(now.boot, identity, remote) else { return };
         let session = self.pending_session(code);
@@ -165,10 +212,10 @@ impl Endpoint {
         peer.offered = Some((session, hello.card));
         let previous = peer.answering.replace(Box::new(Answering {
             session,
-            remote_session: initiator_session,
+            remote_session,
             responder,
             suite,
-            ephemeral: ini.ephemeral,
+            ephemeral,
             path,
             due: now.boot,
             waiting: 0,
@@ -181,7 +228,7 @@ impl Endpoint {
         let arrival = Arrival {
             peer: code,
             identity,
-            name: first_eight(&ini.ephemeral),
+            name: first_eight(&ephemeral),
             assurance: Assurance::FirstFlight,
             flight: true,
         };
@@ -239,7 +286,7 @@ impl Endpoint {
         let shroud = &self.peers.get(code)?.shroud;
         let packet = Rsp { ephemeral, noise: &noise }.encode(&header, shroud);
         self.told_card(code, identity);
-        self.keep_answer(now, answering.ephemeral, &packet);
+        self.keep_answer(now, answering.ephemeral, Answer::Packet(packet.clone()));
         let name = first_eight(&ephemeral);
         self.note_sent(now, code, &frames, name);
         Some((answering.path, packet))
@@ -286,22 +333,30 @@ impl Endpoint {
         self.sessions.remove(session);
     }
 
-    fn keep_answer(&mut self, now: Now, ephemeral: [u8; 32], packet: &[u8]) {
+    fn keep_answer(&mut self, now: Now, ephemeral: [u8; 32], answer: Answer) {
         while self.answers.len() >= self.limits.answers_max
             || self.answers.front().is_some_and(|kept| kept.until <= now.boot)
         {
             self.answers.pop_front();
         }
         let until = now.boot.after(ANSWER_KEPT);
-        self.answers.push_back(KeptAnswer { ephemeral, packet: packet.to_vec(), until });
+        self.answers.push_back(KeptAnswer { ephemeral, answer, until });
     }
 
     /// The same flight again, perhaps over another path: the same answer again.
-    fn repeat_answer(&mut self, now: Now, path: PathId, ephemeral: &[u8; 32]) {
+    pub(super) fn repeat_answer(&mut self, now: Now, path: PathId, ephemeral: &[u8; 32]) {
         let kept = self.answers.iter().find(|kept| kept.ephemeral == *ephemeral);
-        if let Some(kept) = kept.filter(|kept| kept.until > now.boot) {
-            self.ready.push_back((path, kept.packet.clone()));
+        match kept.filter(|kept| kept.until > now.boot).map(|kept| &kept.answer) {
+            Some(Answer::Packet(packet)) => self.ready.push_back((path, packet.clone())),
+            Some(&Answer::At(part)) if self.may_move(path) => {
+                self.pass_repeat_on(path, part, *ephemeral);
+            }
+            Some(Answer::At(_)) | None => {}
         }
+    }
+
+    fn has_answered(&self, ephemeral: &[u8; 32]) -> bool {
+        self.answers.iter().any(|kept| kept.ephemeral == *ephemeral)
     }
 
     /// Whether a packet may be answered at all: each source class has its budget for a second.

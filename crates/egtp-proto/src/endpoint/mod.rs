@@ -10,7 +10,7 @@
 //!
 //! Nothing is lost if a step is late. Files: `submit` (messages of ours), `receive` (packets),
 //! `attempt` and `greet` (handshakes, from either side), `suites` (which one), `frames`, `taken` and
-//! `answered` (what records say), `flush` and `pack` (what records are made of), `journal` and `kept` (what
+//! `answered` (what records say), `stray` (what another endpoint of the node has), `flush` and `pack` (what records are made of), `journal` and `kept` (what
 //! must be on disk first), `at_rest` (what nobody uses), `timeouts`.
 
 mod answered;
@@ -35,6 +35,8 @@ mod parts;
 mod peer;
 mod progress;
 mod receive;
+mod sizes;
+mod stray;
 mod submit;
 mod suites;
 mod taken;
@@ -42,10 +44,13 @@ mod timeouts;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
+use std::sync::Arc;
 
 pub use self::flush::Lost;
 use self::journal::Journal;
 use self::peer::Peer;
+pub use self::sizes::Sizes;
+pub use self::stray::{Elsewhere, Stray};
 pub use self::submit::Submission;
 use crate::card::{LiveCard, StoreKind};
 use crate::codes::{OurOwn, Table};
@@ -59,6 +64,7 @@ use crate::key::{PublicKey, SecretKey};
 use crate::limits::{Limits, PREKEY_REPLACED, SWEEP_EVERY, UNPROVEN_FACTOR};
 use crate::message::Kind;
 use crate::output::{Event, IdentityId, PathId, Policy};
+use crate::part::Part;
 use crate::session::cookie::Cookies;
 use crate::session::frozen::Freezer;
 use crate::session::handshake::LocalKeys;
@@ -72,7 +78,7 @@ use crate::wire::shroud::Shroud;
 /// How an endpoint is set up.
 pub struct Config {
     /// The identities behind this endpoint; the first is the default one.
-    pub identities: Vec<SecretKey>,
+    pub identities: Vec<Arc<SecretKey>>,
     /// Bounds.
     pub limits: Limits,
     /// 32 bytes that nobody else knows, different at each start.
@@ -85,6 +91,8 @@ pub struct Config {
     /// keys are fresh. If not, no age is stated, and what was sent to an earlier life ends as unknown
     /// more often.
     pub exclusive: bool,
+    /// Which of the node's endpoints this is.
+    pub part: Part,
 }
 
 /// How sure it is that packets of a path come from where it leads.
@@ -104,6 +112,9 @@ pub struct Endpoint {
     suites: Suites,
     reachable: bool,
     exclusive: bool,
+    part: Part,
+    /// What the driver is to hand over to another part.
+    elsewhere: Option<Elsewhere>,
     peers: Table<Peer>,
     by_key: BTreeMap<(IdentityId, PublicKey), u32>,
     /// Peers in the order in which they are looked at when one must be forgotten.
@@ -163,6 +174,8 @@ struct PathState {
     heard: u8,
     /// Counted where somebody else called from an address that he only claims to have.
     unproven: Option<Unproven>,
+    /// How often other parts of the node have handed it on.
+    moves: u8,
 }
 
 /// From then on a path carries full records.
@@ -194,8 +207,14 @@ enum Timer {
 
 struct KeptAnswer {
     ephemeral: [u8; 32],
-    packet: Vec<u8>,
+    answer: Answer,
     until: Instant,
+}
+
+enum Answer {
+    Packet(Vec<u8>),
+    /// This part has it.
+    At(u16),
 }
 
 /// What strangers may cost in a second.
@@ -221,16 +240,14 @@ impl Endpoint {
     pub fn new(config: Config, now: Now) -> Option<Self> {
         let mut random = Random::from_seed(config.seed);
         let mut identities = Vec::with_capacity(config.identities.len());
-        for secret in &config.identities {
+        let part = config.part;
+        for (index, secret) in (0..).map(IdentityId).zip(&config.identities) {
             let secret_keys = LocalKeys::new(secret)?;
             identities.push(Identity {
                 shroud: Shroud::new(&secret_keys.public),
                 secret_keys,
-                prekeys: Prekeys::new(&mut random, &config.limits, now.boot)?,
-                stores: Stores::new(
-                    Inbox::new(StoreKind::Ram, &mut random, &config.limits, now, config.exclusive),
-                    None,
-                ),
+                prekeys: Prekeys::new(&mut random, &config.limits, now.boot, part.codes())?,
+                stores: Stores::new(in_memory(index, &config, now, &mut random), None),
                 contact_sequence: 0,
             });
         }
@@ -246,10 +263,12 @@ impl Endpoint {
             suites: config.suites,
             reachable: config.reachable,
             exclusive: config.exclusive,
+            part,
+            elsewhere: None,
             peers: Table::new(1),
             by_key: BTreeMap::new(),
             forgettable: VecDeque::new(),
-            sessions: Table::new(random.u32()),
+            sessions: Table::of(part.codes(), random.u32()),
             freezer: Freezer::new(config.limits.frozen_max, &config.seed),
             outgoing: Table::new(random.u32()),
             queries: Table::new(random.u32()),
@@ -304,20 +323,6 @@ impl Endpoint {
         self.timers.deadline()
     }
 
-    /// Sizes of the tables: sessions, peers, open messages, open queries, remembered dialogs.
-    pub fn sizes(&self) -> Sizes {
-        Sizes {
-            sessions: self.sessions.len(),
-            frozen: self.freezer.len(),
-            confirmed: self.peers.iter().map(|(_, peer)| peer.sessions.len()).sum(),
-            peers: self.peers.len(),
-            open: self.outgoing.len(),
-            queries: self.peers.iter().map(|(_, peer)| peer.queries.len()).sum(),
-            held: self.peers.iter().map(|(_, peer)| peer.held).sum(),
-            dialogs: self.identities.iter().map(|identity| identity.stores.dialogs()).sum(),
-        }
-    }
-
     /// Tells of a path that packets may come from and go to. `peer` is known for one that we opened
     /// to reach it.
     pub fn path_up(
@@ -330,8 +335,8 @@ impl Endpoint {
     ) {
         let is_unproven = peer.is_none() && matches!(source, Source::Claimed(_));
         let unproven = is_unproven.then(Unproven::default);
-        let (peers, heard) = (Vec::new(), 0);
-        let state = PathState { identity, source, lane, peers, heard, unproven };
+        let (peers, heard, moves) = (Vec::new(), 0, 0);
+        let state = PathState { identity, source, lane, peers, heard, unproven, moves };
         self.paths.insert(path, state);
         let Some(code) = peer.and_then(|key| self.by_key.get(&(identity, key)).copied()) else {
             return;
@@ -450,29 +455,11 @@ impl Endpoint {
     }
 }
 
-/// How much an endpoint holds at the moment.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Sizes {
-    /// Sessions and handshakes under way.
-    pub sessions: usize,
-    /// Sessions at rest, with peers that have no entry.
-    pub frozen: usize,
-    /// Of the former, those that both sides have confirmed.
-    pub confirmed: usize,
-    /// Peers with any state.
-    pub peers: usize,
-    /// Requests and sends of ours without an outcome.
-    pub open: usize,
-    /// Requests of others that wait for a reply, or whose reply is not acknowledged.
-    pub queries: usize,
-    /// Other messages of others that the application has in hand: nobody awaits a reply.
-    pub held: usize,
-    /// Dialogs that are remembered so that nothing is taken twice.
-    pub dialogs: usize,
-}
-
-impl std::fmt::Debug for Endpoint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Endpoint").field("sizes", &self.sizes()).finish_non_exhaustive()
+/// An identity's store in memory.
+fn in_memory(identity: IdentityId, config: &Config, now: Now, random: &mut Random) -> Inbox {
+    let own = Inbox::new(StoreKind::Ram, random, &config.limits, now, config.exclusive);
+    match config.part.store(identity) {
+        Some(life) => own.of_life(life),
+        None => own,
     }
 }

@@ -72,6 +72,9 @@ impl Endpoint {
                 return;
             }
         };
+        if let Some(part) = self.part_of_header(path, &header) {
+            return self.pass_packet_on(path, part, packet);
+        }
         if let Header::Record { lane, epoch, session, counter } = header {
             let head = RecordHead { lane, epoch, session, counter };
             return self.receive_record(now, path, identity, bytes, head, packet);

@@ -118,6 +118,19 @@ impl Inbox {
         }
     }
 
+    /// The same with this life, which other parts of the node say too.
+    #[must_use]
+    pub const fn of_life(mut self, store: u64) -> Self {
+        self.store = store;
+        self
+    }
+
+    /// From now on messages may be bound to this generation: another part of the node has told a peer of it, which turned
+    /// out to be ours.
+    pub fn issue(&mut self, generation: u32) {
+        self.generation = self.generation.max(generation);
+    }
+
     /// A durable store as it was read back. Its age counts from now: that is never too much.
     pub fn restore(
         saved: &Saved,

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::card::PrekeyCard;
 use crate::crypto::{DhKey, Random, keyed_prefix};
 use crate::limits::{Limits, PREKEY_KEPT, PREKEY_REPLACED};
+use crate::part::Stripe;
 use crate::time::Instant;
 
 /// How much earlier than its end a prekey is said to end, so that nobody uses it in vain.
@@ -19,6 +20,7 @@ const MARGIN: Duration = Duration::from_mins(1);
 /// The prekeys of one identity, newest last.
 pub struct Prekeys {
     keys: VecDeque<Prekey>,
+    ids: Stripe,
     next_id: u32,
     /// Makes filter entries that nobody outside can choose.
     filter_key: [u8; 32],
@@ -34,12 +36,13 @@ struct Prekey {
 }
 
 impl Prekeys {
-    /// Makes the first prekey. `None` only if the library refuses a key.
-    pub fn new(random: &mut Random, limits: &Limits, now: Instant) -> Option<Self> {
+    /// Makes the first prekey; all have ids of `ids`. `None` only if the library refuses a key.
+    pub fn new(random: &mut Random, limits: &Limits, now: Instant, ids: Stripe) -> Option<Self> {
         let mut prekeys = Self {
             keys: VecDeque::new(),
             // A stale id of an earlier life should not name a present key.
-            next_id: random.u32() | 1,
+            next_id: ids.near(random.u32() | 1),
+            ids,
             filter_key: random.bytes(),
             flights_max: limits.flights_per_prekey,
             keys_max: limits.prekeys_max,
@@ -110,8 +113,8 @@ impl Prekeys {
     fn replace(&mut self, random: &mut Random, now: Instant) -> Option<()> {
         let key = DhKey::from_secret(&random.bytes()).ok()?;
         let id = self.next_id;
-        // 0 means "none known".
-        self.next_id = self.next_id.checked_add(1).unwrap_or(1);
+        // Never 0, which means "none known".
+        self.next_id = self.ids.after(id);
         self.keys.push_back(Prekey { id, key, made: now, seen: HashSet::default() });
         while self.keys.len() > self.keys_max {
             self.keys.pop_front();

@@ -133,12 +133,13 @@ fn make(seed: u8, generation: u8, adjust: fn(&mut Config), now: Now) -> (Endpoin
     let mut random = [seed; 32];
     random[1] = generation;
     let mut config = Config {
-        identities: vec![secret],
+        identities: vec![secret.into()],
         limits: Limits::default(),
         seed: random,
         suites: Suites::all(Cipher::Aes256Gcm),
         reachable: true,
         exclusive: true,
+        part: egtp_proto::Part::WHOLE,
     };
     adjust(&mut config);
     (Endpoint::new(config, now).unwrap(), key)

@@ -46,9 +46,16 @@ impl Desk {
         let secret = SecretKey::from_seed([1; 32]);
         let (key, now) = (secret.public(), Instant::new(secs(1000)));
         let limits = Limits::default();
-        let (identities, suites) = (vec![secret], Suites::classical(SUITE.cipher()));
-        let mut config =
-            Config { identities, limits, seed: [9; 32], suites, reachable: true, exclusive: true };
+        let (identities, suites) = (vec![secret.into()], Suites::classical(SUITE.cipher()));
+        let mut config = Config {
+            identities,
+            limits,
+            seed: [9; 32],
+            suites,
+            reachable: true,
+            exclusive: true,
+            part: egtp_proto::Part::WHOLE,
+        };
         adjust(&mut config);
         let peer = SecretKey::from_seed([2; 32]).public();
         let mut endpoint = Endpoint::new(config, clocks(now)).unwrap();

@@ -50,7 +50,7 @@ pub async fn status(node: &Node) -> Result<Status, Failure> {
     node.status().await.ok_or(Failure::Gone)
 }
 
-fn counts(counters: &Counters) -> [(&'static str, u64); 21] {
+fn counts(counters: &Counters) -> [(&'static str, u64); 22] {
     let dropped = &counters.dropped;
     [
         ("refused: length", dropped.length),
@@ -69,6 +69,7 @@ fn counts(counters: &Counters) -> [(&'static str, u64); 21] {
         ("refused: budget", dropped.budget),
         ("refused: frames", dropped.frames),
         ("refused: oneself", dropped.oneself),
+        ("refused: elsewhere", dropped.elsewhere),
         (DUPLICATES, counters.duplicates),
         (LATE, counters.late_dropped),
         (RETRIES, counters.retries_sent),

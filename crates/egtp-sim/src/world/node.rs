@@ -113,12 +113,13 @@ impl Node {
             Suites::classical(self.fast)
         };
         let config = Config {
-            identities: vec![SecretKey::from_seed(self.secret)],
+            identities: vec![SecretKey::from_seed(self.secret).into()],
             limits: self.limits.clone(),
             seed: bytes(self.seed, "life", life),
             suites,
             reachable: self.callable,
             exclusive: self.exclusive,
+            part: egtp_proto::Part::WHOLE,
         };
         self.endpoint = Endpoint::new(config, self.clocks.now(now));
         self.awake_since = self.clocks.boot(now);
