@@ -12,8 +12,9 @@ use std::task::{Context, Poll, Waker};
 
 use egtp_proto::{MessageClass, NotSent, Outcome};
 
-use crate::command::{Command, Commands};
+use crate::command::Command;
 use crate::error::RequestError;
+use crate::lines::Lines;
 use crate::message::Reply;
 use crate::queue::NotTaken;
 use crate::request::{Pending, Request, WAITING_MAX};
@@ -44,14 +45,14 @@ use crate::request::{Pending, Request, WAITING_MAX};
 /// ```
 #[derive(Debug)]
 pub struct Batch {
-    commands: Commands,
+    lines: Lines,
     most: u32,
     ended: Arc<Ended>,
     /// By place. What has been reaped leaves its place free.
     asked: Vec<Option<Asked>>,
     free: Vec<u32>,
-    /// What is to be submitted, and the places of those whose ends were heard of.
-    pushed: VecDeque<Command>,
+    /// What is to be submitted, for each line, and the places of those whose ends were heard of.
+    pushed: Vec<VecDeque<Command>>,
     heard: Vec<u32>,
 }
 
@@ -136,15 +137,15 @@ impl Ended {
 }
 
 impl Batch {
-    pub(crate) fn new(commands: Commands, most: usize) -> Self {
+    pub(crate) fn new(lines: Lines, most: usize) -> Self {
         Self {
-            commands,
+            pushed: lines.iter().map(|_| VecDeque::new()).collect(),
+            lines,
             // More would not fit between program and driver at a time.
             most: u32::try_from(most.min(WAITING_MAX)).unwrap_or(u32::MAX),
             ended: Arc::default(),
             asked: Vec::new(),
             free: Vec::new(),
-            pushed: VecDeque::new(),
             heard: Vec::new(),
         }
     }
@@ -177,10 +178,10 @@ impl Batch {
         };
         let here = Place { ended: Arc::clone(&self.ended), place };
         let (pending, start) = request.into_parts(MessageClass::Request, Some(here));
-        if pending.is_of(&self.commands) {
-            self.pushed.push_back(Command::Start(start));
-        } else {
-            pending.begin(start);
+        let line = self.lines.iter().position(|line| pending.is_of(line));
+        match line.and_then(|line| self.pushed.get_mut(line)) {
+            Some(pushed) => pushed.push_back(Command::Start(start)),
+            None => pending.begin(start),
         }
         if let Some(free) = self.at(place) {
             *free = Some(Asked { tag, pending });
@@ -190,17 +191,19 @@ impl Batch {
 
     /// Hands what was pushed over to the node.
     pub fn submit(&mut self) {
-        if self.pushed.is_empty() {
-            return;
-        }
-        let why = match self.commands.append_below(WAITING_MAX, &mut self.pushed) {
-            Ok(()) => return,
-            Err(NotTaken::Full) => Outcome::NotSent(NotSent::Busy),
-            Err(NotTaken::Closed) => Outcome::Closing,
-        };
-        for command in self.pushed.drain(..) {
-            if let Command::Start(start) = command {
-                start.slot.finish_here(why.clone());
+        for (line, pushed) in self.lines.iter().zip(&mut self.pushed) {
+            if pushed.is_empty() {
+                continue;
+            }
+            let why = match line.append_below(WAITING_MAX, pushed) {
+                Ok(()) => continue,
+                Err(NotTaken::Full) => Outcome::NotSent(NotSent::Busy),
+                Err(NotTaken::Closed) => Outcome::Closing,
+            };
+            for command in pushed.drain(..) {
+                if let Command::Start(start) = command {
+                    start.slot.finish_here(why.clone());
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Every choice about a node, with defaults that work.
 
 use std::fmt;
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,18 +10,19 @@ use std::time::Duration;
 use egtp_proto::crypto::{Cipher, Suites};
 use egtp_proto::limits::Limits;
 use egtp_proto::time::{Instant, Now};
-use egtp_proto::{Config, Endpoint, IdentityId, Kind, Policy, PublicKey, SecretKey};
+use egtp_proto::{Config, Endpoint, IdentityId, Kind, Part, Policy, PublicKey, SecretKey};
 use tokio::sync::oneshot;
 
 use crate::clock::{Clock, SystemClock};
-use crate::command::Commands;
 use crate::driver::{Driver, Restored};
 use crate::error::{ServeError, StartError};
 use crate::keyfile;
+use crate::lines::Lines;
 use crate::lookup::Lookup;
+use crate::loops::{Built, Other, runtime, thread};
 use crate::node::Node;
-use crate::path::tcp::{TcpLimits, TcpPath};
-use crate::path::{Attempts, Path, Watched};
+use crate::path::tcp::{Seat, TcpLimits, TcpPath};
+use crate::path::{Attempts, Path, watched};
 use crate::reach::Reach;
 use crate::serve::{Router, Routes, Serving};
 use crate::store::{Saved, Store, Writer};
@@ -45,6 +47,7 @@ pub struct Builder {
     routers: Vec<Router>,
     store: Option<Box<dyn Store>>,
     spin: Duration,
+    loops: u16,
 }
 
 /// Makes a path out of another one.
@@ -77,6 +80,7 @@ impl Builder {
             routers: Vec::new(),
             store: None,
             spin: Duration::ZERO,
+            loops: 1,
         }
     }
 
@@ -159,6 +163,18 @@ impl Builder {
         self
     }
 
+    /// On how many loops the node runs, each on a thread and with an endpoint of its own, for a node that many peers
+    /// talk to at once. Default: one.
+    ///
+    /// A peer is served by one of them for as long as the node runs, which its key decides; a connection that came to
+    /// another one is handed over when the peer has shown itself, so that nothing but that is ever shared. Bounds hold
+    /// for each loop, those of connections for all together. A node with a durable store, a path of the program's own
+    /// or an inline driver has one loop. Handlers that run on the driver may be called by several loops at once.
+    pub const fn loops(mut self, count: u16) -> Self {
+        self.loops = count;
+        self
+    }
+
     /// Another source of time, such as one that a test steps.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -202,16 +218,15 @@ impl Builder {
     pub async fn start(self) -> Result<Node, StartError> {
         let (answer, started) = oneshot::channel();
         let run = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = match runtime {
+            let runtime = match runtime() {
                 Ok(runtime) => runtime,
                 Err(error) => {
-                    let _ = answer.send(Err(StartError::Driver(error)));
+                    let _ = answer.send(Err(error));
                     return;
                 }
             };
             runtime.block_on(async move {
-                match self.build() {
+                match self.build().and_then(Built::start_others) {
                     // Who started it may have lost interest; then the node closes at once.
                     Ok((node, driver, serving)) => {
                         let _ = answer.send(Ok((node, serving)));
@@ -224,7 +239,7 @@ impl Builder {
                 }
             });
         };
-        std::thread::Builder::new().name("egtp".into()).spawn(run).map_err(StartError::Driver)?;
+        thread("egtp".into(), run)?;
         match started.await {
             Ok(Ok((node, serving))) => {
                 run_handlers(serving);
@@ -243,30 +258,39 @@ impl Builder {
     pub fn start_inline(
         self,
     ) -> Result<(Node, impl Future<Output = ()> + Send + 'static), StartError> {
-        let (node, driver, serving) = self.build()?;
+        if self.loops > 1 {
+            return Err(StartError::Loops { what: "an inline driver" });
+        }
+        let Built { node, driver, serving, .. } = self.build()?;
         run_handlers(serving);
         Ok((node, driver))
     }
 
-    fn build(self) -> Result<(Node, Driver, Vec<Serving>), StartError> {
-        let mut hold = None;
-        let (first, is_ours) = match (self.key, self.key_file) {
-            (Some(key), _) => (key, false),
-            (None, Some(path)) => {
-                let key = keyfile::load_or_create(&path)?;
-                hold = keyfile::hold(&path);
-                if hold.is_none() {
-                    tracing::warn!(path = %path.display(), "another process uses this key file");
-                }
-                (key, hold.is_some())
-            }
-            (None, None) => (SecretKey::from_seed(random()?), true),
-        };
+    /// What was asked for that several loops cannot share.
+    fn for_one_loop(&self) -> Option<&'static str> {
+        let (store, network, around) =
+            (self.store.is_some(), self.network.is_some(), self.around.is_some());
+        [
+            (store, "a durable store"),
+            (network, "a path of its own"),
+            (around, "a path around its own"),
+        ]
+        .into_iter()
+        .find_map(|(is_there, what)| is_there.then_some(what))
+    }
+
+    fn build(self) -> Result<Built, StartError> {
+        if let Some(what) = self.for_one_loop().filter(|_| self.loops > 1) {
+            return Err(StartError::Loops { what });
+        }
+        let (first, is_ours, hold) = own_key(self.key, self.key_file)?;
         let exclusive = self.only_instance || (is_ours && self.also.is_empty());
-        let mut identities = vec![first];
-        identities.extend(self.also);
-        let keys: Vec<PublicKey> = identities.iter().map(SecretKey::public).collect();
-        let (commands, routes): (Commands, Routes) = (Commands::new(), Routes::default());
+        let mut identities = vec![Arc::new(first)];
+        identities.extend(self.also.into_iter().map(Arc::new));
+        let keys: Vec<PublicKey> = identities.iter().map(|secret| secret.public()).collect();
+        let (first_part, other_parts) = parts_of(self.loops)?;
+        let count = other_parts.len() + 1;
+        let (lines, routes) = (Lines::new(first_part, count), Routes::of_loops(count));
         let policies: Vec<(Kind, Policy)> =
             self.routers.iter().flat_map(Router::policies).collect();
         if let Some((kind, _)) = policies.first().filter(|_| self.store.is_none()) {
@@ -274,37 +298,52 @@ impl Builder {
         }
         let serving = self.routers.into_iter().map(|router| router.register(&routes));
         let serving = serving.collect::<Result<Vec<Serving>, ServeError>>()?;
+        let clock = Arc::clone(&self.clock);
+        let (seat, seats) = Seat::of_loops(count, keys.clone(), clock, TcpLimits::default());
         let network = match self.network {
             Some(network) => network,
-            None => tcp(&self.listen, keys.clone(), Arc::clone(&self.clock))?,
+            None => tcp(seat, &self.listen)?,
         };
-        let network: Box<dyn Path> = match self.attempts {
-            Some(attempts) => Box::new(Watched::new(network, attempts)),
-            None => network,
-        };
+        let network = watched(network, self.attempts.clone());
         let network = match self.around {
             Some(Around(make)) => make(network),
             None => network,
         };
         let listening = network.listening();
-        let config = Config {
-            identities,
-            limits: self.limits,
-            seed: match self.seed {
-                Some(seed) => seed,
-                None => random()?,
-            },
-            suites: self.suites,
-            reachable: !listening.is_empty(),
-            exclusive,
-        };
         let now = Now { boot: Instant::new(self.clock.boot()), wall: self.clock.wall() };
-        let mut endpoint = Endpoint::new(config, now).ok_or(StartError::Cryptography)?;
-        for (kind, policy) in policies {
-            endpoint.set_policy(kind, policy);
+        let make = |part: Part| {
+            let config = Config {
+                identities: identities.clone(),
+                limits: self.limits.clone(),
+                seed: seed_of(part, self.seed)?,
+                suites: self.suites.clone(),
+                reachable: !listening.is_empty(),
+                exclusive,
+                part,
+            };
+            let mut endpoint = Endpoint::new(config, now).ok_or(StartError::Cryptography)?;
+            for (kind, policy) in &policies {
+                endpoint.set_policy(kind.clone(), *policy);
+            }
+            Ok::<_, StartError>(endpoint)
+        };
+        let mut endpoint = make(first_part)?;
+        let mut others = Vec::new();
+        for ((part, commands), seat) in other_parts.into_iter().zip(lines.iter().skip(1)).zip(seats)
+        {
+            others.push(Other {
+                endpoint: make(part)?,
+                clock: Arc::clone(&self.clock),
+                shared: (commands.clone(), routes.clone()),
+                seat,
+                attempts: self.attempts.clone(),
+                reach: Reach::new(self.lookups.clone()),
+                hold: hold.clone(),
+                spin: self.spin,
+            });
         }
         let has_store = self.store.is_some();
-        let shared = (commands.clone(), routes.clone());
+        let shared = (lines.first().clone(), routes.clone());
         let mut restored = Restored::new();
         let mut reach = Reach::new(self.lookups);
         let writer = match self.store {
@@ -327,8 +366,27 @@ impl Builder {
         let kept = (writer, restored);
         let driver = Driver::new(endpoint, self.clock, shared, vec![network], reach, kept, hold)
             .spinning(self.spin);
-        let node = Node::new(keys, listening, (commands, routes), has_store);
-        Ok((node, driver, serving))
+        let node = Node::new(keys, listening, (lines, routes), has_store);
+        Ok(Built { node, driver, serving, others })
+    }
+}
+
+/// The first identity; whether nobody else can be it now; and what keeps others from being it.
+fn own_key(
+    key: Option<SecretKey>,
+    file: Option<PathBuf>,
+) -> Result<(SecretKey, bool, Option<Arc<File>>), StartError> {
+    match (key, file) {
+        (Some(key), _) => Ok((key, false, None)),
+        (None, Some(path)) => {
+            let key = keyfile::load_or_create(&path)?;
+            let hold = keyfile::hold(&path);
+            if hold.is_none() {
+                tracing::warn!(path = %path.display(), "another process uses this key file");
+            }
+            Ok((key, hold.is_some(), hold.map(Arc::new)))
+        }
+        (None, None) => Ok((SecretKey::from_seed(random()?), true, None)),
     }
 }
 
@@ -365,16 +423,30 @@ fn run_handlers(serving: Vec<Serving>) {
     }
 }
 
-fn tcp(
-    listen: &[SocketAddr],
-    keys: Vec<PublicKey>,
-    clock: Arc<dyn Clock>,
-) -> Result<Box<dyn Path>, StartError> {
-    let path = TcpPath::bind(listen, keys, clock, TcpLimits::default()).map_err(|source| {
+fn tcp(seat: Seat, listen: &[SocketAddr]) -> Result<Box<dyn Path>, StartError> {
+    let path = TcpPath::of_loop(seat, listen).map_err(|source| {
         let addresses: Vec<String> = listen.iter().map(ToString::to_string).collect();
         StartError::Listen { addresses: addresses.join(", "), source }
     })?;
     Ok(Box::new(path))
+}
+
+/// The first endpoint's part, and those of the others.
+fn parts_of(loops: u16) -> Result<(Part, Vec<Part>), StartError> {
+    if loops < 2 {
+        return Ok((Part::WHOLE, Vec::new()));
+    }
+    let mut parts = Part::split(loops, random()?);
+    Ok((parts.next().unwrap_or(Part::WHOLE), parts.collect()))
+}
+
+/// What an endpoint draws from: no two parts of a node may draw the same.
+fn seed_of(part: Part, fixed: Option<[u8; 32]>) -> Result<[u8; 32], StartError> {
+    let Some(mut seed) = fixed else { return random() };
+    for (byte, index) in seed.iter_mut().zip(part.index().to_le_bytes()) {
+        *byte ^= index;
+    }
+    Ok(seed)
 }
 
 fn random() -> Result<[u8; 32], StartError> {

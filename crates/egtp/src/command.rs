@@ -84,8 +84,8 @@ pub(crate) enum Command {
     BackUp(Box<BackUp>),
     /// How requests of a kind are taken from now on.
     Policy(Kind, Policy),
-    /// Sort peers by how soon they can be expected to answer a kind.
-    Rank(Vec<PublicKey>, Kind, oneshot::Sender<Vec<PublicKey>>),
+    /// Say after how many seconds peers can be expected to answer a kind.
+    Expect(Vec<PublicKey>, Kind, oneshot::Sender<Vec<f64>>),
     /// Report what is going on.
     Status(oneshot::Sender<Status>),
     /// Show what has happened, and what happens from now on.

@@ -53,6 +53,12 @@ pub enum StartError {
     /// The durable store cannot be used. It was not changed.
     #[error("{0}; {next}", next = .0.next())]
     Store(#[from] StoreError),
+    /// The node was to have several loops, and something that was asked for allows for one only.
+    #[error("a node with {what} has one loop: leave out `loops`, or that")]
+    Loops {
+        /// What.
+        what: &'static str,
+    },
     /// An address to listen at cannot be had.
     #[error("cannot listen at {addresses}: {source}; choose another address or port")]
     Listen {

@@ -4,7 +4,9 @@
 //! whoever is too slow is told how much was missed.
 
 use std::collections::{VecDeque, vec_deque};
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use egtp_proto::{Kind, MessageId, Outcome, PublicKey, Strategy};
@@ -141,7 +143,13 @@ impl Ending {
 #[derive(Debug)]
 pub struct Events {
     past: vec_deque::IntoIter<NodeEvent>,
-    live: broadcast::Receiver<NodeEvent>,
+    /// From each loop of the node that still runs.
+    live: Vec<Live>,
+}
+
+#[derive(Debug)]
+struct Live {
+    events: broadcast::Receiver<NodeEvent>,
     _watcher: Arc<()>,
 }
 
@@ -165,11 +173,39 @@ impl Events {
         if let Some(event) = self.past.next() {
             return Some(Ok(event));
         }
-        match self.live.recv().await {
-            Ok(event) => Some(Ok(event)),
-            Err(RecvError::Lagged(missed)) => Some(Err(Missed(missed))),
-            Err(RecvError::Closed) => None,
+        while !self.live.is_empty() {
+            match self.first().await {
+                (_, Ok(event)) => return Some(Ok(event)),
+                (_, Err(RecvError::Lagged(missed))) => return Some(Err(Missed(missed))),
+                (ended, Err(RecvError::Closed)) => drop(self.live.remove(ended)),
+            }
         }
+        None
+    }
+
+    /// What any of them tells first, and which one.
+    async fn first(&mut self) -> (usize, Result<NodeEvent, RecvError>) {
+        let receiving = self.live.iter_mut().map(|live| Box::pin(live.events.recv()));
+        let mut waiting: Vec<_> = receiving.collect();
+        poll_fn(|context| {
+            let polled = waiting.iter_mut().map(|one| one.as_mut().poll(context)).enumerate();
+            for (index, one) in polled {
+                if let Poll::Ready(result) = one {
+                    return Poll::Ready((index, result));
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// These and those of another loop.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let mut past: Vec<NodeEvent> = self.past.chain(other.past).collect();
+        past.sort_by_key(|event| event.at);
+        let past = past.split_off(past.len().saturating_sub(EVENTS_MAX));
+        let live = self.live.into_iter().chain(other.live).collect();
+        Self { past: VecDeque::from(past).into_iter(), live }
     }
 }
 
@@ -204,9 +240,8 @@ impl Feed {
     }
 
     pub(crate) fn watch(&self) -> Events {
-        let watcher = Arc::clone(&self.watchers);
-        let (past, live) = (self.past.clone().into_iter(), self.live.subscribe());
-        Events { past, live, _watcher: watcher }
+        let live = Live { events: self.live.subscribe(), _watcher: Arc::clone(&self.watchers) };
+        Events { past: self.past.clone().into_iter(), live: vec![live] }
     }
 }
 

@@ -67,17 +67,13 @@ impl Experience {
         }
     }
 
-    /// Sorts by how soon an answer is to be expected, soonest first. Equals stay in their order.
-    pub(crate) fn rank(&self, peers: &mut [PublicKey], kind: &Kind) {
-        let expected = |peer: PublicKey| {
-            let known = self.find(&(peer, kind.clone())).copied().unwrap_or_default();
-            (known.expected(), peer)
+    /// After how many seconds an answer is to be expected of each.
+    pub(crate) fn expected(&self, peers: &[PublicKey], kind: &Kind) -> Vec<f64> {
+        let expected = |peer: &PublicKey| {
+            let known = self.find(&(*peer, kind.clone())).copied().unwrap_or_default();
+            known.expected()
         };
-        let mut ranked: Vec<_> = peers.iter().copied().map(expected).collect();
-        ranked.sort_by(|one, other| one.0.total_cmp(&other.0));
-        for (place, (_, peer)) in peers.iter_mut().zip(ranked) {
-            *place = peer;
-        }
+        peers.iter().map(expected).collect()
     }
 
     fn find(&self, name: &Name) -> Option<&Known> {
@@ -91,6 +87,13 @@ impl Experience {
         let old = &mut self.old;
         self.young.entry(name).or_insert_with_key(|name| old.remove(name).unwrap_or_default())
     }
+}
+
+/// Sorts peers by what is expected of each, the least first. Equals stay in their order.
+pub(crate) fn rank(peers: Vec<PublicKey>, expected: &[f64]) -> Vec<PublicKey> {
+    let mut ranked: Vec<_> = peers.into_iter().zip(expected).collect();
+    ranked.sort_by(|one, other| one.1.total_cmp(other.1));
+    ranked.into_iter().map(|(peer, _)| peer).collect()
 }
 
 impl Known {
@@ -180,6 +183,11 @@ mod tests {
         assert!(known.soft(key(1), &kind("poll/1"), OTHERWISE) > millis(500));
     }
 
+    fn ranked(known: &Experience, peers: Vec<PublicKey>, of: &str) -> Vec<PublicKey> {
+        let expected = known.expected(&peers, &kind(of));
+        rank(peers, &expected)
+    }
+
     /// Proves B-17: who has answered twenty times comes before a stranger, and a stranger before who fails.
     #[test]
     fn b_17_proven_peers_come_first_and_failing_ones_last() {
@@ -190,17 +198,14 @@ mod tests {
             known.replied(quick, kind("a/1"), millis(30));
             known.failed(failing, kind("a/1"));
         }
-        let mut peers = [stranger, failing, good, quick];
-        known.rank(&mut peers, &kind("a/1"));
+        let peers = ranked(&known, [stranger, failing, good, quick].to_vec(), "a/1");
         assert_eq!(peers, [quick, good, stranger, failing]);
-        let mut peers = [stranger, failing, good];
-        known.rank(&mut peers, &kind("other/1"));
+        let peers = ranked(&known, [stranger, failing, good].to_vec(), "other/1");
         assert_eq!(peers, [stranger, failing, good], "for another kind nothing is known");
         for _ in 0..40 {
             known.failed(quick, kind("a/1"));
         }
-        let mut peers = [quick, stranger];
-        known.rank(&mut peers, &kind("a/1"));
+        let peers = ranked(&known, [quick, stranger].to_vec(), "a/1");
         assert_eq!(peers, [stranger, quick], "and what was is not for ever");
     }
 

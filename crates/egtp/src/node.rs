@@ -8,9 +8,11 @@ use tokio::sync::oneshot;
 
 use crate::batch::Batch;
 use crate::builder::Builder;
-use crate::command::{Command, Commands};
+use crate::command::Command;
 use crate::error::{RequestError, ServeError};
 use crate::events::Events;
+use crate::experience::rank;
+use crate::lines::Lines;
 use crate::message::{Message, Receipt, Recipient};
 use crate::request::{Pending, Request};
 use crate::serve::{Queries, Router, Routes};
@@ -25,7 +27,7 @@ pub struct Node(Arc<Inner>);
 struct Inner {
     keys: Vec<PublicKey>,
     listening: Vec<Strategy>,
-    commands: Commands,
+    lines: Lines,
     routes: Routes,
     has_store: bool,
 }
@@ -39,10 +41,10 @@ impl Node {
     pub(crate) fn new(
         keys: Vec<PublicKey>,
         listening: Vec<Strategy>,
-        (commands, routes): (Commands, Routes),
+        (lines, routes): (Lines, Routes),
         has_store: bool,
     ) -> Self {
-        Self(Arc::new(Inner { keys, listening, commands, routes, has_store }))
+        Self(Arc::new(Inner { keys, listening, lines, routes, has_store }))
     }
 
     /// Our public key: our name, and all that anybody needs in order to address us.
@@ -73,20 +75,21 @@ impl Node {
 
     /// Asks a peer for one reply. Nothing happens until it is awaited or started.
     pub fn request(&self, to: impl Into<Recipient>, message: Message) -> Request {
-        Request::new(self.0.commands.clone(), to.into(), message)
+        let to = to.into();
+        Request::new(self.0.lines.of(&to.key).clone(), to, message)
     }
 
     /// Room for so many requests, 65,536 at most, that are submitted and reaped together, without a task or a future for
     /// each.
     pub fn batch(&self, most: usize) -> Batch {
-        Batch::new(self.0.commands.clone(), most)
+        Batch::new(self.0.lines.clone(), most)
     }
 
     /// The durable requests that this node keeps on its disk: those under way, and those whose outcome
     /// nobody has taken yet, also of earlier runs. Empty if the node has closed.
     pub async fn kept(&self) -> Vec<MessageId> {
         let (answer, kept) = oneshot::channel();
-        if self.0.commands.push(Command::ListKept(answer)).is_err() {
+        if self.0.lines.first().push(Command::ListKept(answer)).is_err() {
             return Vec::new();
         }
         kept.await.unwrap_or_default()
@@ -96,16 +99,16 @@ impl Node {
     /// awaiting it gives the outcome, once. `None` if no such request is kept.
     pub async fn attach(&self, id: MessageId) -> Option<Pending> {
         let (answer, slot) = oneshot::channel();
-        self.0.commands.push(Command::Attach(id, answer)).ok()?;
+        self.0.lines.first().push(Command::Attach(id, answer)).ok()?;
         let slot = slot.await.ok()??;
-        Some(Pending::attached(self.0.commands.clone(), slot))
+        Some(Pending::attached(self.0.lines.first().clone(), slot))
     }
 
     /// Gives up a durable request that this node keeps: nothing more of it is sent, and no outcome is
     /// kept. It may have been taken all the same.
     pub fn forget(&self, id: MessageId) {
         // Without a driver it stays for the next run.
-        let _ = self.0.commands.push(Command::Forget(id));
+        let _ = self.0.lines.first().push(Command::Forget(id));
     }
 
     /// Writes a backup of this node's store to a new file while the node goes on: what handlers keep inside it,
@@ -122,7 +125,7 @@ impl Node {
         let (answer, done) = oneshot::channel();
         let back_up = Box::new(BackUp { to: to.into(), files, answer });
         let has_closed = StoreError::Unavailable { why: "the node has closed" };
-        match self.0.commands.push(Command::BackUp(back_up)) {
+        match self.0.lines.first().push(Command::BackUp(back_up)) {
             Ok(()) => done.await.unwrap_or(Err(has_closed)),
             Err(_) => Err(has_closed),
         }
@@ -155,8 +158,7 @@ impl Node {
         }
         let serving = router.register(&table)?;
         for (kind, policy) in policies {
-            // Without a driver nothing is served.
-            let _ = self.0.commands.push(Command::Policy(kind, policy));
+            self.0.lines.tell_all(|| Command::Policy(kind.clone(), policy));
         }
         serving.run().await
     }
@@ -177,8 +179,8 @@ impl Node {
 
     /// Remembers how a peer can be reached, unless a newer contact is known.
     pub fn learn(&self, contact: Contact) {
-        // Without a driver there is nothing to remember it for.
-        let _ = self.0.commands.push(Command::Learn(Box::new(contact)));
+        let contact = Box::new(contact);
+        self.0.lines.tell_all(|| Command::Learn(contact.clone()));
     }
 
     /// What this node's first identity has heard of a peer lately, to be kept for the program's next run: see
@@ -186,7 +188,7 @@ impl Node {
     /// certain that it is the only one with its key, so that it states no age.
     pub async fn card_of(&self, peer: &PublicKey) -> Option<PeerCard> {
         let (answer, card) = oneshot::channel();
-        self.0.commands.push(Command::PeerCard(*peer, answer)).ok()?;
+        self.0.lines.of(peer).push(Command::PeerCard(*peer, answer)).ok()?;
         card.await.ok()?
     }
 
@@ -196,7 +198,7 @@ impl Node {
     /// [`RequestError::Unknown`], as any may whose peer is restarted while it is under way.
     pub fn learn_card(&self, card: PeerCard) {
         // Without a driver there is nothing to remember it for.
-        let _ = self.0.commands.push(Command::LearnPeerCard(Box::new(card)));
+        let _ = self.0.lines.of(&card.peer()).push(Command::LearnPeerCard(Box::new(card)));
     }
 
     /// These peers by how soon each can be expected to answer `kind`, soonest first, as requests of this node
@@ -208,41 +210,63 @@ impl Node {
         kind: &Kind,
     ) -> Vec<PublicKey> {
         let peers: Vec<PublicKey> = peers.into_iter().collect();
-        let (answer, ranked) = oneshot::channel();
-        let asked = self.0.commands.push(Command::Rank(peers.clone(), kind.clone(), answer));
-        if asked.is_err() {
-            return peers;
+        // Each loop knows its own.
+        let mut expected = vec![0.0; peers.len()];
+        for (index, line) in self.0.lines.iter().enumerate() {
+            let here = |peer: &&PublicKey| self.0.lines.index_of(peer) == index;
+            let asked: Vec<PublicKey> = peers.iter().filter(here).copied().collect();
+            let (answer, known) = oneshot::channel();
+            if line.push(Command::Expect(asked, kind.clone(), answer)).is_err() {
+                return peers;
+            }
+            let Ok(known) = known.await else { return peers };
+            let places = peers.iter().zip(&mut expected).filter(|(peer, _)| here(peer));
+            places.zip(known).for_each(|((_, place), known)| *place = known);
         }
-        ranked.await.unwrap_or(peers)
+        rank(peers, &expected)
     }
 
     /// What the node holds and has counted. `None` if it has closed.
     pub async fn status(&self) -> Option<Status> {
-        let (answer, status) = oneshot::channel();
-        self.0.commands.push(Command::Status(answer)).ok()?;
-        status.await.ok()
+        let mut sum: Option<Status> = None;
+        for line in self.0.lines.iter() {
+            let (answer, status) = oneshot::channel();
+            line.push(Command::Status(answer)).ok()?;
+            let status = status.await.ok()?;
+            match &mut sum {
+                Some(sum) => sum.add(status),
+                None => sum = Some(status),
+            }
+        }
+        sum
     }
 
     /// What has happened last, and what happens from now on. `None` if it has closed.
     pub async fn events(&self) -> Option<Events> {
-        let (answer, events) = oneshot::channel();
-        self.0.commands.push(Command::Events(answer)).ok()?;
-        events.await.ok()
+        let mut all: Option<Events> = None;
+        for line in self.0.lines.iter() {
+            let (answer, events) = oneshot::channel();
+            line.push(Command::Events(answer)).ok()?;
+            let events = events.await.ok()?;
+            all = Some(match all {
+                Some(all) => all.and(events),
+                None => events,
+            });
+        }
+        all
     }
 
     /// Tells peers goodbye and stops: everything open ends as `Closing`. Returns when it has stopped,
     /// within a few seconds.
     pub async fn close(self) {
-        if self.0.commands.push(Command::Close).is_err() {
-            return;
-        }
+        self.0.lines.tell_all(|| Command::Close);
         self.closed().await;
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let _ = self.commands.push(Command::Close);
+        self.lines.tell_all(|| Command::Close);
     }
 }
 

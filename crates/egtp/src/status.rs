@@ -14,8 +14,19 @@ pub struct Status {
     pub counters: Counters,
     /// Open connections.
     pub connections: usize,
-    /// The open connections, the oldest first.
+    /// The open connections, the oldest first; where there are several loops, one after the other.
     pub paths: Vec<OpenPath>,
+}
+
+impl Status {
+    /// Adds what another loop of the node holds and has counted.
+    pub(crate) fn add(&mut self, other: Self) {
+        let Self { sizes, counters, connections, paths } = other;
+        self.sizes += sizes;
+        self.counters += counters;
+        self.connections += connections;
+        self.paths.extend(paths);
+    }
 }
 
 /// An open connection.

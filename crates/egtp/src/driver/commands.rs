@@ -71,10 +71,9 @@ impl Driver {
                 // One that is of no use costs a round trip, and nothing else.
                 self.endpoint.learn_peer_card(now, IdentityId::default(), &card);
             }
-            Command::Rank(mut peers, kind, answer) => {
-                self.experience.rank(&mut peers, &kind);
+            Command::Expect(peers, kind, answer) => {
                 // Whoever asked may be gone.
-                let _ = answer.send(peers);
+                let _ = answer.send(self.experience.expected(&peers, &kind));
             }
             Command::Status(answer) => {
                 // Who asked may have gone.

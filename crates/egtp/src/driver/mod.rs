@@ -8,6 +8,7 @@
 mod commands;
 mod dispatch;
 mod kept;
+mod moves;
 mod outlet;
 mod report;
 mod requests;
@@ -88,8 +89,8 @@ pub(crate) struct Driver {
     writer: Option<Writer>,
     /// Whether rows are on their way to it.
     is_writing: bool,
-    /// The locked key file: nobody else is this identity while it is open.
-    hold: Option<File>,
+    /// The locked key file: nobody else is this identity while a loop has it open.
+    hold: Option<Arc<File>>,
 }
 
 impl Driver {
@@ -100,7 +101,7 @@ impl Driver {
         paths: Vec<Box<dyn Path>>,
         reach: Reach,
         (writer, restored): (Option<Writer>, Restored),
-        hold: Option<File>,
+        hold: Option<Arc<File>>,
     ) -> Self {
         let Restored { running, kept } = restored;
         Self {
@@ -216,14 +217,17 @@ impl Driver {
                 self.take_steps(now, steps);
             }
             PathEvent::Accepted { path, identity, from } => {
-                let Some(identity) = self.endpoint.identity_of(&identity) else {
-                    return self.close_path(path);
-                };
-                self.connections.insert(path, OpenPath::new(from, OpenedBy::Them));
-                let (source, lane) = (Source::Verified, Lane::Direct);
-                self.endpoint.path_up(path, identity, None, source, lane);
+                self.accepted(path, &identity, from);
             }
-            PathEvent::Received { path, packet } => self.endpoint.receive(now, path, packet),
+            PathEvent::HandedOver { path, identity, from, luggage } => {
+                if self.accepted(path, &identity, from) {
+                    self.take_over(now, path, luggage);
+                }
+            }
+            PathEvent::Received { path, packet } => {
+                self.endpoint.receive(now, path, packet);
+                self.hand_over_if_due();
+            }
             PathEvent::Writable { path } => self.endpoint.writable(path),
             PathEvent::Closed { path, why } => {
                 self.connections.remove(&path);

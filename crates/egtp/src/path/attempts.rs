@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use egtp_proto::{PublicKey, Strategy};
 
-use super::{DialError, DialId, Hint, NotSent, Path, PathEvent, PathId};
+use super::{DialError, DialId, Hint, Luggage, NotSent, Path, PathEvent, PathId};
 
 /// The addresses that a node has tried, and what became of each. Given to
 /// [`Builder::attempts`](crate::Builder::attempts); clones are the same memory.
@@ -122,14 +122,16 @@ struct Entry {
 
 /// A path that remembers what becomes of its attempts.
 #[derive(Debug)]
-pub(crate) struct Watched {
+struct Watched {
     inner: Box<dyn Path>,
     attempts: Attempts,
 }
 
-impl Watched {
-    pub(crate) fn new(inner: Box<dyn Path>, attempts: Attempts) -> Self {
-        Self { inner, attempts }
+/// A path of which somebody may want to know what becomes of its attempts.
+pub(crate) fn watched(inner: Box<dyn Path>, attempts: Option<Attempts>) -> Box<dyn Path> {
+    match attempts {
+        Some(attempts) => Box::new(Watched { inner, attempts }),
+        None => inner,
     }
 }
 
@@ -166,6 +168,10 @@ impl Path for Watched {
 
     fn close(&mut self, path: PathId) {
         self.inner.close(path);
+    }
+
+    fn hand_over(&mut self, path: PathId, to: usize, luggage: Luggage) {
+        self.inner.hand_over(path, to, luggage);
     }
 
     fn poll(&mut self, context: &mut Context<'_>, events: &mut Vec<PathEvent>) -> Poll<()> {

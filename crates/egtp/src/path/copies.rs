@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use egtp_proto::{PathId, PublicKey, Strategy};
 
-use super::{DialId, Hint, NotSent, Path, PathEvent};
+use super::{DialId, Hint, Luggage, NotSent, Path, PathEvent};
 
 /// See the head of this file.
 pub(crate) struct Copies<F> {
@@ -68,6 +68,10 @@ impl<F: FnMut(&[u8]) -> usize + Send + 'static> Path for Copies<F> {
 
     fn close(&mut self, path: PathId) {
         self.inner.close(path);
+    }
+
+    fn hand_over(&mut self, path: PathId, to: usize, luggage: Luggage) {
+        self.inner.hand_over(path, to, luggage);
     }
 
     fn poll(&mut self, context: &mut Context<'_>, events: &mut Vec<PathEvent>) -> Poll<()> {

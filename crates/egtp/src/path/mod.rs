@@ -8,7 +8,7 @@
 //!
 //! The driver owns its paths, calls them from one place, and never waits in a call: whatever takes
 //! time comes back later as a [`PathEvent`]. Invariant: for every [`PathId`] there is first one
-//! `Opened` or `Accepted`, then at most one `Closed`, and after `Closed { Idle }` nothing but
+//! `Opened`, `Accepted` or `HandedOver`, then at most one `Closed`, and after `Closed { Idle }` nothing but
 //! `Received` for what was still on its way.
 
 use std::fmt::Debug;
@@ -17,13 +17,13 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 pub use egtp_proto::PathId;
-use egtp_proto::{PublicKey, Strategy};
+use egtp_proto::{PublicKey, Strategy, Stray};
 
 mod attempts;
 mod copies;
 pub mod tcp;
 
-pub(crate) use attempts::Watched;
+pub(crate) use attempts::watched;
 pub use attempts::{Attempt, Attempts, Became};
 pub(crate) use copies::Copies;
 
@@ -32,7 +32,7 @@ pub(crate) use copies::Copies;
 pub struct DialId(pub u64);
 
 /// What happened on a path since the driver last asked.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum PathEvent {
     /// A dialed connection is open and takes packets.
@@ -61,6 +61,18 @@ pub enum PathEvent {
         /// The address that it came from.
         from: Strategy,
     },
+    /// Another loop of this node has handed a connection over, see [`Path::hand_over`]. Somebody else has opened it, and
+    /// has proved nothing yet.
+    HandedOver {
+        /// The connection, as it was called there.
+        path: PathId,
+        /// Which of our identities it asked for.
+        identity: PublicKey,
+        /// The address that it came from.
+        from: Strategy,
+        /// What it has brought.
+        luggage: Luggage,
+    },
     /// A whole packet arrived.
     Received {
         /// The connection that brought it.
@@ -80,6 +92,14 @@ pub enum PathEvent {
         /// Why it ended.
         why: Closed,
     },
+}
+
+/// What a connection has brought when a loop hands it over to another one. Paths only carry it.
+#[derive(Debug)]
+pub struct Luggage {
+    pub(crate) stray: Stray,
+    /// Packets that came behind.
+    pub(crate) behind: Vec<BytesMut>,
 }
 
 /// Why a connection ended. Never a reason to end a session.
@@ -186,6 +206,13 @@ pub trait Path: Debug + Send + 'static {
 
     /// Writes what is queued, within a short time, and closes the connection.
     fn close(&mut self, path: PathId);
+
+    /// Lets another loop of this node go on with an accepted connection: it hears of it by
+    /// [`PathEvent::HandedOver`], and here nothing more is heard. A path that serves one loop only closes it.
+    fn hand_over(&mut self, path: PathId, to: usize, luggage: Luggage) {
+        let _ = (to, luggage);
+        self.close(path);
+    }
 
     /// Appends what happened. `Ready` when there was something; otherwise `Pending`, and the task
     /// of `context` is woken when there is.

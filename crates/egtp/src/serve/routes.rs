@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::BuildHasherDefault;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -73,10 +74,17 @@ impl Drop for Queries {
 }
 
 /// The driver's table: where a query of a kind goes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Routes {
     table: Arc<Mutex<Table>>,
-    ended: Arc<Flag>,
+    ended: Arc<Ended>,
+}
+
+/// That all loops of the node have ended.
+#[derive(Debug)]
+struct Ended {
+    running: AtomicUsize,
+    flag: Flag,
 }
 
 #[derive(Default)]
@@ -105,6 +113,12 @@ pub(crate) enum To {
 }
 
 impl Routes {
+    /// Those of a node with so many loops.
+    pub(crate) fn of_loops(count: usize) -> Self {
+        let ended = Ended { running: AtomicUsize::new(count), flag: Flag::default() };
+        Self { table: Arc::default(), ended: Arc::new(ended) }
+    }
+
     /// Where a query goes, or why it is refused.
     pub(crate) fn find(&self, kind: &Kind, from: &PublicKey) -> Result<To, Refusal> {
         let table = self.lock();
@@ -146,11 +160,14 @@ impl Routes {
 
     /// Waits until the node has closed.
     pub(crate) async fn ended(&self) {
-        self.ended.wait().await;
+        self.ended.flag.wait().await;
     }
 
-    /// The node has closed: whoever pulls comes to an end.
+    /// A loop has closed. With the last one the node has: whoever pulls comes to an end.
     pub(crate) fn close(&self) {
+        if self.ended.running.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
+        }
         let mut table = self.lock();
         table.closed = true;
         let kinds = std::mem::take(&mut table.kinds);
@@ -164,7 +181,7 @@ impl Routes {
         if let Some((inward, _)) = fallback {
             inward.close();
         }
-        self.ended.set();
+        self.ended.flag.set();
     }
 
     /// Enters a router's kinds, all or none, until the registration is dropped.

@@ -15,6 +15,7 @@ use egtp_proto::wire::stream::PACKET_BYTES_MAX;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use super::doors::Leave;
 use super::outgoing::{Outgoing, Written};
 use super::slots::{Slot, StrangerSlot};
 use crate::path::{NotSent, PathId};
@@ -35,7 +36,18 @@ pub(super) struct Connection {
     stranger: Mutex<Option<StrangerSlot>>,
     /// Boot time of the last byte either way, in nanoseconds.
     last_use: AtomicU64,
-    _slot: Slot,
+    /// Where it goes, once it was told to leave.
+    leave: Mutex<Option<Leave>>,
+    slot: Slot,
+}
+
+/// What a connection has besides its stream, on its way to another loop.
+#[derive(Debug)]
+pub(super) struct Held {
+    id: PathId,
+    outgoing: Outgoing,
+    slot: Slot,
+    stranger: Option<StrangerSlot>,
 }
 
 #[derive(Debug)]
@@ -58,6 +70,8 @@ pub(super) enum Order {
     Finish,
     /// Close.
     Close,
+    /// Let go of it as it is: another loop goes on.
+    Leave,
 }
 
 /// What a write led to.
@@ -98,8 +112,23 @@ impl Connection {
             trusted: AtomicBool::new(stranger.is_none()),
             stranger: Mutex::new(stranger),
             last_use: AtomicU64::new(0),
-            _slot: slot,
+            leave: Mutex::default(),
+            slot,
         }
+    }
+
+    /// The same connection, as another loop had it.
+    pub(super) fn again(stream: TcpStream, held: Held, queued_bytes_max: usize) -> Self {
+        let Held { id, outgoing, slot, stranger } = held;
+        Self::new(id, stream, outgoing, queued_bytes_max, (slot, stranger))
+    }
+
+    /// Takes it apart, for another loop.
+    pub(super) fn into_parts(self) -> (TcpStream, Held) {
+        let Self { id, stream, queue, stranger, slot, .. } = self;
+        let outgoing = queue.into_inner().unwrap_or_else(PoisonError::into_inner).outgoing;
+        let stranger = stranger.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (stream, Held { id, outgoing, slot, stranger })
     }
 
     /// The largest packet that [`Connection::push`] takes now, if any.
@@ -166,10 +195,21 @@ impl Connection {
         self.wake.notify_one();
     }
 
+    /// Orders the task to let go, for another loop to go on.
+    pub(super) fn order_to_leave(&self, leave: Leave) {
+        *self.leave.lock().unwrap_or_else(PoisonError::into_inner) = Some(leave);
+        self.order(Order::Leave);
+    }
+
+    /// Where it goes, if it was told to leave.
+    pub(super) fn take_leave(&self) -> Option<Leave> {
+        self.leave.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// The strictest order so far.
     pub(super) fn ordered(&self) -> Order {
         let order = self.order.load(Ordering::Acquire);
-        [Order::Close, Order::Finish, Order::Drain]
+        [Order::Leave, Order::Close, Order::Finish, Order::Drain]
             .into_iter()
             .find(|known| *known as u8 == order)
             .unwrap_or(Order::Serve)

@@ -20,7 +20,7 @@ use super::inbox::Inward;
 use super::inflow::Inflow;
 use super::outgoing::Outgoing;
 use super::shared::Shared;
-use super::traffic::Traffic;
+use super::traffic::{Served, Traffic};
 use crate::path::{DialError, DialId, PathEvent};
 
 /// Opens a connection and serves it to its end.
@@ -36,7 +36,8 @@ pub(super) async fn dial(shared: Arc<Shared>, dial: DialId, peer: PublicKey, str
     let event = PathEvent::Opened { dial, path, strategy };
     shared.inbox.push_one(Inward::Started { connection: Arc::clone(&connection), event });
     let inflow = Inflow::from_acceptor(StreamKey::new(peer.as_bytes()));
-    let traffic = Traffic::new(connection, Arc::clone(&shared), inflow, Instant::now(), None);
+    let served = Served { inflow, delivered: 0 };
+    let traffic = Traffic::new(connection, Arc::clone(&shared), served, Instant::now(), None);
     let why = traffic.run().await.why;
     shared.inbox.push_one(Inward::Ended { path, why });
 }

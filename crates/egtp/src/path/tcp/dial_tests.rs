@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, TcpListener as StdListener};
 
 use socket2::{Domain, Socket, Type};
 
+use super::super::doors::Doors;
+use super::super::shared::Common;
 use super::*;
 use crate::clock::TokioClock;
 use crate::path::tcp::TcpLimits;
@@ -35,7 +37,9 @@ impl BlackHole {
 
 fn shared() -> Shared {
     let clock = Arc::new(TokioClock::new(Duration::from_secs(1_700_000_000)));
-    Shared::new(Vec::new(), clock, TcpLimits::default())
+    let (doors, ..) = Doors::new(1);
+    let common = Common::new(Vec::new(), clock, TcpLimits::default(), doors);
+    Shared::new(Arc::new(common), 0)
 }
 
 fn key() -> PublicKey {

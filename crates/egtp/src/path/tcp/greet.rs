@@ -22,6 +22,7 @@ use super::outgoing::Outgoing;
 use super::shared::Shared;
 use super::slots::{Slot, StrangerSlot};
 use super::stranger::linger;
+pub(super) use super::traffic::Served;
 use super::traffic::Traffic;
 use crate::path::{Closed, PathEvent};
 
@@ -34,7 +35,16 @@ pub(super) struct Guest {
     pub(super) stranger: StrangerSlot,
 }
 
-/// Serves an accepted connection from its first byte to its last.
+/// Where an accepted connection comes from.
+#[derive(Clone, Debug)]
+pub(super) struct Whence {
+    /// Which of our identities is meant.
+    pub(super) identity: PublicKey,
+    pub(super) from: Strategy,
+    pub(super) opened: Instant,
+}
+
+/// Hears whom an accepted connection means, and serves it.
 pub(super) async fn greet(guest: Guest, shared: Arc<Shared>) {
     let opened = Instant::now();
     let mut buffer = BytesMut::with_capacity(READ_BYTES_MIN);
@@ -55,11 +65,31 @@ pub(super) async fn greet(guest: Guest, shared: Arc<Shared>) {
     connection.note_use(shared.clock.boot());
 
     let mask = LengthMask::new(&key, preamble.as_bytes(), Direction::FromDialer);
-    let inflow = Inflow::from_dialer(mask, buffer);
-    let introduction = Some(introduce(&connection, identity, from));
+    let served = Served { inflow: Inflow::from_dialer(mask, buffer), delivered: 0 };
+    let introduction = Some(introduce(&connection, identity, from.clone()));
+    serve(connection, shared, Whence { identity, from, opened }, served, introduction).await;
+}
+
+/// Serves an accepted connection to its end, or until another loop is to go on.
+pub(super) async fn serve(
+    connection: Arc<Connection>,
+    shared: Arc<Shared>,
+    whence: Whence,
+    served: Served,
+    introduction: Option<Inward>,
+) {
+    let (path, opened) = (connection.id, whence.opened);
     let traffic =
-        Traffic::new(Arc::clone(&connection), Arc::clone(&shared), inflow, opened, introduction);
+        Traffic::new(Arc::clone(&connection), Arc::clone(&shared), served, opened, introduction);
     let ending = traffic.run().await;
+    if let Some(leave) = connection.take_leave() {
+        // The driver has let go of it, and there is nobody else.
+        let Some(connection) = Arc::into_inner(connection) else { return };
+        if let Err(error) = shared.doors.send_on(connection, leave, whence, ending.served) {
+            tracing::warn!(%error, "a connection was lost on its way to its loop");
+        }
+        return;
+    }
     if ending.is_known {
         shared.inbox.push_one(Inward::Ended { path, why: ending.why });
     }

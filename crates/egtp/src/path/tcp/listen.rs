@@ -59,8 +59,12 @@ pub(super) async fn let_in(listener: TcpListener, shared: Arc<Shared>) {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, from)) => {
-                    if let Some(guest) = seat(stream, from, &shared) {
+                    let Some(guest) = seat(stream, from, &shared) else { continue };
+                    let to = shared.doors.whose_turn();
+                    if to == shared.index {
                         guests.spawn(greet(guest, Arc::clone(&shared)));
+                    } else if let Err(error) = shared.doors.send_newcomer(to, guest) {
+                        tracing::warn!(%error, "a connection was lost on its way to its loop");
                     }
                 }
                 Err(error) => {

@@ -3,7 +3,8 @@
 //! [`TcpPath`] is the driver's side: it writes, keeps the idle schedule, and hands over what the
 //! tasks left in the `inbox`. Each `connection` has one task, its `traffic`, which reads and
 //! finishes what a write left over. Tasks begin in `dial` or, for those who come to us, in `listen`
-//! and `greet`; who does not speak our protocol ends in `stranger`.
+//! and `greet`, or come from another loop of the node through its door (`doors`); who does not speak our protocol ends
+//! in `stranger`.
 //!
 //! ```text
 //! driver -- send, flush --> outgoing -- write ------------------> socket
@@ -14,6 +15,7 @@
 
 mod connection;
 mod dial;
+mod doors;
 mod greet;
 mod inbox;
 mod inflow;
@@ -28,4 +30,5 @@ mod tcp_path;
 mod traffic;
 
 pub use limits::TcpLimits;
+pub(crate) use tcp_path::Seat;
 pub use tcp_path::TcpPath;

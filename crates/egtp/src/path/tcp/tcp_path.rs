@@ -23,13 +23,14 @@ use tokio::time::{Instant, Sleep};
 
 use super::connection::{Connection, Flow, Order, Room};
 use super::dial::dial;
+use super::doors::{Doors, Entrance, Leave, take_in};
 use super::inbox::{Inward, Taken};
 use super::limits::TcpLimits;
 use super::listen::{let_in, open_listeners};
 use super::schedule;
-use super::shared::Shared;
+use super::shared::{Common, Shared};
 use crate::clock::Clock;
-use crate::path::{Closed, DialId, Hint, NotSent, Path, PathEvent, PathId};
+use crate::path::{Closed, DialId, Hint, Luggage, NotSent, Path, PathEvent, PathId};
 
 /// Packets over TCP. Dropping it closes everything at once; to have queued packets written, close
 /// the connections and wait for their `Closed` events first.
@@ -73,6 +74,31 @@ struct Ticker {
     number: u64,
 }
 
+/// What a loop of a node needs for its TCP path, before its runtime runs.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    shared: Arc<Shared>,
+    entrance: Entrance,
+}
+
+impl Seat {
+    /// Those of all loops of a node, which know the ways to each other: of the first, and of the others.
+    pub(crate) fn of_loops(
+        count: usize,
+        identities: Vec<PublicKey>,
+        clock: Arc<dyn Clock>,
+        limits: TcpLimits,
+    ) -> (Self, Vec<Self>) {
+        let (doors, first, others) = Doors::new(count);
+        let common = Arc::new(Common::new(identities, clock, limits, doors));
+        let seat = |(index, entrance): (usize, Entrance)| {
+            let shared = Arc::new(Shared::new(Arc::clone(&common), index));
+            Self { shared, entrance }
+        };
+        (seat((0, first)), (1..).zip(others).map(seat).collect())
+    }
+}
+
 impl TcpPath {
     /// Listens at these addresses, for these identities; with no address it only dials. Must be
     /// called within a tokio runtime, which then runs the tasks of this path.
@@ -86,10 +112,17 @@ impl TcpPath {
         clock: Arc<dyn Clock>,
         limits: TcpLimits,
     ) -> io::Result<Self> {
+        let (seat, _) = Seat::of_loops(1, identities, clock, limits);
+        Self::of_loop(seat, listen)
+    }
+
+    /// The path of one loop. Must be called within the runtime of that loop.
+    pub(crate) fn of_loop(seat: Seat, listen: &[SocketAddr]) -> io::Result<Self> {
         // The sockets below would panic without one.
         Handle::try_current().map_err(io::Error::other)?;
-        let shared = Arc::new(Shared::new(identities, clock, limits));
+        let Seat { shared, entrance } = seat;
         let (mut tasks, mut listening) = (JoinSet::new(), Vec::new());
+        tasks.spawn(take_in(entrance, Arc::clone(&shared)));
         for listener in open_listeners(listen)? {
             listening.push(Strategy::Tcp(listener.local_addr()?.into()));
             tasks.spawn(let_in(listener, Arc::clone(&shared)));
@@ -267,6 +300,13 @@ impl Path for TcpPath {
             State::Draining { .. } | State::ClosingQuietly => State::ClosingQuietly,
         };
         entry.connection.order(Order::Finish);
+    }
+
+    fn hand_over(&mut self, path: PathId, to: usize, luggage: Luggage) {
+        // One that has ended meanwhile takes what it brought with it; its peer sends that again.
+        if let Some(entry) = self.entries.remove(&path) {
+            entry.connection.order_to_leave(Leave { to, luggage });
+        }
     }
 
     fn poll(&mut self, context: &mut Context<'_>, events: &mut Vec<PathEvent>) -> Poll<()> {

@@ -28,7 +28,6 @@ pub(super) struct Traffic {
     /// What introduces the connection to the driver; goes before the first packet.
     introduction: Option<Inward>,
     batch: Vec<Inward>,
-    /// Bytes of all packets so far; bounded for strangers.
     delivered: usize,
     reading: Reading,
     direction_ended: bool,
@@ -47,18 +46,27 @@ enum Left {
     Some,
 }
 
-/// How a connection ended, and whether the driver has ever heard of it.
-#[derive(Clone, Copy, Debug)]
+/// How a connection ended, whether the driver has ever heard of it, and what is left of it.
+#[derive(Debug)]
 pub(super) struct Ending {
     pub(super) why: Closed,
     pub(super) is_known: bool,
+    pub(super) served: Served,
+}
+
+/// How far a connection has come that loops serve one after another.
+#[derive(Debug)]
+pub(super) struct Served {
+    pub(super) inflow: Inflow,
+    /// Bytes of all packets so far; bounded for strangers.
+    pub(super) delivered: usize,
 }
 
 impl Traffic {
     pub(super) fn new(
         connection: Arc<Connection>,
         shared: Arc<Shared>,
-        inflow: Inflow,
+        Served { inflow, delivered }: Served,
         opened: Instant,
         introduction: Option<Inward>,
     ) -> Self {
@@ -69,7 +77,7 @@ impl Traffic {
             opened,
             introduction,
             batch: Vec::new(),
-            delivered: 0,
+            delivered,
             reading: Reading::Open,
             direction_ended: false,
         }
@@ -85,12 +93,13 @@ impl Traffic {
         }
         self.deliver();
         let why = result.err().unwrap_or(Closed::Error);
-        Ending { why, is_known: self.introduction.is_none() }
+        let served = Served { inflow: self.inflow, delivered: self.delivered };
+        Ending { why, is_known: self.introduction.is_none(), served }
     }
 
     async fn step(&mut self, mut timer: Pin<&mut Sleep>) -> Result<(), Closed> {
         match self.connection.ordered() {
-            Order::Close => return Err(Closed::ByUs),
+            Order::Close | Order::Leave => return Err(Closed::ByUs),
             Order::Finish => return Err(self.finish().await),
             Order::Serve | Order::Drain => {}
         }
