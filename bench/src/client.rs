@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::bodies::Bodies;
 use crate::outcome::Outcome;
-use crate::plan::{Cell, IDLE_CONNECTIONS, IDLE_MANY, IDLE_SECONDS, Work, warm_up};
+use crate::plan::{Cell, IDLE_CONNECTIONS, IDLE_MANY, IDLE_SECONDS, PEERS, Work, warm_up};
 use crate::processes::Server;
 use crate::requests;
 use crate::sides::{Side, Visitor};
@@ -60,17 +60,32 @@ async fn measure<S: Side>(cell: Cell, mut server: Server) -> Outcome<Figures> {
             let load = S::pump(link, (many, bytes), Arc::clone(&tally));
             let mut figures = window(&mut server, &tally, load, warm, span).await?;
             if S::COUNTS {
-                if figures["drained"] == 0.0 {
-                    return Err("some replies were missing two seconds after the end".into());
-                }
                 // With the one that was asked first.
-                let (asked, served) = (tally.total() + 1, server.served()?);
-                if asked != served {
-                    return Err(format!("{asked} requests asked, {served} served").into());
-                }
+                hold_against(&figures, tally.total() + 1, &mut server)?;
             }
             let megabytes = figures["per_second"] * bytes as f64 / 1e6;
             figures.insert("mb_per_second".into(), megabytes);
+            Ok(figures)
+        }
+        Work::ManyPeers => {
+            let mut links = Vec::new();
+            for _ in 0..PEERS {
+                let local = S::local(false).await?;
+                let link = S::connect(&local, &address).await?;
+                requests::ask::<S>(&link, Bodies::new(0, bytes).next()).await?;
+                links.push(link);
+                // The end of a local end may be the end of its connections.
+                std::mem::forget(local);
+            }
+            let tally = Arc::new(Tally::new(many));
+            let load = requests::pump_all::<S>(links, (many, bytes), Arc::clone(&tally));
+            let mut figures = window(&mut server, &tally, load, warm, span).await?;
+            if S::COUNTS {
+                hold_against(&figures, tally.total() + PEERS as u64, &mut server)?;
+            }
+            // What it could serve if it had that many cores for itself.
+            let capacity = f64::from(S::LOOPS) * 1e6 / figures["server_cpu_per_million"];
+            figures.insert("capacity".into(), capacity);
             Ok(figures)
         }
         Work::Connect64 | Work::Connect1 => {
@@ -92,6 +107,19 @@ async fn measure<S: Side>(cell: Cell, mut server: Server) -> Outcome<Figures> {
         }
         Work::Idle => idle::<S>(&mut server, &address, IDLE_CONNECTIONS).await,
         Work::IdleCpu => idle::<S>(&mut server, &address, IDLE_MANY).await,
+    }
+}
+
+/// A server has served as many as were asked of it.
+fn hold_against(figures: &Figures, asked: u64, server: &mut Server) -> Outcome<()> {
+    if figures["drained"] == 0.0 {
+        return Err("some replies were missing two seconds after the end".into());
+    }
+    let served = server.served()?;
+    if asked == served {
+        Ok(())
+    } else {
+        Err(format!("{asked} requests asked, {served} served").into())
     }
 }
 

@@ -11,13 +11,14 @@ usage: bench/run [OPTIONS]
   --rounds N          every figure N times, interleaved (default 5)
   --seconds N         measured for each figure, after the warm-up (default 2)
   --only SIDE,...     only these: tcp udp egtp egtp-inline egtp-spin egtp-batch egtp-classical
-                      egtp-knock egtp-durable quinn quinn-dgram iroh libp2p-tcp libp2p-quic sqlite
+                      egtp-knock egtp-loops egtp-durable quinn quinn-dgram iroh libp2p-tcp libp2p-quic sqlite
                       (libp2p stands for both of its transports)
   --measure N,...     only these: 1 many in flight, 2 latency, 3 bulk, 4 connections, 5 memory,
                       6 fewer and more in flight, with plots (SVG) beside the JSON,
                       7 durable requests, beside SQLite (its row counts as the best peer there),
                       8 the server's processor time beside 5,000 idle clients,
-                      9 memory of sessions at rest, from a thousand to a million, with a plot
+                      9 memory of sessions at rest, from a thousand to a million, with a plot,
+                      10 a node of two loops beside one of one, asked by 40 clients
   --runtime KIND      only ct (tokio's current-thread runtime) or mt (its default one)
   --wait N            before each figure, wait up to N seconds for a machine that is less than 10 %
                       busy (default 0: do not wait)

@@ -7,7 +7,7 @@ use crate::outcome::Outcome;
 use crate::runtimes::Kind;
 use crate::sides::Name;
 
-/// The nine questions, in the order of their importance.
+/// The ten questions, in the order of their importance.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Measure {
     Many,
@@ -20,10 +20,12 @@ pub enum Measure {
     IdleCpu,
     /// Of EGTP alone, see `at_rest`.
     AtRest,
+    /// Of EGTP alone, too.
+    Loops,
 }
 
 impl Measure {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Many,
         Self::Latency,
         Self::Bulk,
@@ -33,6 +35,7 @@ impl Measure {
         Self::Durable,
         Self::IdleCpu,
         Self::AtRest,
+        Self::Loops,
     ];
 
     pub fn from_number(word: &str) -> Outcome<Self> {
@@ -51,6 +54,7 @@ impl Measure {
             Self::Durable => &[Work::OnDisk],
             Self::IdleCpu => &[Work::IdleCpu],
             Self::AtRest => &[],
+            Self::Loops => &[Work::ManyPeers],
         }
     }
 }
@@ -84,8 +88,12 @@ pub enum Work {
     OnDisk,
     /// 5,000 connections that have asked once.
     IdleCpu,
+    /// 1,000 requests of 128 bytes in flight, of [`PEERS`] clients together.
+    ManyPeers,
 }
 
+/// How many clients there are in [`Work::ManyPeers`]: enough to be shared out evenly.
+pub const PEERS: usize = 40;
 /// How many connections idle in [`Work::Idle`].
 pub const IDLE_CONNECTIONS: u32 = 2_000;
 /// And in [`Work::IdleCpu`].
@@ -100,7 +108,7 @@ impl Work {
     pub const CURVE: [Self; 5] =
         [Self::InFlight1, Self::InFlight10, Self::InFlight100, Self::InFlight1k, Self::InFlight10k];
 
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Many,
         Self::SameCore,
         Self::TwoCores,
@@ -116,6 +124,7 @@ impl Work {
         Self::InFlight10k,
         Self::OnDisk,
         Self::IdleCpu,
+        Self::ManyPeers,
     ];
 
     pub const fn word(self) -> &'static str {
@@ -135,13 +144,14 @@ impl Work {
             Self::InFlight10k => "in-flight-10k",
             Self::OnDisk => "on-disk",
             Self::IdleCpu => "idle-cpu",
+            Self::ManyPeers => "many-peers",
         }
     }
 
     /// In flight, and the bytes of each.
     pub const fn load(self) -> (usize, usize) {
         match self {
-            Self::Many | Self::OnDisk => (1_000, 128),
+            Self::Many | Self::OnDisk | Self::ManyPeers => (1_000, 128),
             Self::Bulk100K => (16, 100 * 1024),
             Self::Bulk2M => (4, 2 * 1024 * 1024),
             Self::Connect64 => (64, 128),
@@ -159,7 +169,10 @@ impl Work {
     /// Whether connections are to allow more streams than their defaults. Not where they are counted
     /// or weighed: some stacks pay for each stream that they permit, and nobody would raise it there.
     pub const fn raises_limits(self) -> bool {
-        !matches!(self, Self::Connect64 | Self::Connect1 | Self::Idle | Self::IdleCpu)
+        !matches!(
+            self,
+            Self::Connect64 | Self::Connect1 | Self::Idle | Self::IdleCpu | Self::ManyPeers
+        )
     }
 
     /// The core of the client and that of the server, where they are pinned.

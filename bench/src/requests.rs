@@ -36,15 +36,20 @@ pub fn compare(body: &[u8], reply: &[u8]) -> Outcome<()> {
 }
 
 /// So many tasks, each asking again when it is answered, until the tally says stop.
-pub async fn pump<S: Side>(
-    link: S::Link,
+pub async fn pump<S: Side>(link: S::Link, load: (usize, usize), tally: Arc<Tally>) -> Outcome<()> {
+    pump_all::<S>(vec![link], load, tally).await
+}
+
+/// The same with so many in flight over all links together.
+pub async fn pump_all<S: Side>(
+    links: Vec<S::Link>,
     (many, bytes): (usize, usize),
     tally: Arc<Tally>,
 ) -> Outcome<()> {
     let mut tasks = JoinSet::new();
     for slot in 0..many {
-        let (link, tally, mut bodies) =
-            (link.clone(), Arc::clone(&tally), Bodies::new(slot, bytes));
+        let link = links[slot % links.len()].clone();
+        let (tally, mut bodies) = (Arc::clone(&tally), Bodies::new(slot, bytes));
         tasks.spawn(async move {
             while !tally.is_over() {
                 ask::<S>(&link, bodies.next()).await?;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::options::Options;
-use crate::plan::{IDLE_CONNECTIONS, IDLE_MANY, Work};
+use crate::plan::{IDLE_CONNECTIONS, IDLE_MANY, PEERS, Work};
 use crate::runner::{Result, Spread};
 use crate::sides::Name;
 use crate::{system, versions};
@@ -49,6 +49,12 @@ const CONNECTIONS: &[Column] = &[
 ];
 const QUIET: &[Column] =
     &[("server, % of a core", "server_busy_percent"), ("KiB each", "server_kib")];
+const LOOPS: &[Column] = &[
+    ("served per CPU s, times loops", "capacity"),
+    ("per second", "per_second"),
+    ("server CPU s per million", "server_cpu_per_million"),
+    ("by others", "cores_of_others"),
+];
 const MEMORY: &[Column] = &[("server KiB each", "server_kib"), ("client KiB each", "client_kib")];
 
 fn shape(work: Work) -> Shape {
@@ -78,6 +84,9 @@ fn shape(work: Work) -> Shape {
         Work::OnDisk => ("7. Durable requests, 1,000 in flight, 128 bytes".to_owned(), RATE, false),
         Work::IdleCpu => {
             (format!("8. What a server does beside {IDLE_MANY} idle clients"), QUIET, true)
+        }
+        Work::ManyPeers => {
+            (format!("10. Loops of a server: 1,000 in flight of {PEERS} clients"), LOOPS, false)
         }
         Work::Idle => {
             (format!("5. Memory for each of {IDLE_CONNECTIONS} idle connections"), MEMORY, true)

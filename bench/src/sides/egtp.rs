@@ -39,6 +39,8 @@ pub trait How: Send + Sync + 'static {
     const BATCH: bool = false;
     /// No hybrid suite, at the asking end.
     const CLASSICAL: bool = false;
+    /// Loops of the answering end.
+    const LOOPS: u16 = 1;
     /// A new client goes on from what one before it has heard of the server; otherwise it has to ask it first.
     const CARD: bool = true;
 }
@@ -51,6 +53,7 @@ pub struct Spinning;
 pub struct Batched;
 pub struct Classical;
 pub struct Knocking;
+pub struct TwoLoops;
 
 impl How for Plain {}
 impl How for Durable {
@@ -68,6 +71,9 @@ impl How for Classical {
 }
 impl How for Knocking {
     const CARD: bool = false;
+}
+impl How for TwoLoops {
+    const LOOPS: u16 = 2;
 }
 impl How for Batched {
     const BATCH: bool = true;
@@ -161,11 +167,12 @@ async fn pump_batch(link: Link, (many, bytes): (usize, usize), tally: Arc<Tally>
 impl<H: How> Side for Egtp<H> {
     const TIMES_OUT: bool = true;
     const COUNTS: bool = true;
+    const LOOPS: u16 = H::LOOPS;
     type Local = Local;
     type Link = Link;
 
     async fn serve(_: bool) -> Outcome<()> {
-        let mut builder = Node::builder().listen("127.0.0.1:0".parse()?);
+        let mut builder = Node::builder().listen("127.0.0.1:0".parse()?).loops(H::LOOPS);
         if H::DURABLE {
             let folder = system::scratch(std::process::id());
             std::fs::create_dir_all(&folder)?;

@@ -30,6 +30,8 @@ pub trait Side: 'static {
     const TIMES_OUT: bool = false;
     /// Whether its server counts in `server::SERVED` what it is asked, so that this can be held against what was asked.
     const COUNTS: bool = false;
+    /// On how many cores its server can be at work, where that is said.
+    const LOOPS: u16 = 1;
 
     /// A client's end that outlives its connections, where there is such a thing.
     type Local: Send + Sync + 'static;
@@ -80,6 +82,7 @@ pub enum Name {
     EgtpBatch,
     EgtpClassical,
     EgtpKnock,
+    EgtpLoops,
     Quinn,
     QuinnDgram,
     Iroh,
@@ -98,6 +101,7 @@ pub const ALL: &[Name] = &[
     Name::EgtpBatch,
     Name::EgtpClassical,
     Name::EgtpKnock,
+    Name::EgtpLoops,
     Name::Quinn,
     Name::QuinnDgram,
     Name::Iroh,
@@ -118,6 +122,7 @@ impl Name {
             Self::EgtpBatch => "egtp-batch",
             Self::EgtpClassical => "egtp-classical",
             Self::EgtpKnock => "egtp-knock",
+            Self::EgtpLoops => "egtp-loops",
             Self::Quinn => "quinn",
             Self::QuinnDgram => "quinn-dgram",
             Self::Iroh => "iroh",
@@ -139,6 +144,7 @@ impl Name {
             Self::EgtpBatch => "EGTP (TCP), batch",
             Self::EgtpClassical => "EGTP (TCP), no hybrid suite",
             Self::EgtpKnock => "EGTP (TCP), server not heard of before",
+            Self::EgtpLoops => "EGTP (TCP), server with two loops",
             Self::Quinn => "quinn, stream each",
             Self::QuinnDgram => "quinn, datagrams + id table",
             Self::Iroh => "iroh, stream each",
@@ -164,6 +170,7 @@ impl Name {
             Self::EgtpBatch => visitor.visit::<egtp::Egtp<egtp::Batched>>(),
             Self::EgtpClassical => visitor.visit::<egtp::Egtp<egtp::Classical>>(),
             Self::EgtpKnock => visitor.visit::<egtp::Egtp<egtp::Knocking>>(),
+            Self::EgtpLoops => visitor.visit::<egtp::Egtp<egtp::TwoLoops>>(),
             Self::Quinn => visitor.visit::<quinn::Quinn>(),
             Self::QuinnDgram => visitor.visit::<quinn_dgram::QuinnDgram>(),
             Self::Iroh => visitor.visit::<iroh::Iroh>(),
@@ -195,6 +202,8 @@ impl Name {
             Self::EgtpInline => matches!(work, Work::Many | Work::SameCore | Work::TwoCores),
             // It needs a core at each end.
             Self::EgtpSpin => matches!(work, Work::Many | Work::TwoCores),
+            // How many loops are better is a question of its own.
+            Self::EgtpLoops => matches!(work, Work::ManyPeers),
             // What it spares matters where there are many.
             Self::EgtpBatch => is_small && work.load().0 >= 100,
             Self::EgtpClassical | Self::EgtpKnock => {
@@ -205,7 +214,8 @@ impl Name {
                 false
             }
             Self::Durable | Self::Sqlite => matches!(work, Work::OnDisk),
-            _ => !matches!(work, Work::OnDisk),
+            Self::Egtp => !matches!(work, Work::OnDisk),
+            _ => !matches!(work, Work::OnDisk | Work::ManyPeers),
         }
     }
 
