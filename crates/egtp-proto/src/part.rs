@@ -1,31 +1,37 @@
 //! Several endpoints behind one identity: which of them a peer, a session or a prekey belongs to.
 //!
-//! Nothing that changes is shared. All parts say the same life, and each numbers its sessions and prekeys so that a
+//! They share the generation that they issue, and nothing else that changes. All parts say the same life, and each numbers its sessions and prekeys so that a
 //! header shows whose they are. Invariant: a peer belongs to one part for as long as the life lasts, so what it has
 //! been taken from is remembered in one place, and there alone.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use crate::crypto::keyed_prefix;
 use crate::key::PublicKey;
 use crate::output::IdentityId;
 
 /// One of the endpoints of a node.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Part {
     index: u16,
     count: u16,
     /// What all parts of a node have in common, and nobody else knows. Of no use where there is one.
     life: [u8; 32],
+    /// The highest generation that any of them has issued; `None` where there is one.
+    issued: Option<Arc<AtomicU32>>,
 }
 
 impl Part {
     /// The whole of a node with one endpoint.
-    pub const WHOLE: Self = Self { index: 0, count: 1, life: [0; 32] };
+    pub const WHOLE: Self = Self { index: 0, count: 1, life: [0; 32], issued: None };
 
     /// The parts of a node with so many endpoints, at least one. `life` is 32 bytes that nobody else knows, different
     /// at each start.
     pub fn split(count: u16, life: [u8; 32]) -> impl Iterator<Item = Self> {
         let count = count.max(1);
-        (0..count).map(move |index| Self { index, count, life })
+        let issued = (count > 1).then(Arc::default);
+        (0..count).map(move |index| Self { index, count, life, issued: issued.clone() })
     }
 
     /// Which one this is, from 0.
@@ -65,11 +71,12 @@ impl Part {
         Stripe { step, least }
     }
 
-    /// What stands for the life of an identity's store in memory, the same for all parts. `None` where there is one
-    /// part: it draws its own.
-    pub(crate) fn store(&self, identity: IdentityId) -> Option<u64> {
+    /// What stands for the life of an identity's store in memory, and the generation, the same for all parts. `None`
+    /// where there is one part: it has its own.
+    pub(crate) fn store(&self, identity: IdentityId) -> Option<(u64, Arc<AtomicU32>)> {
+        let issued = self.issued.clone()?;
         let name = identity.0.to_le_bytes();
-        (!self.is_whole()).then(|| u64::from_le_bytes(keyed_prefix(&self.life, &[b"store", &name])))
+        Some((u64::from_le_bytes(keyed_prefix(&self.life, &[b"store", &name])), issued))
     }
 }
 
@@ -158,10 +165,10 @@ mod tests {
 
     #[test]
     fn all_parts_of_a_node_say_the_same_life() {
-        let lives: Vec<_> = Part::split(3, [5; 32]).map(|part| part.store(IdentityId(1))).collect();
-        assert!(lives[0].is_some() && lives.iter().all(|life| *life == lives[0]));
-        let other = Part::split(3, [5; 32]).next().unwrap().store(IdentityId(0));
-        assert_ne!(other, lives[0]);
-        assert_eq!(Part::WHOLE.store(IdentityId(0)), None);
+        let life = |part: &Part, identity| part.store(IdentityId(identity)).unwrap().0;
+        let parts: Vec<Part> = Part::split(3, [5; 32]).collect();
+        assert!(parts.iter().all(|part| life(part, 1) == life(&parts[0], 1)));
+        assert_ne!(life(&parts[0], 0), life(&parts[0], 1));
+        assert!(Part::WHOLE.store(IdentityId(0)).is_none());
     }
 }

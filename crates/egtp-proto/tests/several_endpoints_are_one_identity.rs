@@ -59,7 +59,7 @@ impl Sink for Out {
     }
 }
 
-fn endpoint(seed: u8, part: Part, now: Instant, limits: Limits) -> (Endpoint, PublicKey) {
+fn endpoint(seed: u8, part: &Part, now: Instant, limits: Limits) -> (Endpoint, PublicKey) {
     let secret = SecretKey::from_seed([seed; 32]);
     let key = secret.public();
     let mut random = [seed; 32];
@@ -71,7 +71,7 @@ fn endpoint(seed: u8, part: Part, now: Instant, limits: Limits) -> (Endpoint, Pu
         suites: Suites::all(Cipher::Aes256Gcm),
         reachable: true,
         exclusive: true,
-        part,
+        part: part.clone(),
     };
     (Endpoint::new(config, both(now)).unwrap(), key)
 }
@@ -90,12 +90,12 @@ impl Town {
         let split: Vec<Part> = Part::split(parts, [77; 32]).collect();
         let server = SecretKey::from_seed([200; 32]).public();
         let clients = (0..clients).map(|seed| {
-            let (endpoint, key) = endpoint(seed, Part::WHOLE, now, Limits::default());
+            let (endpoint, key) = endpoint(seed, &Part::WHOLE, now, Limits::default());
             Client { endpoint, key, asked: 0, outcomes: BTreeMap::new() }
         });
         Self {
-            parts: split.iter().map(|part| endpoint(200, *part, now, limits.clone()).0).collect(),
-            part: split[0],
+            parts: split.iter().map(|part| endpoint(200, part, now, limits.clone()).0).collect(),
+            part: split[0].clone(),
             server,
             clients: clients.collect(),
             now,
@@ -174,9 +174,11 @@ impl Town {
         let now = both(self.now);
         let Some((client, mut part)) = self.paths.get(&path).copied() else { return };
         self.parts[part].receive(now, path, BytesMut::from(packet));
-        while let Some(Elsewhere { path: moved, part: to, stray }) =
-            self.parts[part].take_elsewhere()
-        {
+        while let Some(elsewhere) = self.parts[part].take_elsewhere() {
+            let Elsewhere::Part { path: moved, part: to, stray } = elsewhere else {
+                self.paths.remove(&path);
+                return self.clients[client].endpoint.path_down(now, path, Lost::Broken);
+            };
             assert_eq!(moved, path);
             assert_ne!(usize::from(to), part);
             part = usize::from(to);
@@ -324,25 +326,79 @@ fn a_repeated_first_flight_is_taken_once_wherever_it_arrives() {
     }
 }
 
+/// Proves H-10: a first flight that comes again before its answer is made, where it came or elsewhere, is not taken for
+/// one that is unknown.
+#[test]
+fn a_first_flight_may_come_again_before_it_is_answered() {
+    for (client, part) in (0..4).flat_map(|client| (0..3).map(move |part| (client, part))) {
+        for is_elsewhere in [false, true] {
+            let mut town = Town::new(3, 4);
+            town.let_through = 1;
+            town.ask(client, "once");
+            let [flight] = &*town.held.clone() else { panic!("{} packets", town.held.len()) };
+            let first = *town.paths.keys().next().unwrap();
+            let before = town.answered.len();
+            town.let_through = usize::MAX;
+            town.deliver(first, flight);
+            town.next_part = part;
+            let path = if is_elsewhere { town.connect(client) } else { first };
+            let (key, source) = (town.server, Source::Verified);
+            town.clients[client].endpoint.path_up(path, US, Some(key), source, Lane::Direct);
+            town.deliver(path, flight);
+            (0..20).for_each(|_| town.pass(Duration::from_millis(2)));
+            assert_eq!(town.answered[before].0, path, "where it came last");
+            assert_eq!(town.replies(client), ["once"]);
+            assert_eq!(town.executed.len(), 1);
+            let retries: u64 = town.parts.iter().map(|part| part.counters().retries_sent).sum();
+            assert_eq!(retries, 1, "for the knock");
+        }
+    }
+}
+
+/// What was to be sent on a connection goes along when it turns out to be another part's.
+#[test]
+fn an_answer_that_has_not_left_goes_along() {
+    let mut town = Town::new(2, 30);
+    let (ours, theirs): (Vec<usize>, Vec<usize>) =
+        (0..30).partition(|client| town.of(*client) == 0);
+    town.ask(theirs[0], "to have a record");
+    let record = town.sent.last().unwrap().1.clone();
+    town.ask(ours[0], "to have a knock");
+    let knock = town.sent[town.sent.len() - 3].1.clone();
+    let before = town.answered.len();
+    town.next_part = 0;
+    let path = town.connect(ours[0]);
+    town.deliver(path, &knock);
+    town.deliver(path, &record);
+    town.settle();
+    assert_eq!(town.paths[&path].1, 1, "it went where the session is");
+    assert_eq!(town.answered.len(), before + 1);
+    assert_eq!(town.answered[before].0, path);
+}
+
 /// Proves X-2: a peer binds what it sends to the generation that it was told, by whichever part.
 #[test]
 fn a_generation_that_another_part_told_of_is_good() {
     let mut limits = Limits::default();
     limits.dialogs_max = 2;
-    let mut town = Town::with(2, 30, &limits);
-    let (ours, theirs): (Vec<usize>, Vec<usize>) =
-        (0..30).partition(|client| town.of(*client) == 0);
-    for client in ours {
-        town.next_part = 0;
-        town.ask(client, "fills the table");
+    for answering in 0..2 {
+        let mut town = Town::with(2, 30, &limits);
+        let (filling, other): (Vec<usize>, Vec<usize>) =
+            (0..30).partition(|client| town.of(*client) == 0);
+        for client in filling {
+            town.ask(client, "fills the table");
+        }
+        // The first part has forgotten most of them, and issues a higher generation; whoever knocks hears it.
+        let before = town.sent.len();
+        town.next_part = answering;
+        town.ask(other[0], "of the other part");
+        assert_eq!(town.replies(other[0]), ["of the other part"]);
+        assert_eq!(town.executed.iter().filter(|(part, ..)| *part == 1).count(), 1);
+        let binding = town.parts.iter().map(|part| part.sizes().dialogs).collect::<Vec<_>>();
+        assert_eq!(binding, [2, 1]);
+        // A knock, the flight with the request, and what acknowledges the reply: it was not refused and sent anew.
+        assert!(town.sent.len() - before <= 3, "{} packets", town.sent.len() - before);
     }
-    let before = town.sent.len();
-    town.next_part = 0;
-    town.ask(theirs[0], "of the other part");
-    assert_eq!(town.replies(theirs[0]), ["of the other part"]);
-    assert_eq!(town.executed.iter().filter(|(part, ..)| *part == 1).count(), 1);
-    // A knock, the flight with the request, and what acknowledges the reply: it was not refused and sent anew.
-    assert!(town.sent.len() - before <= 3, "{} packets", town.sent.len() - before);
 }
 
 /// Proves DOS-6: parts do not hand strangers round.
@@ -365,8 +421,35 @@ fn a_stranger_cannot_keep_parts_busy_with_each_other() {
         }
     }
     assert_eq!(town.moves() - before, 3);
+    assert!(!town.paths.contains_key(&path), "and then it is closed");
     town.pass(Duration::from_secs(1));
     assert_eq!(town.executed.len(), 2);
+}
+
+/// A connection that was handed on too often is closed, and its first flight is not held against its peer.
+#[test]
+fn who_was_handed_on_too_often_comes_anew_and_is_heard() {
+    let mut town = Town::new(2, 30);
+    let (ours, theirs): (Vec<usize>, Vec<usize>) =
+        (0..30).partition(|client| town.of(*client) == 0);
+    let records = [ours[0], theirs[0]].map(|client| {
+        town.ask(client, "to have something to send");
+        town.sent.last().unwrap().1.clone()
+    });
+    (town.next_part, town.let_through) = (0, 1);
+    town.ask(theirs[1], "late");
+    let [flight] = &*town.held.clone() else { panic!("{} packets", town.held.len()) };
+    let path = *town.paths.iter().find(|(_, at)| at.0 == theirs[1]).unwrap().0;
+    // Three moves: to the second part, back, and there again; the flight is under a prekey of the first.
+    for record in [&records[1], &records[0], &records[1]] {
+        town.deliver(path, record);
+    }
+    town.let_through = usize::MAX;
+    town.deliver(path, flight);
+    assert!(!town.paths.contains_key(&path));
+    (0..40).for_each(|_| town.pass(Duration::from_millis(100)));
+    assert_eq!(town.replies(theirs[1]), ["late"]);
+    assert_eq!(town.executed.len(), 3);
 }
 
 /// A connection is one peer's: another one, who is another part's, is not heard on it.

@@ -19,7 +19,7 @@ use crate::error::{ServeError, StartError};
 use crate::keyfile;
 use crate::lines::Lines;
 use crate::lookup::Lookup;
-use crate::loops::{Built, Other, runtime, thread};
+use crate::loops::{self, Built, Other, runtime, thread};
 use crate::node::Node;
 use crate::path::tcp::{Seat, TcpLimits, TcpPath};
 use crate::path::{Attempts, Path, watched};
@@ -228,10 +228,9 @@ impl Builder {
             runtime.block_on(async move {
                 match self.build().and_then(Built::start_others) {
                     // Who started it may have lost interest; then the node closes at once.
-                    Ok((node, driver, serving)) => {
+                    Ok(Built { node, driver, serving, lines, .. }) => {
                         let _ = answer.send(Ok((node, serving)));
-                        // As a task: those of its connections wake it without a look at the sockets.
-                        let _ = tokio::spawn(driver).await;
+                        loops::run(driver, lines).await;
                     }
                     Err(error) => {
                         let _ = answer.send(Err(error));
@@ -288,9 +287,10 @@ impl Builder {
         let mut identities = vec![Arc::new(first)];
         identities.extend(self.also.into_iter().map(Arc::new));
         let keys: Vec<PublicKey> = identities.iter().map(|secret| secret.public()).collect();
-        let (first_part, other_parts) = parts_of(self.loops)?;
+        let (first_part, other_parts) = parts_of(self.loops, self.seed)?;
         let count = other_parts.len() + 1;
-        let (lines, routes) = (Lines::new(first_part, count), Routes::of_loops(count));
+        let lines = Lines::new(first_part.clone(), count);
+        let routes = Routes::of_loops(count);
         let policies: Vec<(Kind, Policy)> =
             self.routers.iter().flat_map(Router::policies).collect();
         if let Some((kind, _)) = policies.first().filter(|_| self.store.is_none()) {
@@ -315,7 +315,7 @@ impl Builder {
             let config = Config {
                 identities: identities.clone(),
                 limits: self.limits.clone(),
-                seed: seed_of(part, self.seed)?,
+                seed: seed_of(&part, self.seed)?,
                 suites: self.suites.clone(),
                 reachable: !listening.is_empty(),
                 exclusive,
@@ -340,6 +340,7 @@ impl Builder {
                 reach: Reach::new(self.lookups.clone()),
                 hold: hold.clone(),
                 spin: self.spin,
+                lines: lines.clone(),
             });
         }
         let has_store = self.store.is_some();
@@ -366,8 +367,8 @@ impl Builder {
         let kept = (writer, restored);
         let driver = Driver::new(endpoint, self.clock, shared, vec![network], reach, kept, hold)
             .spinning(self.spin);
-        let node = Node::new(keys, listening, (lines, routes), has_store);
-        Ok(Built { node, driver, serving, others })
+        let node = Node::new(keys, listening, (lines.clone(), routes), has_store);
+        Ok(Built { node, driver, serving, others, lines })
     }
 }
 
@@ -432,16 +433,17 @@ fn tcp(seat: Seat, listen: &[SocketAddr]) -> Result<Box<dyn Path>, StartError> {
 }
 
 /// The first endpoint's part, and those of the others.
-fn parts_of(loops: u16) -> Result<(Part, Vec<Part>), StartError> {
+fn parts_of(loops: u16, fixed: Option<[u8; 32]>) -> Result<(Part, Vec<Part>), StartError> {
     if loops < 2 {
         return Ok((Part::WHOLE, Vec::new()));
     }
-    let mut parts = Part::split(loops, random()?);
+    let life = fixed.map_or_else(random, Ok)?;
+    let mut parts = Part::split(loops, life);
     Ok((parts.next().unwrap_or(Part::WHOLE), parts.collect()))
 }
 
 /// What an endpoint draws from: no two parts of a node may draw the same.
-fn seed_of(part: Part, fixed: Option<[u8; 32]>) -> Result<[u8; 32], StartError> {
+fn seed_of(part: &Part, fixed: Option<[u8; 32]>) -> Result<[u8; 32], StartError> {
     let Some(mut seed) = fixed else { return random() };
     for (byte, index) in seed.iter_mut().zip(part.index().to_le_bytes()) {
         *byte ^= index;

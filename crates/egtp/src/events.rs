@@ -145,6 +145,8 @@ pub struct Events {
     past: vec_deque::IntoIter<NodeEvent>,
     /// From each loop of the node that still runs.
     live: Vec<Live>,
+    /// Who is looked at first the next time, so that a busy loop does not keep others from being heard.
+    turn: usize,
 }
 
 #[derive(Debug)]
@@ -185,13 +187,18 @@ impl Events {
 
     /// What any of them tells first, and which one.
     async fn first(&mut self) -> (usize, Result<NodeEvent, RecvError>) {
-        let receiving = self.live.iter_mut().map(|live| Box::pin(live.events.recv()));
-        let mut waiting: Vec<_> = receiving.collect();
+        if let [only] = &mut *self.live {
+            return (0, only.events.recv().await);
+        }
+        self.turn = (self.turn + 1) % self.live.len().max(1);
+        let (turn, live) = (self.turn, self.live.iter_mut().enumerate());
+        let mut waiting: Vec<_> =
+            live.map(|(index, live)| (index, Box::pin(live.events.recv()))).collect();
+        waiting.rotate_left(turn);
         poll_fn(|context| {
-            let polled = waiting.iter_mut().map(|one| one.as_mut().poll(context)).enumerate();
-            for (index, one) in polled {
-                if let Poll::Ready(result) = one {
-                    return Poll::Ready((index, result));
+            for (index, one) in &mut waiting {
+                if let Poll::Ready(result) = one.as_mut().poll(context) {
+                    return Poll::Ready((*index, result));
                 }
             }
             Poll::Pending
@@ -205,7 +212,7 @@ impl Events {
         past.sort_by_key(|event| event.at);
         let past = past.split_off(past.len().saturating_sub(EVENTS_MAX));
         let live = self.live.into_iter().chain(other.live).collect();
-        Self { past: VecDeque::from(past).into_iter(), live }
+        Self { past: VecDeque::from(past).into_iter(), live, turn: 0 }
     }
 }
 
@@ -241,7 +248,7 @@ impl Feed {
 
     pub(crate) fn watch(&self) -> Events {
         let live = Live { events: self.live.subscribe(), _watcher: Arc::clone(&self.watchers) };
-        Events { past: self.past.clone().into_iter(), live: vec![live] }
+        Events { past: self.past.clone().into_iter(), live: vec![live], turn: 0 }
     }
 }
 
@@ -255,6 +262,31 @@ mod tests {
 
     fn number(event: &NodeEvent) -> u64 {
         event.at.as_secs()
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_busy_loop_does_not_keep_others_from_being_heard() {
+        let peer = egtp_proto::SecretKey::from_seed([1; 32]).public();
+        let (mut busy, mut quiet) = (Feed::new(), Feed::new());
+        let mut events = busy.watch().and(quiet.watch());
+        let tell = |feed: &mut Feed, number| {
+            feed.tell(Duration::from_secs(number), Happening::Session { peer });
+        };
+        (0..100).for_each(|_| tell(&mut busy, 1));
+        tell(&mut quiet, 2);
+        let mut heard = Vec::new();
+        for _ in 0..3 {
+            heard.push(number(&events.next().await.unwrap().unwrap()));
+        }
+        assert!(heard.contains(&2), "{heard:?}");
+        drop(quiet);
+        (0..98).for_each(|_| tell(&mut busy, 3));
+        drop(busy);
+        let mut left = 0;
+        while events.next().await.is_some() {
+            left += 1;
+        }
+        assert_eq!(left, 196, "all but the three that were heard");
     }
 
     #[tokio::test(flavor = "current_thread")]

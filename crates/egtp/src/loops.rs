@@ -1,7 +1,6 @@
 //! The loops of a node beside its first one: each with a thread, an endpoint and connections of its own.
 //!
-//! Knows no builder's choices. Invariant: a loop runs until its line says that the node closes, or nobody holds the
-//! other end of it any more.
+//! Knows no builder's choices. Invariant: when one loop has ended, for whatever reason, all end: half a node is none.
 
 use std::fs::File;
 use std::io;
@@ -12,9 +11,10 @@ use egtp_proto::Endpoint;
 use tokio::runtime::Runtime;
 
 use crate::clock::Clock;
-use crate::command::Commands;
+use crate::command::{Command, Commands};
 use crate::driver::{Driver, Restored};
 use crate::error::StartError;
+use crate::lines::Lines;
 use crate::node::Node;
 use crate::path::tcp::{Seat, TcpPath};
 use crate::path::{Attempts, Path, watched};
@@ -27,6 +27,7 @@ pub(crate) struct Built {
     pub(crate) driver: Driver,
     pub(crate) serving: Vec<Serving>,
     pub(crate) others: Vec<Other>,
+    pub(crate) lines: Lines,
 }
 
 /// What a further loop is made of, on its own thread.
@@ -39,17 +40,18 @@ pub(crate) struct Other {
     pub(crate) reach: Reach,
     pub(crate) hold: Option<Arc<File>>,
     pub(crate) spin: Duration,
+    pub(crate) lines: Lines,
 }
 
 impl Built {
     /// Starts all loops but the first.
-    pub(crate) fn start_others(self) -> Result<(Node, Driver, Vec<Serving>), StartError> {
-        for (number, other) in (1..).zip(self.others) {
+    pub(crate) fn start_others(mut self) -> Result<Self, StartError> {
+        for (number, other) in (1..).zip(std::mem::take(&mut self.others)) {
             // Its runtime here: then whatever can fail has failed before anything runs.
             let runtime = runtime()?;
             thread(format!("egtp {number}"), move || runtime.block_on(other.run()))?;
         }
-        Ok((self.node, self.driver, self.serving))
+        Ok(self)
     }
 }
 
@@ -57,7 +59,13 @@ impl Other {
     async fn run(self) {
         let network: Box<dyn Path> = match TcpPath::of_loop(self.seat, &[]) {
             Ok(path) => Box::new(path),
-            Err(error) => return tracing::error!(%error, "a loop has no network"),
+            Err(error) => {
+                tracing::error!(%error, "a loop has no network");
+                let (commands, routes) = self.shared;
+                drop(commands.close());
+                routes.close();
+                return self.lines.tell_all(|| Command::Close);
+            }
         };
         let network = watched(network, self.attempts);
         let kept = (None, Restored::new());
@@ -65,9 +73,17 @@ impl Other {
         let driver =
             Driver::new(self.endpoint, self.clock, self.shared, paths, self.reach, kept, self.hold)
                 .spinning(self.spin);
-        // As a task: those of its connections wake it without a look at the sockets.
-        let _ = tokio::spawn(driver).await;
+        run(driver, self.lines).await;
     }
+}
+
+/// Runs a loop to its end, and the others with it.
+pub(crate) async fn run(driver: Driver, lines: Lines) {
+    // As a task: those of its connections wake it without a look at the sockets.
+    if let Err(error) = tokio::spawn(driver).await {
+        tracing::error!(%error, "a loop has failed, and the node closes");
+    }
+    lines.tell_all(|| Command::Close);
 }
 
 /// The runtime of one loop.

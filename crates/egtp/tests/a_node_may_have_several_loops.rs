@@ -197,3 +197,20 @@ async fn what_several_loops_cannot_share_is_refused_in_words() -> Result<()> {
     assert!(matches!(inline, Err(StartError::Loops { .. })));
     Ok(())
 }
+
+/// Half a node is none: when one loop fails, all end, and whoever waits for the end hears it.
+#[tokio::test]
+async fn with_one_loop_the_node_ends() -> Result<()> {
+    let router = Router::new().route_sync(kind(), |query| {
+        assert_ne!(query.message.body, "fail", "as the test wants");
+        query.message.body.clone()
+    });
+    let builder = Node::builder().listen("127.0.0.1:0".parse()?).loops(3);
+    let server = builder.serve(router).start().await?;
+    let peer = Node::builder().start().await?;
+    peer.request(server.ticket(), Message::new(kind(), "well")).await?;
+    let failing = peer.request(server.ticket(), Message::new(kind(), "fail")).start();
+    tokio::time::timeout(Duration::from_secs(10), server.closed()).await?;
+    drop(failing);
+    Ok(())
+}

@@ -25,7 +25,7 @@ use crate::wire::{Header, VERSION};
 pub(super) struct Flight {
     suite: Suite,
     remote_session: u32,
-    ephemeral: [u8; 32],
+    pub(super) ephemeral: [u8; 32],
     responder: Responder,
     first: FirstFlight,
 }
@@ -149,7 +149,7 @@ impl Endpoint {
     ) {
         let Header::Ini { initiator_session, prekey, .. } = *header else { return };
         let Ok(fresh) = DhKey::from_secret(&self.random.bytes()) else { return };
-        let Some(own) = self.identities.get_mut(usize::from(identity.0)) else { return };
+        let Some(own) = self.identities.get(usize::from(identity.0)) else { return };
         self.counters.agreements += 3;
         let read = Responder::read(
             &own.secret_keys,
@@ -168,9 +168,15 @@ impl Endpoint {
             self.counters.dropped.oneself += 1;
             return;
         }
+        let owner = self.part.of_peer(&remote);
+        let is_ours = owner == self.part.index();
+        if !is_ours && !self.may_move(path) {
+            return self.refuse_flight(path);
+        }
+        let Some(own) = self.identity_mut(identity) else { return };
         if !own.prekeys.remember(prekey, &ini.ephemeral) {
             // The memory is full: a new prekey is due, and the initiator learns of it by RETRY.
-            let _ = own.prekeys.tick(&mut self.random, now.boot);
+            self.replace_prekey(now, identity);
             self.counters.dropped.budget += 1;
             return self.advise(now, path, identity, initiator_session, ini);
         }
@@ -181,13 +187,16 @@ impl Endpoint {
             responder,
             first,
         };
-        match self.part.of_peer(&remote) {
-            owner if owner == self.part.index() => self.accept_flight(now, path, identity, flight),
-            owner if self.may_move(path) => {
-                self.keep_answer(now, ini.ephemeral, Answer::At(owner));
-                self.pass_flight_on(path, owner, flight);
-            }
-            _ => self.counters.dropped.elsewhere += 1,
+        if is_ours {
+            return self.accept_flight(now, path, identity, flight);
+        }
+        self.keep_answer(now, ini.ephemeral, Answer::At(owner));
+        self.pass_flight_on((path, owner), flight, (identity, prekey));
+    }
+
+    fn replace_prekey(&mut self, now: Now, identity: IdentityId) {
+        if let Some(own) = self.identities.get_mut(usize::from(identity.0)) {
+            let _ = own.prekeys.tick(&mut self.random, now.boot);
         }
     }
 
@@ -225,6 +234,9 @@ impl Endpoint {
         }
         peer.came_by = Some(path);
         self.remember_path(code, path);
+        if !self.part.is_whole() {
+            self.keep_answer(now, ephemeral, Answer::Due(code));
+        }
         let arrival = Arrival {
             peer: code,
             identity,
@@ -334,6 +346,9 @@ impl Endpoint {
     }
 
     fn keep_answer(&mut self, now: Now, ephemeral: [u8; 32], answer: Answer) {
+        if !self.part.is_whole() {
+            self.answers.retain(|kept| kept.ephemeral != ephemeral);
+        }
         while self.answers.len() >= self.limits.answers_max
             || self.answers.front().is_some_and(|kept| kept.until <= now.boot)
         {
@@ -341,22 +356,6 @@ impl Endpoint {
         }
         let until = now.boot.after(ANSWER_KEPT);
         self.answers.push_back(KeptAnswer { ephemeral, answer, until });
-    }
-
-    /// The same flight again, perhaps over another path: the same answer again.
-    pub(super) fn repeat_answer(&mut self, now: Now, path: PathId, ephemeral: &[u8; 32]) {
-        let kept = self.answers.iter().find(|kept| kept.ephemeral == *ephemeral);
-        match kept.filter(|kept| kept.until > now.boot).map(|kept| &kept.answer) {
-            Some(Answer::Packet(packet)) => self.ready.push_back((path, packet.clone())),
-            Some(&Answer::At(part)) if self.may_move(path) => {
-                self.pass_repeat_on(path, part, *ephemeral);
-            }
-            Some(Answer::At(_)) | None => {}
-        }
-    }
-
-    fn has_answered(&self, ephemeral: &[u8; 32]) -> bool {
-        self.answers.iter().any(|kept| kept.ephemeral == *ephemeral)
     }
 
     /// Whether a packet may be answered at all: each source class has its budget for a second.

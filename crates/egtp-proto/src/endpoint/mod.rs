@@ -174,6 +174,8 @@ struct PathState {
     heard: u8,
     /// Counted where somebody else called from an address that he only claims to have.
     unproven: Option<Unproven>,
+    /// Whether somebody else has opened it.
+    is_incoming: bool,
     /// How often other parts of the node have handed it on.
     moves: u8,
 }
@@ -213,6 +215,8 @@ struct KeptAnswer {
 
 enum Answer {
     Packet(Vec<u8>),
+    /// Not made yet: this peer of ours has the flight.
+    Due(u32),
     /// This part has it.
     At(u16),
 }
@@ -240,13 +244,14 @@ impl Endpoint {
     pub fn new(config: Config, now: Now) -> Option<Self> {
         let mut random = Random::from_seed(config.seed);
         let mut identities = Vec::with_capacity(config.identities.len());
-        let part = config.part;
+        let part = config.part.clone();
+        let codes = part.codes();
         for (index, secret) in (0..).map(IdentityId).zip(&config.identities) {
             let secret_keys = LocalKeys::new(secret)?;
             identities.push(Identity {
                 shroud: Shroud::new(&secret_keys.public),
                 secret_keys,
-                prekeys: Prekeys::new(&mut random, &config.limits, now.boot, part.codes())?,
+                prekeys: Prekeys::new(&mut random, &config.limits, now.boot, codes)?,
                 stores: Stores::new(in_memory(index, &config, now, &mut random), None),
                 contact_sequence: 0,
             });
@@ -268,7 +273,7 @@ impl Endpoint {
             peers: Table::new(1),
             by_key: BTreeMap::new(),
             forgettable: VecDeque::new(),
-            sessions: Table::of(part.codes(), random.u32()),
+            sessions: Table::of(codes, random.u32()),
             freezer: Freezer::new(config.limits.frozen_max, &config.seed),
             outgoing: Table::new(random.u32()),
             queries: Table::new(random.u32()),
@@ -335,8 +340,16 @@ impl Endpoint {
     ) {
         let is_unproven = peer.is_none() && matches!(source, Source::Claimed(_));
         let unproven = is_unproven.then(Unproven::default);
-        let (peers, heard, moves) = (Vec::new(), 0, 0);
-        let state = PathState { identity, source, lane, peers, heard, unproven, moves };
+        let state = PathState {
+            identity,
+            source,
+            lane,
+            peers: Vec::new(),
+            heard: 0,
+            unproven,
+            is_incoming: peer.is_none(),
+            moves: 0,
+        };
         self.paths.insert(path, state);
         let Some(code) = peer.and_then(|key| self.by_key.get(&(identity, key)).copied()) else {
             return;
@@ -459,7 +472,7 @@ impl Endpoint {
 fn in_memory(identity: IdentityId, config: &Config, now: Now, random: &mut Random) -> Inbox {
     let own = Inbox::new(StoreKind::Ram, random, &config.limits, now, config.exclusive);
     match config.part.store(identity) {
-        Some(life) => own.of_life(life),
+        Some((life, generation)) => own.of_parts(life, generation),
         None => own,
     }
 }

@@ -37,6 +37,10 @@ impl Endpoint {
     /// Takes in a packet. Anything may be in it.
     pub fn receive(&mut self, now: Now, path: PathId, packet: BytesMut) {
         self.counters.packets_received += 1;
+        self.take_in(now, path, packet);
+    }
+
+    pub(super) fn take_in(&mut self, now: Now, path: PathId, packet: BytesMut) {
         if packet.len() < PACKET_BYTES_MIN || packet.len() > PACKET_BYTES_MAX {
             self.counters.dropped.length += 1;
             return;
@@ -73,7 +77,7 @@ impl Endpoint {
             }
         };
         if let Some(part) = self.part_of_header(path, &header) {
-            return self.pass_packet_on(path, part, packet);
+            return self.pass_packet_on(now, path, part, packet);
         }
         if let Header::Record { lane, epoch, session, counter } = header {
             let head = RecordHead { lane, epoch, session, counter };

@@ -3,31 +3,41 @@
 //! A header shows whose a session or prekey is, and a first flight shows its peer when it has been opened: only then is
 //! it clear which part it is for. The connection goes there as a whole, with what it brought. Invariant: only a
 //! connection on which nobody has shown himself is handed over, and not often, so that a stranger cannot keep parts busy
-//! with each other.
+//! with each other; and a first flight is remembered as let through only where somebody goes on with it.
 
 use bytes::BytesMut;
 
 use super::greet::Flight;
-use super::{Endpoint, Source};
-use crate::output::PathId;
+use super::{Answer, Endpoint, Source};
+use crate::output::{IdentityId, PathId};
 use crate::time::Now;
 use crate::wire::Header;
 
-/// A connection for another part.
+/// A connection that this endpoint does not go on with. It has forgotten it.
 #[derive(Debug)]
-pub struct Elsewhere {
-    /// The connection. This endpoint has forgotten it.
-    pub path: PathId,
-    /// The part that it is for.
-    pub part: u16,
-    /// What it has brought, for [`Endpoint::adopt`].
-    pub stray: Stray,
+pub enum Elsewhere {
+    /// It is another part's.
+    Part {
+        /// The connection.
+        path: PathId,
+        /// Whose it is.
+        part: u16,
+        /// What it has brought, for [`Endpoint::adopt`] there.
+        stray: Stray,
+    },
+    /// It has been handed on too often. Closed, it makes its peer come anew.
+    Nowhere {
+        /// The connection.
+        path: PathId,
+    },
 }
 
 /// What a connection has brought, on its way from one endpoint of an identity to another one.
 #[derive(Debug)]
 pub struct Stray {
     what: What,
+    /// Answers of the first one that have not left.
+    ready: Vec<Vec<u8>>,
     moves: u8,
 }
 
@@ -35,9 +45,8 @@ pub struct Stray {
 enum What {
     /// As it came: under a session or prekey of the other part.
     Packet(BytesMut),
-    /// Opened here, from a peer of the other part. It may have heard of our generation, which the other part then
-    /// issues too.
-    Flight(Box<Flight>, u32),
+    /// Opened here under this prekey, from a peer of the other part.
+    Flight(Box<Flight>, IdentityId, u32),
     /// A flight that was handed over before, by its ephemeral key: its answer may have been lost.
     Again([u8; 32]),
 }
@@ -46,8 +55,8 @@ enum What {
 const MOVES_MAX: u8 = 3;
 
 impl Endpoint {
-    /// The connection that the last packet has shown to be another part's. Ask after each packet where there are
-    /// several parts: a connection that was not taken when the next one is found is lost.
+    /// The connection that the last packet has shown not to be this endpoint's. Ask after each packet, and after
+    /// [`Endpoint::adopt`], where there are several parts: one that was not taken when the next one is found is lost.
     pub const fn take_elsewhere(&mut self) -> Option<Elsewhere> {
         self.elsewhere.take()
     }
@@ -58,53 +67,127 @@ impl Endpoint {
         let Some(state) = self.paths.get_mut(&path) else { return };
         state.moves = stray.moves;
         let identity = state.identity;
+        self.ready.extend(stray.ready.into_iter().map(|packet| (path, packet)));
         match stray.what {
-            What::Packet(packet) => self.receive(now, path, packet),
-            What::Flight(flight, generation) => {
-                if let Some(own) = self.identity_mut(identity) {
-                    own.stores.issue(generation);
-                }
-                self.accept_flight(now, path, identity, *flight);
-            }
+            // The other part has counted it.
+            What::Packet(packet) => self.take_in(now, path, packet),
+            What::Flight(flight, ..) => self.accept_flight(now, path, identity, *flight),
             What::Again(ephemeral) => self.repeat_answer(now, path, &ephemeral),
         }
     }
 
-    /// The other part that this header is for, if its connection can be handed over.
+    /// A connection could not be handed over, and is gone: whoever comes with the same first flight is not to be taken
+    /// for answered.
+    pub fn take_back(&mut self, stray: Stray) {
+        if let What::Flight(flight, identity, prekey) = stray.what {
+            self.answers.retain(|kept| kept.ephemeral != flight.ephemeral);
+            if let Some(own) = self.identity_mut(identity) {
+                own.prekeys.forget(prekey, &flight.ephemeral);
+            }
+        }
+    }
+
+    /// The other part that this header is for, if its connection is nobody's.
     pub(super) fn part_of_header(&self, path: PathId, header: &Header) -> Option<u16> {
         let (Header::Record { session: code, .. } | Header::Ini { prekey: code, .. }) = *header
         else {
             return None;
         };
-        let is_other = code != 0 && !self.part.issues(code) && self.may_move(path);
+        let is_other = code != 0 && !self.part.issues(code) && self.is_nobodys(path);
         is_other.then(|| self.part.of_code(code))
     }
 
-    /// Nobody has shown himself on this connection.
-    pub(super) fn may_move(&self, path: PathId) -> bool {
+    /// Somebody else has opened this connection, and nobody has shown himself on it.
+    fn is_nobodys(&self, path: PathId) -> bool {
         self.paths.get(&path).is_some_and(|state| {
-            state.peers.is_empty() && state.source == Source::Verified && state.moves < MOVES_MAX
+            let is_verified = state.source == Source::Verified;
+            state.is_incoming && is_verified && state.heard == 0 && state.peers.is_empty()
         })
     }
 
-    pub(super) fn pass_packet_on(&mut self, path: PathId, part: u16, packet: BytesMut) {
-        self.pass_on(path, part, What::Packet(packet));
+    /// The same, and it can go to another part.
+    pub(super) fn may_move(&self, path: PathId) -> bool {
+        let has_moves = self.paths.get(&path).is_some_and(|state| state.moves < MOVES_MAX);
+        has_moves && self.is_nobodys(path)
     }
 
-    pub(super) fn pass_flight_on(&mut self, path: PathId, part: u16, flight: Flight) {
-        let identity = self.paths.get(&path).and_then(|state| self.identity(state.identity));
-        let [generation, _] = identity.map_or([0; 2], |own| own.stores.generations());
-        self.pass_on(path, part, What::Flight(Box::new(flight), generation));
+    /// Costs what an answer to a stranger costs.
+    pub(super) fn pass_packet_on(&mut self, now: Now, path: PathId, part: u16, packet: BytesMut) {
+        if !self.may_answer(now, path) {
+            self.counters.dropped.budget += 1;
+        } else if self.may_move(path) {
+            self.pass_on(path, part, What::Packet(packet));
+        } else {
+            self.let_go(path);
+        }
     }
 
-    pub(super) fn pass_repeat_on(&mut self, path: PathId, part: u16, ephemeral: [u8; 32]) {
-        self.pass_on(path, part, What::Again(ephemeral));
+    pub(super) fn pass_flight_on(
+        &mut self,
+        (path, part): (PathId, u16),
+        flight: Flight,
+        (identity, prekey): (IdentityId, u32),
+    ) {
+        self.pass_on(path, part, What::Flight(Box::new(flight), identity, prekey));
+    }
+
+    /// Of a peer of another part, on a connection that cannot go there.
+    pub(super) fn refuse_flight(&mut self, path: PathId) {
+        self.counters.dropped.elsewhere += 1;
+        if self.is_nobodys(path) {
+            self.let_go(path);
+        }
+    }
+
+    /// The same flight again, perhaps over another path: the same answer again.
+    pub(super) fn repeat_answer(&mut self, now: Now, path: PathId, ephemeral: &[u8; 32]) {
+        let kept = self.answers.iter().find(|kept| kept.ephemeral == *ephemeral);
+        match kept.filter(|kept| kept.until > now.boot).map(|kept| &kept.answer) {
+            Some(Answer::Packet(packet)) => self.ready.push_back((path, packet.clone())),
+            Some(&Answer::Due(code)) => self.answer_there(code, path, ephemeral),
+            Some(&Answer::At(part)) if self.may_move(path) => {
+                self.pass_on(path, part, What::Again(*ephemeral));
+            }
+            Some(Answer::At(_)) => self.refuse_flight(path),
+            None => {}
+        }
+    }
+
+    /// The answer is on its way to be made: the peer waits for it on this path now.
+    fn answer_there(&mut self, code: u32, path: PathId, ephemeral: &[u8; 32]) {
+        let answering = self.peers.get_mut(code).and_then(|peer| peer.answering.as_mut());
+        if let Some(answering) = answering.filter(|one| one.ephemeral == *ephemeral) {
+            answering.path = path;
+            self.remember_path(code, path);
+        }
+    }
+
+    /// Whether a flight was answered, is about to be, or went to another part.
+    pub(super) fn has_answered(&self, ephemeral: &[u8; 32]) -> bool {
+        self.answers.iter().any(|kept| kept.ephemeral == *ephemeral)
     }
 
     fn pass_on(&mut self, path: PathId, part: u16, what: What) {
         let Some(state) = self.paths.remove(&path) else { return };
         self.counters.handed_over += 1;
-        let stray = Stray { what, moves: state.moves + 1 };
-        self.elsewhere = Some(Elsewhere { path, part, stray });
+        let ready = self.ready_for(path);
+        let stray = Stray { what, ready, moves: state.moves + 1 };
+        self.elsewhere = Some(Elsewhere::Part { path, part, stray });
+    }
+
+    fn let_go(&mut self, path: PathId) {
+        self.paths.remove(&path);
+        self.elsewhere = Some(Elsewhere::Nowhere { path });
+    }
+
+    fn ready_for(&mut self, path: PathId) -> Vec<Vec<u8>> {
+        if self.ready.iter().all(|(to, _)| *to != path) {
+            return Vec::new();
+        }
+        let (here, others) =
+            std::mem::take(&mut self.ready).into_iter().partition(|(to, _)| *to == path);
+        self.ready = others;
+        let here: std::collections::VecDeque<(PathId, Vec<u8>)> = here;
+        here.into_iter().map(|(_, packet)| packet).collect()
     }
 }

@@ -6,10 +6,13 @@
 //! be taken a second time.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use super::age;
 use super::durable::{SavedDialog, Write};
+use super::generation::Generation;
 use super::saved::Saved;
 use crate::card::{StoreCard, StoreKind};
 use crate::codes::Table;
@@ -30,7 +33,7 @@ const GAPS_MAX: usize = 1024;
 pub struct Inbox {
     kind: StoreKind,
     store: u64,
-    generation: u32,
+    generation: Generation,
     floor: u32,
     /// When its age began; `None` if no age may be stated, because another instance may run.
     born: Option<Now>,
@@ -105,7 +108,7 @@ impl Inbox {
         Self {
             kind,
             store: random.u64(),
-            generation: 1,
+            generation: Generation::of_one(1),
             floor: 0,
             born: exclusive.then_some(now),
             dialogs: Table::new(random.u32()),
@@ -118,17 +121,10 @@ impl Inbox {
         }
     }
 
-    /// The same with this life, which other parts of the node say too.
+    /// The same with the life and the generation that all parts of the node say.
     #[must_use]
-    pub const fn of_life(mut self, store: u64) -> Self {
-        self.store = store;
-        self
-    }
-
-    /// From now on messages may be bound to this generation: another part of the node has told a peer of it, which turned
-    /// out to be ours.
-    pub fn issue(&mut self, generation: u32) {
-        self.generation = self.generation.max(generation);
+    pub fn of_parts(self, store: u64, generation: Arc<AtomicU32>) -> Self {
+        Self { store, generation: self.generation.of_parts(generation), ..self }
     }
 
     /// A durable store as it was read back. Its age counts from now: that is never too much.
@@ -140,7 +136,8 @@ impl Inbox {
         exclusive: bool,
     ) -> Self {
         let mut inbox = Self::new(StoreKind::Durable, random, limits, now, exclusive);
-        (inbox.store, inbox.generation, inbox.floor) = (saved.store, saved.generation, saved.floor);
+        (inbox.store, inbox.floor) = (saved.store, saved.floor);
+        inbox.generation = Generation::of_one(saved.generation);
         for one in &saved.dialogs {
             inbox.uses += 1;
             let code = inbox.dialogs.insert(Dialog {
@@ -172,7 +169,7 @@ impl Inbox {
         let Changes { dialogs, forgotten } = std::mem::take(&mut self.changes);
         let mut writes = Vec::with_capacity(dialogs.len() + 1);
         if !forgotten.is_empty() {
-            writes.push(Write::Store { generation: self.generation, floor: self.floor });
+            writes.push(Write::Store { generation: self.generation(), floor: self.floor });
         }
         writes.extend(forgotten.into_iter().map(|(peer, dialog)| Write::Forget { peer, dialog }));
         writes.extend(dialogs.into_iter().filter_map(|code| {
@@ -202,14 +199,14 @@ impl Inbox {
         StoreCard {
             kind: self.kind,
             id: self.store,
-            generation: self.generation,
+            generation: self.generation(),
             age: self.born.map_or(0, |born| age::stated(now.boot.since(born.boot))),
         }
     }
 
     /// The generation that new messages are to be bound to.
-    pub const fn generation(&self) -> u32 {
-        self.generation
+    pub fn generation(&self) -> u32 {
+        self.generation.present()
     }
 
     /// How many dialogs are remembered.
@@ -229,7 +226,7 @@ impl Inbox {
     /// [`Refusal::Stale`] for another life, a generation never issued, or one at or below the floor.
     pub fn place(&mut self, peer: &PublicKey, head: &DialogHead) -> Result<Place, Refusal> {
         let generation = head.generation;
-        if head.store != self.store || generation > self.generation {
+        if head.store != self.store || generation > self.generation() {
             return Err(Refusal::Stale);
         }
         let Some(&code) = self.index.get(&(*peer, head.dialog)) else {
@@ -402,10 +399,8 @@ impl Inbox {
         if !is(Bug::EvictionWithoutFloor) {
             self.floor = self.floor.max(dialog.highest);
         }
-        if self.floor >= self.generation {
-            // New bindings must be above the floor, or nobody new could be heard.
-            self.generation = self.generation.saturating_add(1);
-        }
+        // New bindings must be above the floor.
+        self.generation.rise_above(self.floor);
     }
 
     fn note_change(&mut self, code: u32) {

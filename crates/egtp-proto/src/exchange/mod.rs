@@ -14,6 +14,7 @@ pub mod assembly;
 pub mod backoff;
 pub mod durable;
 pub mod flight;
+pub mod generation;
 pub mod inbox;
 pub mod open_queries;
 pub mod outbox;

@@ -75,11 +75,6 @@ impl Stores {
         [named(StoreKind::Ram, ram), named(StoreKind::Durable, durable)].into_iter().flatten()
     }
 
-    /// Messages for the one in memory may be bound to this generation, as another part of the node says.
-    pub fn issue(&mut self, generation: u32) {
-        self.ram.issue(generation);
-    }
-
     /// What the live card says of them.
     pub fn cards(&self, now: &Now) -> Vec<StoreCard> {
         self.iter().map(|store| store.card(now)).collect()

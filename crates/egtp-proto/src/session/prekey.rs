@@ -102,6 +102,14 @@ impl Prekeys {
         prekey.is_some_and(|prekey| prekey.seen.len() < max && prekey.seen.insert(entry))
     }
 
+    /// Nobody goes on with this flight after all: it may be let through when it comes again.
+    pub fn forget(&mut self, id: u32, ephemeral: &[u8; 32]) {
+        let entry = self.entry(ephemeral);
+        if let Some(prekey) = self.keys.iter_mut().find(|prekey| prekey.id == id) {
+            prekey.seen.remove(&entry);
+        }
+    }
+
     fn find(&self, id: u32) -> Option<&Prekey> {
         self.keys.iter().find(|prekey| prekey.id == id)
     }

@@ -33,14 +33,23 @@ impl Driver {
         self.hand_over_if_due();
     }
 
-    /// Hands a connection over, if the last packet was for another loop.
+    /// Lets go of the connection of the last packet, if it turned out not to be this loop's.
     pub(super) fn hand_over_if_due(&mut self) {
-        let Some(Elsewhere { path, part, stray }) = self.endpoint.take_elsewhere() else { return };
-        debug!(part, "a connection goes to the loop of its peer");
-        self.connections.remove(&path);
-        let behind = self.take_packets_of(path);
-        if let Some(one) = owner(&mut self.paths, path) {
-            one.hand_over(path, part.into(), Luggage { stray, behind });
+        match self.endpoint.take_elsewhere() {
+            None => {}
+            Some(Elsewhere::Nowhere { path }) => {
+                debug!("a connection was handed on too often");
+                self.close_path(path);
+            }
+            Some(Elsewhere::Part { path, part, stray }) => {
+                debug!(part, "a connection goes to the loop of its peer");
+                let luggage = Luggage { stray, behind: self.take_packets_of(path) };
+                let Some(one) = owner(&mut self.paths, path) else { return };
+                match one.hand_over(path, part.into(), luggage) {
+                    Ok(()) => drop(self.connections.remove(&path)),
+                    Err(Luggage { stray, .. }) => self.endpoint.take_back(stray),
+                }
+            }
         }
     }
 

@@ -170,8 +170,8 @@ impl Path for Watched {
         self.inner.close(path);
     }
 
-    fn hand_over(&mut self, path: PathId, to: usize, luggage: Luggage) {
-        self.inner.hand_over(path, to, luggage);
+    fn hand_over(&mut self, path: PathId, to: usize, luggage: Luggage) -> Result<(), Luggage> {
+        self.inner.hand_over(path, to, luggage)
     }
 
     fn poll(&mut self, context: &mut Context<'_>, events: &mut Vec<PathEvent>) -> Poll<()> {

@@ -208,10 +208,15 @@ pub trait Path: Debug + Send + 'static {
     fn close(&mut self, path: PathId);
 
     /// Lets another loop of this node go on with an accepted connection: it hears of it by
-    /// [`PathEvent::HandedOver`], and here nothing more is heard. A path that serves one loop only closes it.
-    fn hand_over(&mut self, path: PathId, to: usize, luggage: Luggage) {
-        let _ = (to, luggage);
+    /// [`PathEvent::HandedOver`], and here nothing more is heard. What came and was not told yet goes along. A path that
+    /// serves one loop only closes it.
+    ///
+    /// # Errors
+    /// The luggage, if the connection has ended or is about to.
+    fn hand_over(&mut self, path: PathId, to: usize, luggage: Luggage) -> Result<(), Luggage> {
+        let _ = to;
         self.close(path);
+        Err(luggage)
     }
 
     /// Appends what happened. `Ready` when there was something; otherwise `Pending`, and the task

@@ -7,6 +7,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Waker};
 
+use bytes::BytesMut;
+
 use super::connection::Connection;
 use crate::path::{Closed, PathEvent, PathId};
 
@@ -51,6 +53,19 @@ impl Inbox {
         self.push(&mut vec![inward]);
     }
 
+    /// Takes out the packets of one connection, in their order.
+    pub(super) fn take_packets_of(&self, of: PathId, packets: &mut Vec<BytesMut>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for inward in std::mem::take(&mut state.waiting) {
+            match inward {
+                Inward::Happened(PathEvent::Received { path, packet }) if path == of => {
+                    packets.push(packet);
+                }
+                other => state.waiting.push(other),
+            }
+        }
+    }
+
     /// Takes all that waits into `taken`, which must be empty. When nothing waits, the task of
     /// `context` will be woken by the next push.
     pub(super) fn take(&self, context: &Context<'_>, taken: &mut Vec<Inward>) -> Taken {
@@ -69,4 +84,24 @@ impl Inbox {
 pub(super) enum Taken {
     Something,
     Nothing,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_of_one_connection_are_taken_in_their_order_and_others_stay() {
+        let inbox = Inbox::default();
+        for number in 0..6_u8 {
+            let (path, packet) = (PathId(u64::from(number % 2)), BytesMut::from(&[number][..]));
+            inbox.push_one(Inward::Happened(PathEvent::Received { path, packet }));
+        }
+        let mut packets = vec![BytesMut::from(&[9][..])];
+        inbox.take_packets_of(PathId(1), &mut packets);
+        assert_eq!(packets.iter().map(|packet| packet[0]).collect::<Vec<_>>(), [9, 1, 3, 5]);
+        let (mut left, context) = (Vec::new(), Context::from_waker(Waker::noop()));
+        assert_eq!(inbox.take(&context, &mut left), Taken::Something);
+        assert_eq!(left.len(), 3);
+    }
 }

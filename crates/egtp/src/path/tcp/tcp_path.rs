@@ -302,11 +302,19 @@ impl Path for TcpPath {
         entry.connection.order(Order::Finish);
     }
 
-    fn hand_over(&mut self, path: PathId, to: usize, luggage: Luggage) {
-        // One that has ended meanwhile takes what it brought with it; its peer sends that again.
-        if let Some(entry) = self.entries.remove(&path) {
-            entry.connection.order_to_leave(Leave { to, luggage });
+    fn hand_over(&mut self, path: PathId, to: usize, luggage: Luggage) -> Result<(), Luggage> {
+        // Its task has the connection, too, until it has ended.
+        let goes_on =
+            |entry: &Entry| entry.state == State::Open && Arc::strong_count(&entry.connection) > 1;
+        if !self.entries.get(&path).is_some_and(goes_on) {
+            self.close(path);
+            return Err(luggage);
         }
+        let Some(entry) = self.entries.remove(&path) else { return Err(luggage) };
+        let Luggage { stray, mut behind } = luggage;
+        self.shared.inbox.take_packets_of(path, &mut behind);
+        entry.connection.order_to_leave(Leave { to, luggage: Luggage { stray, behind } });
+        Ok(())
     }
 
     fn poll(&mut self, context: &mut Context<'_>, events: &mut Vec<PathEvent>) -> Poll<()> {

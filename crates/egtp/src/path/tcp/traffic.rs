@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::io::{Interest, Ready};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
@@ -31,6 +32,8 @@ pub(super) struct Traffic {
     delivered: usize,
     reading: Reading,
     direction_ended: bool,
+    /// Whether the time that strangers have was taken off the timer.
+    is_excused: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -80,6 +83,7 @@ impl Traffic {
             delivered,
             reading: Reading::Open,
             direction_ended: false,
+            is_excused: false,
         }
     }
 
@@ -112,6 +116,11 @@ impl Traffic {
             && timer.deadline() != at
         {
             timer.as_mut().reset(at);
+        }
+        if deadline.is_none() && !self.is_excused && self.connection.is_trusted() {
+            // The end of a stranger's time would still wake us, for nothing.
+            self.is_excused = true;
+            timer.as_mut().reset(Instant::now() + NEVER);
         }
         let ready = tokio::select! {
             biased;
@@ -280,6 +289,9 @@ async fn readiness(connection: &Connection, interest: Option<Interest>) -> Ready
         None => std::future::pending().await,
     }
 }
+
+/// Longer than any connection lives.
+const NEVER: Duration = Duration::from_hours(24 * 365);
 
 /// How often one connection reads before the others have their turn.
 const READS_PER_TURN: usize = 4;
