@@ -40,10 +40,15 @@ if command -v egtp >/dev/null && egtp serve --help >/dev/null 2>&1; then
     [ "${PIPESTATUS[0]}" -eq 0 ] || durable=1
 fi
 
-echo "== with the duplicate check taken out"
-EGTP_PLANTED="duplicate check off" \
-    "$target/planted/release/examples/kill_storm" --seconds 10 | tee "$work/planted"
-planted=${PIPESTATUS[0]}
+# Nearly always some dozen are counted twice in ten seconds; it takes a request that comes again when all about it is
+# over, so that now and then there is none.
+for try in 1 2 3; do
+    echo "== with the duplicate check taken out, try $try of 3"
+    EGTP_PLANTED="duplicate check off" \
+        "$target/planted/release/examples/kill_storm" --seconds 10 | tee "$work/planted"
+    planted=${PIPESTATUS[0]}
+    [ "$planted" -eq 0 ] || break
+done
 
 echo
 printf '%-44s exit %s  %s\n' "as it is" "$sound" "$(grep 'counted twice' "$work/sound")"
