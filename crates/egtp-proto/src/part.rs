@@ -1,8 +1,8 @@
 //! Several endpoints behind one identity: which of them a peer, a session or a prekey belongs to.
 //!
-//! They share the generation that they issue, and nothing else that changes. All parts say the same life, and each numbers its sessions and prekeys so that a
-//! header shows whose they are. Invariant: a peer belongs to one part for as long as the life lasts, so what it has
-//! been taken from is remembered in one place, and there alone.
+//! They share the generation that they issue, and nothing else that changes. All parts say the same life, and each
+//! numbers its sessions and prekeys so that a header shows whose they are. Invariant: a peer belongs to one part for
+//! as long as the life lasts, so what was taken from it is remembered in one place, and there alone.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;

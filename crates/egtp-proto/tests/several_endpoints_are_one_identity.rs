@@ -115,6 +115,26 @@ impl Town {
         usize::from(self.part.of_peer(&self.clients[client].key))
     }
 
+    /// Clients of the first part, and of others.
+    fn by_part(&self) -> (Vec<usize>, Vec<usize>) {
+        (0..self.clients.len()).partition(|client| self.of(*client) == 0)
+    }
+
+    /// A record of a client's session, as it went to the node.
+    fn record_of(&mut self, client: usize) -> Vec<u8> {
+        self.ask(client, "to have something to send");
+        self.sent.last().unwrap().1.clone()
+    }
+
+    /// A client's first flight, which has not come to the node: it knocked at the first part, and flies to its prekey.
+    fn flight_of(&mut self, client: usize, body: &str) -> Vec<u8> {
+        (self.next_part, self.let_through) = (0, 1);
+        self.ask(client, body);
+        self.let_through = usize::MAX;
+        let [flight] = &*std::mem::take(&mut self.held) else { panic!("one packet is held") };
+        flight.clone()
+    }
+
     /// Lets a client ask; its outcome has the token of its number.
     fn ask(&mut self, client: usize, body: &str) {
         let token = self.clients[client].asked;
@@ -333,18 +353,15 @@ fn a_first_flight_may_come_again_before_it_is_answered() {
     for (client, part) in (0..4).flat_map(|client| (0..3).map(move |part| (client, part))) {
         for is_elsewhere in [false, true] {
             let mut town = Town::new(3, 4);
-            town.let_through = 1;
-            town.ask(client, "once");
-            let [flight] = &*town.held.clone() else { panic!("{} packets", town.held.len()) };
+            let flight = town.flight_of(client, "once");
             let first = *town.paths.keys().next().unwrap();
             let before = town.answered.len();
-            town.let_through = usize::MAX;
-            town.deliver(first, flight);
+            town.deliver(first, &flight);
             town.next_part = part;
             let path = if is_elsewhere { town.connect(client) } else { first };
             let (key, source) = (town.server, Source::Verified);
             town.clients[client].endpoint.path_up(path, US, Some(key), source, Lane::Direct);
-            town.deliver(path, flight);
+            town.deliver(path, &flight);
             (0..20).for_each(|_| town.pass(Duration::from_millis(2)));
             assert_eq!(town.answered[before].0, path, "where it came last");
             assert_eq!(town.replies(client), ["once"]);
@@ -359,10 +376,8 @@ fn a_first_flight_may_come_again_before_it_is_answered() {
 #[test]
 fn an_answer_that_has_not_left_goes_along() {
     let mut town = Town::new(2, 30);
-    let (ours, theirs): (Vec<usize>, Vec<usize>) =
-        (0..30).partition(|client| town.of(*client) == 0);
-    town.ask(theirs[0], "to have a record");
-    let record = town.sent.last().unwrap().1.clone();
+    let (ours, theirs) = town.by_part();
+    let record = town.record_of(theirs[0]);
     town.ask(ours[0], "to have a knock");
     let knock = town.sent[town.sent.len() - 3].1.clone();
     let before = town.answered.len();
@@ -383,8 +398,7 @@ fn a_generation_that_another_part_told_of_is_good() {
     limits.dialogs_max = 2;
     for answering in 0..2 {
         let mut town = Town::with(2, 30, &limits);
-        let (filling, other): (Vec<usize>, Vec<usize>) =
-            (0..30).partition(|client| town.of(*client) == 0);
+        let (filling, other) = town.by_part();
         for client in filling {
             town.ask(client, "fills the table");
         }
@@ -405,12 +419,8 @@ fn a_generation_that_another_part_told_of_is_good() {
 #[test]
 fn a_stranger_cannot_keep_parts_busy_with_each_other() {
     let mut town = Town::new(2, 30);
-    let (ours, theirs): (Vec<usize>, Vec<usize>) =
-        (0..30).partition(|client| town.of(*client) == 0);
-    let records = [ours[0], theirs[0]].map(|client| {
-        town.ask(client, "to have something to send");
-        town.sent.last().unwrap().1.clone()
-    });
+    let (ours, theirs) = town.by_part();
+    let records = [ours[0], theirs[0]].map(|client| town.record_of(client));
     let before = town.moves();
     let path = town.connect(0);
     for _ in 0..100 {
@@ -430,41 +440,53 @@ fn a_stranger_cannot_keep_parts_busy_with_each_other() {
 #[test]
 fn who_was_handed_on_too_often_comes_anew_and_is_heard() {
     let mut town = Town::new(2, 30);
-    let (ours, theirs): (Vec<usize>, Vec<usize>) =
-        (0..30).partition(|client| town.of(*client) == 0);
-    let records = [ours[0], theirs[0]].map(|client| {
-        town.ask(client, "to have something to send");
-        town.sent.last().unwrap().1.clone()
-    });
-    (town.next_part, town.let_through) = (0, 1);
-    town.ask(theirs[1], "late");
-    let [flight] = &*town.held.clone() else { panic!("{} packets", town.held.len()) };
+    let (ours, theirs) = town.by_part();
+    let records = [ours[0], theirs[0]].map(|client| town.record_of(client));
+    let flight = town.flight_of(theirs[1], "late");
     let path = *town.paths.iter().find(|(_, at)| at.0 == theirs[1]).unwrap().0;
     // Three moves: to the second part, back, and there again; the flight is under a prekey of the first.
     for record in [&records[1], &records[0], &records[1]] {
         town.deliver(path, record);
     }
-    town.let_through = usize::MAX;
-    town.deliver(path, flight);
+    town.deliver(path, &flight);
     assert!(!town.paths.contains_key(&path));
     (0..40).for_each(|_| town.pass(Duration::from_millis(100)));
     assert_eq!(town.replies(theirs[1]), ["late"]);
     assert_eq!(town.executed.len(), 3);
 }
 
+/// Proves H-9 and its other side: a flight that nobody goes on with, because its connection was lost on the way to the
+/// peer's part, is let through when it comes again.
+#[test]
+fn a_first_flight_that_was_lost_on_its_way_is_welcome_again() {
+    let mut town = Town::new(2, 30);
+    let (_, theirs) = town.by_part();
+    let flight = town.flight_of(theirs[0], "again");
+    let path = *town.paths.keys().next().unwrap();
+    let now = both(town.now);
+    town.parts[0].receive(now, path, BytesMut::from(&flight[..]));
+    let Some(Elsewhere::Part { stray, .. }) = town.parts[0].take_elsewhere() else {
+        panic!("it is the other part's");
+    };
+    town.parts[0].take_back(stray);
+    town.paths.remove(&path);
+    town.clients[theirs[0]].endpoint.path_down(now, path, Lost::Broken);
+    (0..10).for_each(|_| town.pass(Duration::from_millis(100)));
+    assert_eq!(town.replies(theirs[0]), ["again"]);
+    assert_eq!(town.executed.len(), 1);
+    let made = town.parts[1].counters().flights_accepted;
+    assert_eq!((made, town.parts[0].counters().dropped.flight_seen), (1, 0), "the same flight");
+}
+
 /// A connection is one peer's: another one, who is another part's, is not heard on it.
 #[test]
 fn a_connection_belongs_to_the_first_who_has_shown_himself_on_it() {
     let mut town = Town::new(2, 30);
-    let (ours, theirs): (Vec<usize>, Vec<usize>) =
-        (0..30).partition(|client| town.of(*client) == 0);
+    let (ours, theirs) = town.by_part();
     town.ask(ours[0], "first");
     let path = *town.paths.keys().next().unwrap();
-    // Its knock is answered by the first part, to whose prekey it flies.
-    (town.next_part, town.let_through) = (0, 1);
-    town.ask(theirs[0], "second");
-    let [flight] = &*town.held.clone() else { panic!("{} packets", town.held.len()) };
-    town.deliver(path, flight);
+    let flight = town.flight_of(theirs[0], "second");
+    town.deliver(path, &flight);
     town.settle();
     assert_eq!(town.parts[0].counters().dropped.elsewhere, 1);
     assert_eq!(town.executed.len(), 1);

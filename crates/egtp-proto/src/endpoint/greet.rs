@@ -173,10 +173,10 @@ impl Endpoint {
         if !is_ours && !self.may_move(path) {
             return self.refuse_flight(path);
         }
-        let Some(own) = self.identity_mut(identity) else { return };
+        let Some(own) = self.identities.get_mut(usize::from(identity.0)) else { return };
         if !own.prekeys.remember(prekey, &ini.ephemeral) {
             // The memory is full: a new prekey is due, and the initiator learns of it by RETRY.
-            self.replace_prekey(now, identity);
+            let _ = own.prekeys.tick(&mut self.random, now.boot);
             self.counters.dropped.budget += 1;
             return self.advise(now, path, identity, initiator_session, ini);
         }
@@ -192,12 +192,6 @@ impl Endpoint {
         }
         self.keep_answer(now, ini.ephemeral, Answer::At(owner));
         self.pass_flight_on((path, owner), flight, (identity, prekey));
-    }
-
-    fn replace_prekey(&mut self, now: Now, identity: IdentityId) {
-        if let Some(own) = self.identities.get_mut(usize::from(identity.0)) {
-            let _ = own.prekeys.tick(&mut self.random, now.boot);
-        }
     }
 
     /// Goes on with a first flight of a peer of ours.

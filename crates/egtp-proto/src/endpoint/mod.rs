@@ -9,9 +9,10 @@
 //! 5. calls [`Endpoint::tick`] when [`Endpoint::deadline`] has come.
 //!
 //! Nothing is lost if a step is late. Files: `submit` (messages of ours), `receive` (packets),
-//! `attempt` and `greet` (handshakes, from either side), `suites` (which one), `frames`, `taken` and
-//! `answered` (what records say), `stray` (what another endpoint of the node has), `flush` and `pack` (what records are made of), `journal` and `kept` (what
-//! must be on disk first), `at_rest` (what nobody uses), `timeouts`.
+//! `attempt` and `greet` (handshakes, from either side), `suites` (which one), `stray` (what is another
+//! endpoint's of the node), `frames`, `taken` and `answered` (what records say), `flush` and `pack` (what
+//! records are made of), `journal` and `kept` (what must be on disk first), `at_rest` (what nobody uses),
+//! `timeouts`.
 
 mod answered;
 #[cfg(test)]

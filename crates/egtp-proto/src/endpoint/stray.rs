@@ -76,14 +76,13 @@ impl Endpoint {
         }
     }
 
-    /// A connection could not be handed over, and is gone: whoever comes with the same first flight is not to be taken
-    /// for answered.
+    /// A connection could not be handed over, and is gone: a first flight that it brought may be let through when it
+    /// comes again.
     pub fn take_back(&mut self, stray: Stray) {
-        if let What::Flight(flight, identity, prekey) = stray.what {
-            self.answers.retain(|kept| kept.ephemeral != flight.ephemeral);
-            if let Some(own) = self.identity_mut(identity) {
-                own.prekeys.forget(prekey, &flight.ephemeral);
-            }
+        if let What::Flight(flight, identity, prekey) = stray.what
+            && let Some(own) = self.identity_mut(identity)
+        {
+            own.prekeys.forget(prekey, &flight.ephemeral);
         }
     }
 
@@ -180,14 +179,16 @@ impl Endpoint {
         self.elsewhere = Some(Elsewhere::Nowhere { path });
     }
 
+    /// Takes out what was to be sent on a path.
     fn ready_for(&mut self, path: PathId) -> Vec<Vec<u8>> {
-        if self.ready.iter().all(|(to, _)| *to != path) {
-            return Vec::new();
+        let mut here = Vec::new();
+        for (to, packet) in std::mem::take(&mut self.ready) {
+            if to == path {
+                here.push(packet);
+            } else {
+                self.ready.push_back((to, packet));
+            }
         }
-        let (here, others) =
-            std::mem::take(&mut self.ready).into_iter().partition(|(to, _)| *to == path);
-        self.ready = others;
-        let here: std::collections::VecDeque<(PathId, Vec<u8>)> = here;
-        here.into_iter().map(|(_, packet)| packet).collect()
+        here
     }
 }
