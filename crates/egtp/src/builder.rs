@@ -163,7 +163,7 @@ impl Builder {
         self
     }
 
-    /// On how many loops the node runs, each on a thread and with an endpoint of its own, for a node that many peers
+    /// On how many loops the node runs, 256 at most, each on a thread and with an endpoint of its own, for a node that many peers
     /// talk to at once. Default: one.
     ///
     /// A peer is served by one of them for as long as the node runs, which its key decides; a connection that came to
@@ -171,7 +171,7 @@ impl Builder {
     /// for each loop, those of connections for all together. A node with a durable store, a path of the program's own
     /// or an inline driver has one loop. Handlers that run on the driver may be called by several loops at once.
     pub const fn loops(mut self, count: u16) -> Self {
-        self.loops = count;
+        self.loops = if count > LOOPS_MAX { LOOPS_MAX } else { count };
         self
     }
 
@@ -218,25 +218,23 @@ impl Builder {
     pub async fn start(self) -> Result<Node, StartError> {
         let (answer, started) = oneshot::channel();
         let run = move || {
-            let runtime = match runtime() {
-                Ok(runtime) => runtime,
+            let built = runtime().and_then(|runtime| {
+                let built = {
+                    let _within = runtime.enter();
+                    self.build()?
+                };
+                Ok((runtime, built.start_others()?))
+            });
+            // Who started it may have lost interest; then the node closes at once.
+            match built {
+                Ok((runtime, Built { node, driver, serving, lines, .. })) => {
+                    let _ = answer.send(Ok((node, serving)));
+                    runtime.block_on(loops::run(driver, lines));
+                }
                 Err(error) => {
                     let _ = answer.send(Err(error));
-                    return;
                 }
-            };
-            runtime.block_on(async move {
-                match self.build().and_then(Built::start_others) {
-                    // Who started it may have lost interest; then the node closes at once.
-                    Ok(Built { node, driver, serving, lines, .. }) => {
-                        let _ = answer.send(Ok((node, serving)));
-                        loops::run(driver, lines).await;
-                    }
-                    Err(error) => {
-                        let _ = answer.send(Err(error));
-                    }
-                }
-            });
+            }
         };
         thread("egtp".into(), run)?;
         match started.await {
@@ -331,13 +329,14 @@ impl Builder {
         let mut others = Vec::new();
         for ((part, commands), seat) in other_parts.into_iter().zip(lines.iter().skip(1)).zip(seats)
         {
+            let reach = Reach::new(self.lookups.clone(), part.index());
             others.push(Other {
                 endpoint: make(part)?,
                 clock: Arc::clone(&self.clock),
                 shared: (commands.clone(), routes.clone()),
                 seat,
                 attempts: self.attempts.clone(),
-                reach: Reach::new(self.lookups.clone()),
+                reach,
                 hold: hold.clone(),
                 spin: self.spin,
                 lines: lines.clone(),
@@ -346,7 +345,7 @@ impl Builder {
         let has_store = self.store.is_some();
         let shared = (lines.first().clone(), routes.clone());
         let mut restored = Restored::new();
-        let mut reach = Reach::new(self.lookups);
+        let mut reach = Reach::new(self.lookups, 0);
         let writer = match self.store {
             Some(mut store) => {
                 for (index, key) in (0..).zip(&keys) {
@@ -425,12 +424,15 @@ fn run_handlers(serving: Vec<Serving>) {
 }
 
 fn tcp(seat: Seat, listen: &[SocketAddr]) -> Result<Box<dyn Path>, StartError> {
-    let path = TcpPath::of_loop(seat, listen).map_err(|source| {
+    let path = TcpPath::of_first_loop(seat, listen).map_err(|source| {
         let addresses: Vec<String> = listen.iter().map(ToString::to_string).collect();
         StartError::Listen { addresses: addresses.join(", "), source }
     })?;
     Ok(Box::new(path))
 }
+
+/// Threads of a node. The names of its connections have room for so many loops.
+const LOOPS_MAX: u16 = 256;
 
 /// The first endpoint's part, and those of the others.
 fn parts_of(loops: u16, fixed: Option<[u8; 32]>) -> Result<(Part, Vec<Part>), StartError> {

@@ -44,10 +44,9 @@ pub(crate) struct Other {
 }
 
 impl Built {
-    /// Starts all loops but the first.
+    /// Starts all loops but the first. Not within a runtime: one that is of no use could not be dropped there.
     pub(crate) fn start_others(mut self) -> Result<Self, StartError> {
         for (number, other) in (1..).zip(std::mem::take(&mut self.others)) {
-            // Its runtime here: then whatever can fail has failed before anything runs.
             let runtime = runtime()?;
             thread(format!("egtp {number}"), move || runtime.block_on(other.run()))?;
         }
@@ -57,19 +56,9 @@ impl Built {
 
 impl Other {
     async fn run(self) {
-        let network: Box<dyn Path> = match TcpPath::of_loop(self.seat, &[]) {
-            Ok(path) => Box::new(path),
-            Err(error) => {
-                tracing::error!(%error, "a loop has no network");
-                let (commands, routes) = self.shared;
-                drop(commands.close());
-                routes.close();
-                return self.lines.tell_all(|| Command::Close);
-            }
-        };
-        let network = watched(network, self.attempts);
+        let path: Box<dyn Path> = Box::new(TcpPath::of_loop(self.seat));
+        let paths = vec![watched(path, self.attempts)];
         let kept = (None, Restored::new());
-        let paths = vec![network];
         let driver =
             Driver::new(self.endpoint, self.clock, self.shared, paths, self.reach, kept, self.hold)
                 .spinning(self.spin);

@@ -14,6 +14,8 @@ use tokio::task::JoinSet;
 use crate::lookup::{Lookup, LookupError, resolve_first};
 use crate::path::DialId;
 
+/// Dials of loop number n are counted from n times two to this power.
+const LOOP_SHIFT: u32 = 40;
 /// How long all lookups together may take.
 const LOOKUP_TIME: Duration = Duration::from_secs(2);
 /// Addresses tried for one peer in one search.
@@ -53,13 +55,14 @@ pub(crate) enum Step {
 }
 
 impl Reach {
-    pub(crate) fn new(lookups: Vec<Arc<dyn Lookup>>) -> Self {
+    /// That of a loop, by its number: no two of a node call different dials the same.
+    pub(crate) fn new(lookups: Vec<Arc<dyn Lookup>>, of_loop: u16) -> Self {
         Self {
             lookups,
             book: Book::default(),
             searches: HashMap::new(),
             dials: HashMap::new(),
-            next_dial: 1,
+            next_dial: (u64::from(of_loop) << LOOP_SHIFT) + 1,
             asked: JoinSet::new(),
         }
     }

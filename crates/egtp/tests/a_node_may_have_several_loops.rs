@@ -39,7 +39,9 @@ impl Heard {
 }
 
 async fn node_of(loops: u16, heard: &Heard) -> Result<Node> {
-    let builder = Node::builder().listen("127.0.0.1:0".parse()?).loops(loops);
+    // So that the same peers are shared out alike each time.
+    let builder =
+        Node::builder().listen("127.0.0.1:0".parse()?).loops(loops).insecure_seed([3; 32]);
     Ok(builder.serve(heard.router()).start().await?)
 }
 
@@ -51,9 +53,9 @@ async fn each_peer_is_served_once_and_all_loops_serve() -> Result<()> {
     let server = node_of(3, &heard).await?;
     let mut asking = tokio::task::JoinSet::new();
     for peer in 0..PEERS {
-        let ticket = server.ticket();
+        let (ticket, key) = (server.ticket(), SecretKey::from_seed([u8::try_from(peer)?; 32]));
         asking.spawn(async move {
-            let node = Node::builder().start().await?;
+            let node = Node::builder().key(key).start().await?;
             for number in 0..EACH {
                 let body = format!("{peer} {number}");
                 let reply =

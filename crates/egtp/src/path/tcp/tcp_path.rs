@@ -113,29 +113,35 @@ impl TcpPath {
         limits: TcpLimits,
     ) -> io::Result<Self> {
         let (seat, _) = Seat::of_loops(1, identities, clock, limits);
-        Self::of_loop(seat, listen)
+        Self::of_first_loop(seat, listen)
     }
 
-    /// The path of one loop. Must be called within the runtime of that loop.
-    pub(crate) fn of_loop(seat: Seat, listen: &[SocketAddr]) -> io::Result<Self> {
-        // The sockets below would panic without one.
+    /// The path of the loop that listens for all.
+    pub(crate) fn of_first_loop(seat: Seat, listen: &[SocketAddr]) -> io::Result<Self> {
+        // What follows would panic without one.
         Handle::try_current().map_err(io::Error::other)?;
-        let Seat { shared, entrance } = seat;
-        let (mut tasks, mut listening) = (JoinSet::new(), Vec::new());
-        tasks.spawn(take_in(entrance, Arc::clone(&shared)));
+        let mut path = Self::of_loop(seat);
         for listener in open_listeners(listen)? {
-            listening.push(Strategy::Tcp(listener.local_addr()?.into()));
-            tasks.spawn(let_in(listener, Arc::clone(&shared)));
+            path.listening.push(Strategy::Tcp(listener.local_addr()?.into()));
+            path.tasks.spawn(let_in(listener, Arc::clone(&path.shared)));
         }
-        Ok(Self {
+        Ok(path)
+    }
+
+    /// The path of another one. Must be called within the runtime of that loop.
+    pub(crate) fn of_loop(seat: Seat) -> Self {
+        let Seat { shared, entrance } = seat;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(take_in(entrance, Arc::clone(&shared)));
+        Self {
             shared,
-            listening,
+            listening: Vec::new(),
             entries: HashMap::default(),
             unflushed: Vec::new(),
             tasks,
             ticker: None,
             taken: Vec::new(),
-        })
+        }
     }
 
     fn write(shared: &Shared, connection: &Connection) {
