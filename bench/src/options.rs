@@ -11,7 +11,8 @@ usage: bench/run [OPTIONS]
   --rounds N          every figure N times, interleaved (default 5)
   --seconds N         measured for each figure, after the warm-up (default 2)
   --only SIDE,...     only these: tcp udp egtp egtp-inline egtp-spin egtp-batch egtp-classical
-                      egtp-knock egtp-loops egtp-durable quinn quinn-dgram iroh libp2p-tcp libp2p-quic sqlite
+                      egtp-knock egtp-loops egtp-durable quinn quinn-dgram iroh libp2p-tcp
+                      libp2p-quic sqlite
                       (libp2p stands for both of its transports)
   --measure N,...     only these: 1 many in flight, 2 latency, 3 bulk, 4 connections, 5 memory,
                       6 fewer and more in flight, with plots (SVG) beside the JSON,
