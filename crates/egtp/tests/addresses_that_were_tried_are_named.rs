@@ -56,3 +56,22 @@ async fn an_address_where_somebody_else_lives_is_said_to_be_unproved() {
     assert!(text.contains("nobody there proved to be egtp1"), "{text}");
     assert_eq!(attempts.of(&bob.key()), []);
 }
+
+/// Loops count their dials each for itself, and what becomes of one is never told of another's.
+#[tokio::test]
+async fn what_became_of_an_address_is_told_of_the_right_one_by_each_loop() {
+    let attempts = Attempts::default();
+    let alice = Node::builder().attempts(attempts.clone()).loops(4).insecure_seed([5; 32]);
+    let alice = alice.start().await.unwrap();
+    for number in 0..12 {
+        let (bob, dead) = (server().await, dead_address());
+        let key = SecretKey::from_seed([number; 32]).public();
+        let nowhere = Ticket { key, strategies: vec![dead.clone()] };
+        alice.request(&nowhere, Message::new(kind(), "x")).await.unwrap_err();
+        alice.request(bob.ticket(), Message::new(kind(), "x")).await.unwrap();
+        let refused = (dead, Became::Failed(DialError::Refused));
+        assert_eq!(became(&attempts, &nowhere), [refused], "{number}");
+        let ticket = bob.ticket();
+        assert_eq!(became(&attempts, &ticket), [(ticket.strategies[0].clone(), Became::Proved)]);
+    }
+}
