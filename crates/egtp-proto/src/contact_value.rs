@@ -146,8 +146,11 @@ fn decode_strategies(
     for _ in 0..count {
         let Some(strategy) = Strategy::decode_if_known(reader)? else { continue };
         // Nobody is reached at port 0 or through himself.
-        let nowhere = strategy.host_port().is_some_and(|at| at.port == 0);
-        if nowhere || strategy == (Strategy::Relay { relay: key }) {
+        let (itself, at) = match &strategy {
+            Strategy::Relay { relay, at } => (*relay == key, at.as_ref()),
+            other => (false, other.host_port()),
+        };
+        if itself || at.is_some_and(|at| at.port == 0) {
             return Err(ContactError::Strategies);
         }
         strategies.push(strategy);

@@ -15,6 +15,15 @@ pub const PACKET_BYTES_MAX: usize = 36 * 1024;
 /// Bytes of a handshake payload (*wire*).
 pub const HANDSHAKE_PAYLOAD_MAX: usize = 32 * 1024;
 
+/// Bytes of a hint's body: so many that any fits one record beside its head.
+pub const HINT_BYTES_MAX: usize = RECORD_FRAMES_MAX - 256;
+
+/// Bytes of hints that wait for a record, for each peer. A further one is not sent.
+pub const HINTS_BYTES_PER_PEER: usize = 512 * 1024;
+
+/// Bytes of a packet that goes through a relay, in a hint with the key of the peer beside it.
+pub const RELAYED_PACKET_MAX: usize = HINT_BYTES_MAX - 64;
+
 /// The shortest packet (*wire*): an empty record. Shorter ones are dropped unread.
 pub const PACKET_BYTES_MIN: usize = 32;
 

@@ -10,7 +10,7 @@ use crate::host_port::{HostPort, HostPortError};
 use crate::key::{KeyError, PublicKey};
 use crate::wire::{Reader, WireError, Writer};
 
-/// One way to reach an identity, written `tcp/192.0.2.1:7700` or `relay/egtp1…`.
+/// One way to reach an identity, written `tcp/192.0.2.1:7700`, `relay/egtp1…` or `relay/egtp1…@192.0.2.1:7700`.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Strategy {
@@ -20,10 +20,12 @@ pub enum Strategy {
     Udp(HostPort),
     /// A QUIC connection.
     Quic(HostPort),
-    /// Through another node, which is found by its own contact.
+    /// Through another node.
     Relay {
         /// Who relays.
         relay: PublicKey,
+        /// Where it may take TCP connections, for those who do not know its own contact. A hint: the key decides.
+        at: Option<HostPort>,
     },
 }
 
@@ -33,7 +35,12 @@ impl Strategy {
         let mut body = Vec::with_capacity(BODY_BYTES_MAX);
         match self {
             Self::Tcp(at) | Self::Udp(at) | Self::Quic(at) => at.encode(&mut body),
-            Self::Relay { relay } => body.put(relay.as_bytes()),
+            Self::Relay { relay, at } => {
+                body.put(relay.as_bytes());
+                if let Some(at) = at {
+                    at.encode(&mut body);
+                }
+            }
         }
         out.put_u8(self.kind());
         out.put_prefixed(&body);
@@ -64,12 +71,17 @@ impl Strategy {
         Ok(strategy)
     }
 
-    /// Where the machine listens; a relay says so only in its own contact.
+    /// Where the machine listens; that of a relay is another one.
     pub const fn host_port(&self) -> Option<&HostPort> {
         match self {
             Self::Tcp(at) | Self::Udp(at) | Self::Quic(at) => Some(at),
             Self::Relay { .. } => None,
         }
+    }
+
+    /// Whether it leads through another node.
+    pub const fn is_relayed(&self) -> bool {
+        matches!(self, Self::Relay { .. })
     }
 
     const fn kind(&self) -> u8 {
@@ -86,7 +98,7 @@ impl Strategy {
             TCP => Self::Tcp(HostPort::decode(body)?),
             UDP => Self::Udp(HostPort::decode(body)?),
             QUIC => Self::Quic(HostPort::decode(body)?),
-            RELAY => Self::Relay { relay: decode_key(body)? },
+            RELAY => decode_relay(body)?,
             _ => return Ok(None),
         }))
     }
@@ -98,7 +110,8 @@ impl fmt::Display for Strategy {
             Self::Tcp(at) => write!(f, "tcp/{at}"),
             Self::Udp(at) => write!(f, "udp/{at}"),
             Self::Quic(at) => write!(f, "quic/{at}"),
-            Self::Relay { relay } => write!(f, "relay/{relay}"),
+            Self::Relay { relay, at: None } => write!(f, "relay/{relay}"),
+            Self::Relay { relay, at: Some(at) } => write!(f, "relay/{relay}@{at}"),
         }
     }
 }
@@ -117,10 +130,14 @@ impl FromStr for Strategy {
             "udp" => Ok(Self::Udp(place.parse()?)),
             "quic" => Ok(Self::Quic(place.parse()?)),
             "relay" => {
-                let relay: PublicKey = place.parse()?;
+                let (key, at) = match place.split_once('@') {
+                    Some((key, at)) => (key, Some(at.parse()?)),
+                    None => (place, None),
+                };
+                let relay: PublicKey = key.parse()?;
                 // A key alone may come in capitals; a strategy has one spelling.
-                let canonical = relay.to_string() == place;
-                canonical.then_some(Self::Relay { relay }).ok_or(StrategyError::Capitals)
+                let canonical = relay.to_string() == key;
+                canonical.then_some(Self::Relay { relay, at }).ok_or(StrategyError::Capitals)
             }
             _ => Err(StrategyError::Kind),
         }
@@ -134,7 +151,7 @@ pub enum StrategyError {
     /// The part before the slash.
     #[error("a strategy begins with tcp/, udp/, quic/ or relay/, as in tcp/192.0.2.1:7700")]
     Kind,
-    /// The host or port of tcp, udp or quic.
+    /// The host or port of tcp, udp or quic, or those behind a relay's key.
     #[error("{0}")]
     HostPort(#[from] HostPortError),
     /// The key of a relay.
@@ -151,10 +168,10 @@ fn split<'a>(reader: &mut Reader<'a>) -> Result<(u8, Reader<'a>), WireError> {
     Ok((kind, Reader::new(body)))
 }
 
-fn decode_key(mut body: Reader<'_>) -> Result<PublicKey, WireError> {
-    let bytes = body.array()?;
-    body.finish()?;
-    PublicKey::from_bytes(bytes).map_err(|_| WireError::Forbidden)
+fn decode_relay(mut body: Reader<'_>) -> Result<Strategy, WireError> {
+    let relay = PublicKey::from_bytes(body.array()?).map_err(|_| WireError::Forbidden)?;
+    let at = if body.is_empty() { None } else { Some(HostPort::decode(body)?) };
+    Ok(Strategy::Relay { relay, at })
 }
 
 const TCP: u8 = 1;
@@ -162,8 +179,8 @@ const UDP: u8 = 2;
 const QUIC: u8 = 3;
 const RELAY: u8 = 4;
 
-/// Port, kind of host and the longest name; later types must fit as well.
-const BODY_BYTES_MAX: usize = 256;
+/// A key, port, kind of host and the longest name; later types must fit as well.
+const BODY_BYTES_MAX: usize = 288;
 
 #[cfg(test)]
 mod tests {
@@ -185,6 +202,8 @@ mod tests {
             "tcp/0x.localhost:0",
             &format!("udp/{name}:7700"),
             &relay_text(),
+            &format!("{}@192.0.2.1:7700", relay_text()),
+            &format!("{}@{name}:7700", relay_text()),
         ] {
             let strategy: Strategy = text.parse().unwrap();
             assert_eq!(strategy.to_string(), text);
@@ -217,6 +236,8 @@ mod tests {
             ("tcp/a..org:7700", "neither an address"),
             ("tcp/a.org.:7700", "neither an address"),
             ("relay/egtp1qqqq", "copy the whole key"),
+            (&format!("{}@", relay_text()), "after a colon"),
+            (&format!("{}@tcp/192.0.2.1:7700", relay_text()), "neither an address"),
             (&relay_text().replace("egtp1", "egtp-secret-1"), "show it to nobody"),
             (&relay_text().to_uppercase().replace("RELAY/", "relay/"), "small letters"),
         ] {

@@ -100,7 +100,7 @@ const HINT: &str = "at=";
 const EXAMPLE: &str = "egtp:egtp1...?at=tcp/192.0.2.1:7700&at=relay/egtp1...";
 
 /// A key and eight of the longest strategies.
-const TEXT_BYTES_MAX: usize = 128 + Ticket::STRATEGIES_MAX * 272;
+const TEXT_BYTES_MAX: usize = 128 + Ticket::STRATEGIES_MAX * 352;
 
 #[cfg(test)]
 mod tests {

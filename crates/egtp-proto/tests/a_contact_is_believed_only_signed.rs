@@ -34,7 +34,7 @@ fn full() -> ContactDraft {
             .iter()
             .filter_map(|text| text.parse().ok())
             .collect();
-    strategies.push(Strategy::Relay { relay });
+    strategies.push(Strategy::Relay { relay, at: None });
     ContactDraft {
         strategies,
         mailbox_prekey: Some(MailboxPrekey { id: 5, key: [6; 32] }),
@@ -170,7 +170,7 @@ fn a_signed_contact_with_a_second_spelling_is_refused() {
 
 #[test]
 fn a_draft_that_must_not_be_signed_says_which_field_to_change() {
-    let itself = Strategy::Relay { relay: secret().public() };
+    let itself = Strategy::Relay { relay: secret().public(), at: None };
     let nowhere: Strategy = "tcp/192.0.2.1:0".parse().unwrap();
     let somewhere: Strategy = "tcp/192.0.2.1:1".parse().unwrap();
     let long: Strategy = format!("tcp/{}a:1", "a.".repeat(120)).parse().unwrap();

@@ -12,7 +12,7 @@ fn secret(seed: u8) -> SecretKey {
 }
 
 fn strategies() -> Vec<Strategy> {
-    let relay = Strategy::Relay { relay: secret(0x02).public() };
+    let relay = Strategy::Relay { relay: secret(0x02).public(), at: None };
     ["tcp/192.0.2.1:7700", "udp/[2001:db8::1]:7700", "quic/example.org:443", &relay.to_string()]
         .iter()
         .filter_map(|text| text.parse().ok())

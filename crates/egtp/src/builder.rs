@@ -365,7 +365,8 @@ impl Builder {
         };
         let kept = (writer, restored);
         let driver = Driver::new(endpoint, self.clock, shared, vec![network], reach, kept, hold)
-            .spinning(self.spin);
+            .spinning(self.spin)
+            .watched(self.attempts);
         let node = Node::new(keys, listening, (lines.clone(), routes), has_store);
         Ok(Built { node, driver, serving, others, lines })
     }

@@ -86,6 +86,12 @@ pub(crate) enum Command {
     Policy(Kind, Policy),
     /// Say after how many seconds peers can be expected to answer a kind.
     Expect(Vec<PublicKey>, Kind, oneshot::Sender<Vec<f64>>),
+    /// Send a hint.
+    Hint(PublicKey, Kind, Bytes),
+    /// Whether others may reach this node by a relay.
+    TrustRelay(PublicKey, bool),
+    /// Say when no connection to this peer is open any more.
+    Disconnected(PublicKey, oneshot::Sender<()>),
     /// Report what is going on.
     Status(oneshot::Sender<Status>),
     /// Show what has happened, and what happens from now on.

@@ -53,6 +53,7 @@ mod node;
 pub mod path;
 mod queue;
 mod reach;
+pub mod relay;
 mod request;
 mod serve;
 mod slot;
@@ -65,13 +66,13 @@ pub use builder::Builder;
 pub use egtp_proto::crypto::{Cipher, Suite, Suites};
 pub use egtp_proto::limits::Limits;
 pub use egtp_proto::{
-    Arriving, Assurance, Contact, ContactDraft, Host, HostPort, Kind, KindError, MessageId, NodeId,
-    PeerCard, PeerCardError, PublicKey, QueryEvent, SecretKey, Strategy, Ticket,
+    Arriving, Assurance, Contact, ContactDraft, Host, HostPort, Kind, KindError, MessageEvent,
+    MessageId, NodeId, PeerCard, PeerCardError, PublicKey, QueryEvent, SecretKey, Strategy, Ticket,
 };
 pub use error::{NotSent, Refusal, RequestError, ServeError, StartError, Taken};
 pub use group::{Group, GroupError, GroupId, GroupProgress, Member, MemberReply, Pieces};
 pub use message::{IntoReply, Message, Receipt, Recipient, Reply};
 pub use node::Node;
 pub use request::{Pending, Progress, Request};
-pub use serve::{Allowed, Handler, Queries, Query, Router, respond};
+pub use serve::{Allowed, Handler, Hints, Queries, Query, Router, respond};
 pub use status::{OpenPath, OpenedBy, Status};

@@ -57,11 +57,12 @@ impl Built {
 impl Other {
     async fn run(self) {
         let path: Box<dyn Path> = Box::new(TcpPath::of_loop(self.seat));
-        let paths = vec![watched(path, self.attempts)];
+        let paths = vec![watched(path, self.attempts.clone())];
         let kept = (None, Restored::new());
         let driver =
             Driver::new(self.endpoint, self.clock, self.shared, paths, self.reach, kept, self.hold)
-                .spinning(self.spin);
+                .spinning(self.spin)
+                .watched(self.attempts);
         run(driver, self.lines).await;
     }
 }

@@ -14,7 +14,7 @@ use crate::events::Events;
 use crate::experience::rank;
 use crate::lines::Lines;
 use crate::message::{Message, Receipt, Recipient};
-use crate::request::{Pending, Request};
+use crate::request::{Pending, Request, WAITING_MAX};
 use crate::serve::{Queries, Router, Routes};
 use crate::status::Status;
 use crate::store::{self, BackUp, StoreError};
@@ -144,6 +144,21 @@ impl Node {
         Ok(Receipt { took: reply.took, attempts: reply.attempts })
     }
 
+    /// Sends a peer a hint: a message that is sealed and cannot be replayed, and for which nobody vouches besides. It
+    /// goes once, if there is a living session with the peer at this moment, or not at all. For what is of no use when
+    /// it is late, such as packets, probes and presence.
+    pub fn hint(&self, to: &PublicKey, message: Message) {
+        let Message { kind, body } = message;
+        // Nor does anybody hear that the node has closed.
+        let _ = self.0.lines.of(to).push_below(WAITING_MAX, Command::Hint(*to, kind, body));
+    }
+
+    /// Whether peers may reach this node by a relay, see [`relay`](crate::relay): packets of those that it names are
+    /// taken in from now on. It need not be registered there yet. A node of several loops is reached directly only.
+    pub fn trust_relay(&self, relay: PublicKey, is_trusted: bool) {
+        self.0.lines.tell_all(|| Command::TrustRelay(relay, is_trusted));
+    }
+
     /// Answers queries until the node closes. Handlers run as tasks of the calling runtime.
     ///
     /// # Errors
@@ -224,6 +239,16 @@ impl Node {
             places.zip(known).for_each(|((_, place), known)| *place = known);
         }
         rank(peers, &expected)
+    }
+
+    /// Waits until no connection to a peer is open, or the node has closed. What is under way with the peer goes on: it is
+    /// called again for that. Cancel safe.
+    pub async fn disconnected(&self, peer: &PublicKey) {
+        let (tell, told) = oneshot::channel();
+        if self.0.lines.of(peer).push(Command::Disconnected(*peer, tell)).is_ok() {
+            // Closed otherwise.
+            let _ = told.await;
+        }
     }
 
     /// What the node holds and has counted. `None` if it has closed.

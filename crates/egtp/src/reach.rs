@@ -1,14 +1,14 @@
 //! How a peer is reached: what is known of its addresses, and the attempts to open a connection.
 //!
-//! Asks what is known first, then the lookups, and dials what they say; the first connection wins.
-//! Knows no sockets and no sessions. Invariant: at most one search for each peer is under way, and it
+//! Asks what is known first, then the lookups, and dials what they say; the first connection wins. Relays are asked
+//! when what leads to the peer itself has failed, or has had a head start. Knows no sockets and no sessions. Invariant: at most one search for each peer is under way, and it
 //! always ends: opened, or failed with a reason.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use egtp_proto::{Contact, IdentityId, NotSent, PublicKey, Strategy};
+use egtp_proto::{Contact, HostPort, IdentityId, NotSent, PublicKey, Strategy};
 use tokio::task::JoinSet;
 
 use crate::lookup::{Lookup, LookupError, resolve_first};
@@ -18,6 +18,8 @@ use crate::path::DialId;
 const LOOP_SHIFT: u32 = 40;
 /// How long all lookups together may take.
 const LOOKUP_TIME: Duration = Duration::from_secs(2);
+/// What addresses of the peer itself are given before its relays are asked: most connections stand by then.
+const HEAD_START: Duration = Duration::from_millis(250);
 /// Addresses tried for one peer in one search.
 const STRATEGIES_MAX: usize = 16;
 
@@ -29,7 +31,16 @@ pub(crate) struct Reach {
     searches: HashMap<(IdentityId, PublicKey), Search>,
     dials: HashMap<DialId, (IdentityId, PublicKey)>,
     next_dial: u64,
-    asked: JoinSet<(IdentityId, PublicKey, Result<Option<Contact>, LookupError>)>,
+    asked: JoinSet<(IdentityId, PublicKey, Brought)>,
+}
+
+/// What has been waited for.
+#[derive(Debug)]
+enum Brought {
+    /// What the lookups say.
+    Answer(Result<Option<Box<Contact>>, LookupError>),
+    /// The head start is over.
+    HeadStart,
 }
 
 /// One search for a connection.
@@ -43,6 +54,18 @@ struct Search {
     asked: bool,
     /// Whether they have answered.
     answered: bool,
+    /// What the peer's own addresses have had before its relays.
+    head_start: HeadStart,
+}
+
+/// See [`HEAD_START`].
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum HeadStart {
+    /// Not begun: no relay is known.
+    #[default]
+    Before,
+    Runs,
+    Over,
 }
 
 /// What to do next.
@@ -74,6 +97,13 @@ impl Reach {
         }
     }
 
+    /// Remembers an address that somebody else has told of a node, if nothing is known of it.
+    pub(crate) fn suggest(&mut self, key: PublicKey, at: &HostPort) {
+        if self.book.strategies(&key).is_empty() {
+            self.book.hint(key, &[Strategy::Tcp(at.clone())]);
+        }
+    }
+
     /// Remembers a contact, unless a newer one is known.
     pub(crate) fn learn(&mut self, contact: Contact) {
         self.book.learn(contact);
@@ -93,6 +123,11 @@ impl Reach {
     ) -> Vec<Step> {
         self.searches.entry((identity, peer)).or_default();
         self.advance(identity, peer, reaches)
+    }
+
+    /// Which of us a dial is for.
+    pub(crate) fn who_dials(&self, dial: DialId) -> Option<IdentityId> {
+        self.dials.get(&dial).map(|(identity, _)| *identity)
     }
 
     /// A dial has succeeded: whose connection it is. `None` if it is not wanted any more.
@@ -120,18 +155,23 @@ impl Reach {
         context: &mut std::task::Context<'_>,
         reaches: impl Fn(&Strategy) -> bool,
     ) -> Option<Vec<Step>> {
-        let std::task::Poll::Ready(Some(Ok((identity, peer, answer)))) =
+        let std::task::Poll::Ready(Some(Ok((identity, peer, brought)))) =
             self.asked.poll_join_next(context)
         else {
             return None;
         };
-        match answer {
-            Ok(Some(contact)) => self.book.learn(contact),
-            Ok(None) => {}
-            Err(error) => tracing::info!(peer = %peer.short(), %error, "lookup failed"),
+        let mut search = self.searches.get_mut(&(identity, peer));
+        match (&mut search, &brought) {
+            (Some(search), Brought::Answer(_)) => search.answered = true,
+            (Some(search), Brought::HeadStart) => search.head_start = HeadStart::Over,
+            (None, _) => {}
         }
-        if let Some(search) = self.searches.get_mut(&(identity, peer)) {
-            search.answered = true;
+        match brought {
+            Brought::Answer(Ok(Some(contact))) => self.book.learn(*contact),
+            Brought::Answer(Err(error)) => {
+                tracing::info!(peer = %peer.short(), %error, "lookup failed");
+            }
+            Brought::Answer(Ok(None)) | Brought::HeadStart => {}
         }
         Some(self.advance(identity, peer, reaches))
     }
@@ -144,16 +184,31 @@ impl Reach {
     ) -> Vec<Step> {
         let Some(search) = self.searches.get_mut(&(identity, peer)) else { return Vec::new() };
         let mut steps = Vec::new();
-        for strategy in self.book.strategies(&peer) {
-            let room = search.tried.len() < STRATEGIES_MAX;
-            if room && reaches(&strategy) && !search.tried.contains(&strategy) {
-                search.tried.push(strategy.clone());
-                search.open += 1;
-                let dial = DialId(self.next_dial);
-                self.next_dial += 1;
-                self.dials.insert(dial, (identity, peer));
-                steps.push(Step::Dial(dial, peer, strategy));
+        let (relayed, own): (Vec<_>, Vec<_>) =
+            self.book.strategies(&peer).into_iter().partition(Strategy::is_relayed);
+        let mut dial = |search: &mut Search, strategies: Vec<Strategy>| {
+            for strategy in strategies {
+                let room = search.tried.len() < STRATEGIES_MAX;
+                if room && reaches(&strategy) && !search.tried.contains(&strategy) {
+                    search.tried.push(strategy.clone());
+                    search.open += 1;
+                    let dial = DialId(self.next_dial);
+                    self.next_dial += 1;
+                    self.dials.insert(dial, (identity, peer));
+                    steps.push(Step::Dial(dial, peer, strategy));
+                }
             }
+        };
+        dial(search, own);
+        let is_alone = search.open > 0 && search.head_start != HeadStart::Over;
+        if !is_alone {
+            dial(search, relayed);
+        } else if !relayed.is_empty() && search.head_start == HeadStart::Before {
+            search.head_start = HeadStart::Runs;
+            self.asked.spawn(async move {
+                tokio::time::sleep(HEAD_START).await;
+                (identity, peer, Brought::HeadStart)
+            });
         }
         if search.open > 0 {
             return steps;
@@ -162,7 +217,8 @@ impl Reach {
             search.asked = true;
             let lookups = self.lookups.clone();
             self.asked.spawn(async move {
-                (identity, peer, resolve_first(&lookups, peer, LOOKUP_TIME).await)
+                let found = resolve_first(&lookups, peer, LOOKUP_TIME).await;
+                (identity, peer, Brought::Answer(found.map(|contact| contact.map(Box::new))))
             });
             return steps;
         }

@@ -62,7 +62,7 @@ pub(super) fn examples() -> [(&'static str, Contact); 2] {
     };
     let strategies = ["tcp/192.0.2.1:7700", "udp/[2001:db8::1]:7700", "quic/example.org:443"];
     let strategies = strategies.map(|text| text.parse().expect("a strategy"));
-    let relay = Strategy::Relay { relay: SecretKey::from_seed([2; 32]).public() };
+    let relay = Strategy::Relay { relay: SecretKey::from_seed([2; 32]).public(), at: None };
     let full = ContactDraft {
         sequence: 7,
         strategies: strategies.into_iter().chain([relay]).collect(),

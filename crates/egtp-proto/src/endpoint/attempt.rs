@@ -12,9 +12,7 @@ use crate::card::{LiveCard, PrekeyCard, StoreKind};
 use crate::crypto::{DhKey, ENCAPSULATION_KEY_BYTES, Role, Suite};
 use crate::exchange::outbox::Outbox;
 use crate::exchange::outgoing::Judgement;
-use crate::limits::{
-    ATTEMPTS_PER_PEER, FIRST_FLIGHT, HANDSHAKE_PAYLOAD_MAX, INI_BYTES_MIN, RETRIES_PER_ATTEMPT,
-};
+use crate::limits::{ATTEMPTS_PER_PEER, FIRST_FLIGHT, INI_BYTES_MIN, RETRIES_PER_ATTEMPT};
 use crate::output::{Assurance, IdentityId, PathId};
 use crate::planted::{Bug, is};
 use crate::session::handshake::{Hello, Initiator, target};
@@ -93,7 +91,8 @@ impl Endpoint {
         let suite = self.pick_suite(self.peers.get(code)?);
         let header = ini_header(suite, session, prekey.id);
         let beside = if suite.is_hybrid() { ENCAPSULATION_KEY_BYTES } else { 0 } + HELLO_BYTES;
-        let space = HANDSHAKE_PAYLOAD_MAX - beside;
+        let path = self.peers.get(code)?.path;
+        let space = self.payload_max(path, beside);
         let frames = self.pack_payload(now, code, Phase::FirstFlight, space);
         let hello = Hello {
             client: !self.reachable,

@@ -12,15 +12,21 @@ use crate::exchange::backoff::doubled;
 use crate::exchange::outbox::Outbox;
 use crate::exchange::outgoing::State;
 use crate::exchange::resend::Item;
-use crate::limits::{ACK_DELAY, PACKET_BYTES_MAX, RECORD_FRAMES_MAX, SESSION_USED};
+use crate::limits::{
+    ACK_DELAY, HANDSHAKE_PAYLOAD_MAX, PACKET_BYTES_MAX, RECORD_FRAMES_MAX, RELAYED_PACKET_MAX,
+    SESSION_USED,
+};
 use crate::output::{Event, PathId, Sink};
 use crate::planted::{Bug, is};
 use crate::session::choice;
 use crate::time::Now;
+use crate::wire::Lane;
 use crate::wire::shroud::PREFIX_BYTES;
 
-/// Bytes of a full record on a stream.
-const RECORD_BYTES: usize = RECORD_FRAMES_MAX + 64;
+/// Bytes of a record besides its frames, generously.
+const RECORD_AROUND: usize = 64;
+/// Bytes of a handshake packet besides payload, keys and ciphertext of a KEM, generously.
+const HANDSHAKE_AROUND: usize = 256;
 /// Bytes of frames in a record on a path on which nothing authentic has come yet: what fits one packet of most
 /// networks.
 const FIRST_FRAMES_MAX: usize = 1_200;
@@ -98,7 +104,7 @@ impl Endpoint {
         if !wanted || peer.is_shaking() || expected {
             return;
         }
-        if sink.room(path) < PACKET_BYTES_MAX {
+        if sink.room(path) < self.packet_max(path) {
             return;
         }
         self.remember_path(code, path);
@@ -138,7 +144,7 @@ impl Endpoint {
     ) {
         self.remember_path(code, path);
         while self.peers.get(code).is_some_and(|peer| peer.has_news(now.boot))
-            && sink.room(path) >= RECORD_BYTES
+            && sink.room(path) >= self.frames_max(path) + RECORD_AROUND
         {
             let owed =
                 self.peers.get_mut(code).is_some_and(|peer| std::mem::take(&mut peer.owes.record));
@@ -162,14 +168,36 @@ impl Endpoint {
         path: PathId,
     ) -> super::pack::Packed {
         let heard = self.paths.get(&path).map_or(0, |state| state.heard);
-        let first = FIRST_FRAMES_MAX << heard;
-        if first < RECORD_FRAMES_MAX {
+        let (first, most) = (FIRST_FRAMES_MAX << heard, self.frames_max(path));
+        if first < most {
             let packed = self.pack_record(now, code, session, first);
             if packed.bytes.len() > PREFIX_BYTES {
                 return packed;
             }
         }
-        self.pack_record(now, code, session, RECORD_FRAMES_MAX)
+        self.pack_record(now, code, session, most)
+    }
+
+    fn is_relayed(&self, path: PathId) -> bool {
+        self.paths.get(&path).is_some_and(|state| state.lane == Lane::Relay)
+    }
+
+    /// Bytes of the longest packet of a path: through a relay it is part of one of the relay's own records.
+    fn packet_max(&self, path: PathId) -> usize {
+        if self.is_relayed(path) { RELAYED_PACKET_MAX } else { PACKET_BYTES_MAX }
+    }
+
+    /// Bytes of frames in a record on a path.
+    fn frames_max(&self, path: PathId) -> usize {
+        RECORD_FRAMES_MAX.min(self.packet_max(path) - RECORD_AROUND)
+    }
+
+    /// Bytes of the payload of a handshake packet on a path, of which so many are beside the payload.
+    pub(super) fn payload_max(&self, path: Option<PathId>, beside: usize) -> usize {
+        let relayed = path.is_some_and(|path| self.is_relayed(path));
+        let most =
+            if relayed { RELAYED_PACKET_MAX - HANDSHAKE_AROUND } else { HANDSHAKE_PAYLOAD_MAX };
+        most.saturating_sub(beside)
     }
 
     fn send_probe(
@@ -199,7 +227,7 @@ impl Endpoint {
         mut packed: super::pack::Packed,
         sink: &mut impl Sink,
     ) {
-        let lane = self.paths.get(&path).map_or(crate::wire::Lane::Direct, |state| state.lane);
+        let lane = self.paths.get(&path).map_or(Lane::Direct, |state| state.lane);
         let mut bytes = std::mem::take(&mut packed.bytes);
         let Some(peer) = self.peers.get(code) else { return };
         let Some(Slot::Live(live)) = self.sessions.get_mut(session) else { return };
@@ -250,9 +278,11 @@ impl Endpoint {
             return None;
         }
         let peer = self.peers.get_mut(code).filter(|peer| peer.wants_path())?;
-        // From a claimed address anybody could have sent it.
+        // From a claimed address anybody could have sent it; by a relay it goes back to whoever that was.
         let is_verified = |path: &PathId| {
-            self.paths.get(path).is_some_and(|state| state.source == Source::Verified)
+            self.paths
+                .get(path)
+                .is_some_and(|state| state.source == Source::Verified || state.lane == Lane::Relay)
         };
         let path = peer.came_by.take().filter(is_verified);
         peer.path = path;
@@ -292,6 +322,7 @@ impl Endpoint {
                 continue;
             }
             peer.path = None;
+            peer.hints = None;
             if lost == Lost::Broken && state.heard == 0 {
                 // Accepted and dropped: as good as refused.
                 peer.connect.failures += 1;

@@ -11,7 +11,7 @@ use super::pack::Phase;
 use super::peer::Answering;
 use super::{Answer, Budgets, Endpoint, KeptAnswer, Slot, Source};
 use crate::crypto::{CIPHERTEXT_BYTES, DhKey, Role, Suite};
-use crate::limits::{ANSWER_DELAY, ANSWER_KEPT, HANDSHAKE_PAYLOAD_MAX, PROVISIONAL_PER_PEER};
+use crate::limits::{ANSWER_DELAY, ANSWER_KEPT, PROVISIONAL_PER_PEER};
 use crate::output::{Assurance, IdentityId, PathId};
 use crate::planted::{Bug, is};
 use crate::session::handshake::{FirstFlight, Responder, Welcome};
@@ -258,8 +258,9 @@ impl Endpoint {
         let unproven = self.paths.get(&answering.path).and_then(|state| state.unproven);
         let unproven = unproven.filter(|_| !is(Bug::Amplifies));
         let beside = if answering.suite.is_hybrid() { CIPHERTEXT_BYTES } else { 0 };
-        let space = unproven.map_or(HANDSHAKE_PAYLOAD_MAX, |one| one.room().saturating_sub(beside));
-        let space = space.min(HANDSHAKE_PAYLOAD_MAX).saturating_sub(WELCOME_BYTES);
+        let space = unproven.map_or(usize::MAX, |one| one.room().saturating_sub(beside));
+        let space = space.min(self.payload_max(Some(answering.path), beside));
+        let space = space.saturating_sub(WELCOME_BYTES);
         // The rest waits for the first record of the session.
         let frames = self.pack_payload(now, code, Phase::Answer, space);
         let welcome = Welcome {

@@ -27,6 +27,7 @@ mod flush;
 mod frames;
 mod greet;
 mod heads;
+mod hints;
 mod in_hand;
 mod journal;
 mod kept;

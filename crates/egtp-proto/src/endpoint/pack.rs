@@ -118,6 +118,9 @@ impl Endpoint {
             packer.replies(queries);
             packer.acks(&own.stores, bytes_max);
         }
+        if phase.is_record() {
+            packer.hints();
+        }
         if phase != Phase::Answer {
             packer.messages(outgoing);
         }
@@ -266,6 +269,15 @@ impl Packer<'_> {
             }
         }
         self.nothing_is_due();
+    }
+
+    /// Hints are old when they have waited.
+    fn hints(&mut self) {
+        let Some(mut hints) = self.peer.hints.take() else { return };
+        while let Some((kind, body)) = hints.next_within(|bytes| self.fits(bytes)) {
+            self.frame(&Frame::Hint { kind: kind.as_str(), body: &body });
+        }
+        self.peer.hints = Some(hints).filter(|hints| !hints.is_empty());
     }
 
     /// Unless something is: what is closed comes last and may find no room. It stays due then, or full records

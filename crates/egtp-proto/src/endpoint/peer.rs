@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::copies::Lives;
+use super::hints::Hints;
 use super::submit::length;
 use crate::card::{LiveCard, StoreKind};
 use crate::codes::Table;
@@ -85,6 +86,8 @@ pub(super) struct Peer {
     pub foreign_dialogs: Vec<u64>,
     pub partials: Vec<(u64, u64, PartOf)>,
     pub challenges: Vec<[u8; 8]>,
+    /// Most peers are never sent one.
+    pub hints: Option<Box<Hints>>,
     pub owes: Owes,
     pub lives: Lives,
     /// What the peer was last told of our live card.
@@ -248,6 +251,7 @@ impl Peer {
             foreign_dialogs: Vec::new(),
             partials: Vec::new(),
             challenges: Vec::new(),
+            hints: None,
             owes: Owes::default(),
             lives: Lives::default(),
             told: (0, [0; 2]),
@@ -318,6 +322,7 @@ impl Peer {
             || !self.foreign_dialogs.is_empty()
             || !self.partials.is_empty()
             || !self.challenges.is_empty()
+            || self.hints.as_ref().is_some_and(|hints| !hints.is_empty())
             || self.ack_due.is_some_and(|due| due <= now)
     }
 

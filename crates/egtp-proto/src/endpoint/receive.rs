@@ -9,6 +9,7 @@ use super::frames::Arrival;
 use super::peer::{Connect, KnownCard, Trust};
 use super::{Endpoint, HEARD_MAX, Paths, Slot, Source};
 use crate::exchange::outbox::Outbox;
+use crate::key::PublicKey;
 use crate::limits::{PACKET_BYTES_MAX, PACKET_BYTES_MIN, RECORD_FRAMES_MAX, SESSIONS_PER_PEER};
 use crate::output::{Assurance, Event, IdentityId, PathId};
 use crate::session::epoch::OpenError;
@@ -232,11 +233,27 @@ impl Endpoint {
             let peer = self.peers.get(code).map(|peer| peer.key);
             self.events.extend(peer.map(|peer| Event::Authenticated { path, peer }));
         }
-        // Roaming: only the newest authenticated record moves the path. Every path that exists
-        // today is a verified connection; a claimed address would first be challenged.
-        if newest && state.source == Source::Verified {
+        // Who has opened the session is there: nobody else could have sealed this.
+        state.unproven = state.unproven.filter(|_| state.lane != Lane::Relay);
+        // Roaming: only the newest authenticated record moves the path. A claimed address would first be challenged;
+        // what comes by a relay goes back to whom it came from, but a direct path is not left for it.
+        let may_lead = match state.lane {
+            Lane::Direct => state.source == Source::Verified,
+            Lane::Relay => !self.has_direct_path(code),
+        };
+        if newest && may_lead {
             self.move_to(now, code, path);
         }
+    }
+
+    /// Whether a peer is reached now, and not through a relay.
+    pub fn is_reached_directly(&self, identity: IdentityId, peer: &PublicKey) -> bool {
+        self.by_key.get(&(identity, *peer)).is_some_and(|code| self.has_direct_path(*code))
+    }
+
+    fn has_direct_path(&self, code: u32) -> bool {
+        let path = self.peers.get(code).and_then(|peer| peer.path);
+        path.and_then(|path| self.paths.get(&path)).is_some_and(|state| state.lane == Lane::Direct)
     }
 
     /// The peer is now reached by `path`. What is out on another path that still stands is on its way: where

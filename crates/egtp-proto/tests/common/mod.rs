@@ -89,6 +89,8 @@ pub struct World {
     pub tamper: fn(&mut Flight) -> bool,
     pub room: usize,
     pub source: Source,
+    /// Whether connections that are asked for lead through a relay.
+    pub relayed: bool,
     /// How often a machine had to be woken or given something.
     pub steps: u64,
     /// Which machines can be called.
@@ -187,6 +189,7 @@ impl World {
             tamper: |_| true,
             room: 1 << 20,
             source: Source::Verified,
+            relayed: false,
             steps: 0,
             callable: vec![true; usize::from(count)],
             wants: StoreKind::Ram,
@@ -289,9 +292,14 @@ impl World {
         self.links.insert((from, here), (to, there));
         self.links.insert((to, there), (from, here));
         let (peer, id) = (self.key(to), IdentityId(0));
-        let source = self.source.clone();
-        self.machines[from].endpoint.path_up(here, id, Some(peer), Source::Verified, Lane::Direct);
-        self.machines[to].endpoint.path_up(there, id, None, source, Lane::Direct);
+        let relay = Source::Claimed(vec![200; 32]);
+        let (ours, theirs, lane) = if self.relayed {
+            (relay.clone(), relay, Lane::Relay)
+        } else {
+            (Source::Verified, self.source.clone(), Lane::Direct)
+        };
+        self.machines[from].endpoint.path_up(here, id, Some(peer), ours, lane);
+        self.machines[to].endpoint.path_up(there, id, None, theirs, lane);
         (here, there)
     }
 

@@ -75,6 +75,12 @@ impl Driver {
                 // Whoever asked may be gone.
                 let _ = answer.send(self.experience.expected(&peers, &kind));
             }
+            Command::Hint(to, kind, body) => {
+                // Nobody hears what becomes of one.
+                let _ = self.send_hint(now, IdentityId::default(), &to, kind, body);
+            }
+            Command::TrustRelay(relay, is_trusted) => self.circuits.trust(relay, is_trusted),
+            Command::Disconnected(peer, tell) => self.tell_when_disconnected(peer, tell),
             Command::Status(answer) => {
                 // Who asked may have gone.
                 let _ = answer.send(self.status());

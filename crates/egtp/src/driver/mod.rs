@@ -5,6 +5,7 @@
 //! runtime. Invariant: whatever happened is handed to the endpoint before anything is sent, so that
 //! one packet carries all that was waiting.
 
+mod circuits;
 mod commands;
 mod dispatch;
 mod kept;
@@ -25,10 +26,12 @@ use std::time::Duration;
 use egtp_proto::codes::{OurOwn, Table};
 use egtp_proto::time::{Instant, Now};
 use egtp_proto::wire::Lane;
-use egtp_proto::{Endpoint, Event, Lost, Outcome, PathId, QueryEvent, Source, Strategy};
+use egtp_proto::{Endpoint, Event, Lost, Outcome, PathId, PublicKey, QueryEvent, Source, Strategy};
+use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use tracing::{debug, info};
 
+use self::circuits::Circuits;
 use self::kept::KeptRequests;
 use self::outlet::{Outlet, owner};
 pub(crate) use self::requests::Restored;
@@ -38,7 +41,7 @@ use crate::clock::Clock;
 use crate::command::{Command, Commands};
 use crate::events::{Feed, Happening};
 use crate::experience::Experience;
-use crate::path::{Closed, Hint, Path, PathEvent};
+use crate::path::{Attempts, Closed, DialId, Hint, Path, PathEvent};
 use crate::reach::{Reach, Step};
 use crate::serve::{OpenQueries, Routes};
 use crate::slot::Slot;
@@ -64,6 +67,9 @@ pub(crate) struct Driver {
     paths: Vec<Box<dyn Path>>,
     reach: Reach,
     connections: HashMap<PathId, OpenPath, BuildHasherDefault<OurOwn>>,
+    circuits: Circuits,
+    /// Who wants to know when a peer is connected no longer.
+    waiters: Vec<(PublicKey, oneshot::Sender<()>)>,
     running: Table<Running>,
     kept: KeptRequests,
     queries: OpenQueries,
@@ -112,6 +118,8 @@ impl Driver {
             paths,
             reach,
             connections: HashMap::default(),
+            circuits: Circuits::default(),
+            waiters: Vec::new(),
             running,
             kept,
             queries: OpenQueries::default(),
@@ -137,6 +145,12 @@ impl Driver {
     /// It looks for more for so long before it sleeps.
     pub(crate) const fn spinning(mut self, before_sleep: Duration) -> Self {
         self.spin = before_sleep;
+        self
+    }
+
+    /// What becomes of attempts is remembered there.
+    pub(crate) fn watched(mut self, attempts: Option<Attempts>) -> Self {
+        self.circuits.watch(attempts);
         self
     }
 
@@ -167,8 +181,7 @@ impl Driver {
         // After the events: a search that has just begun must be able to wake us when it ends.
         busy |= self.take_lookups(now, context);
         self.ringer.ring(&self.commands, now.boot.since_start());
-        let mut outlet = Outlet { paths: &mut self.paths };
-        self.endpoint.transmit(now, &mut outlet);
+        self.transmit(now);
         for path in &mut self.paths {
             path.flush();
         }
@@ -177,6 +190,18 @@ impl Driver {
             self.busy_at = now.boot.since_start();
         }
         busy
+    }
+
+    /// What goes through relays is part of what goes to them, and comes first.
+    fn transmit(&mut self, now: Now) {
+        loop {
+            self.look_at_relays();
+            let mut outlet = Outlet { paths: &mut self.paths, circuits: &mut self.circuits };
+            self.endpoint.transmit(now, &mut outlet);
+            if !self.pass_on(now) {
+                break;
+            }
+        }
     }
 
     fn take_path_events(&mut self, now: Now, context: &mut Context<'_>) -> bool {
@@ -212,9 +237,7 @@ impl Driver {
             },
             PathEvent::DialFailed { dial, error } => {
                 debug!(%error, "could not connect");
-                let paths = &self.paths;
-                let steps = self.reach.failed(dial, |to| paths.iter().any(|one| one.reaches(to)));
-                self.take_steps(now, steps);
+                self.dial_failed(now, dial);
             }
             PathEvent::Accepted { path, identity, from } => {
                 self.accepted(path, &identity, from);
@@ -230,7 +253,7 @@ impl Driver {
             }
             PathEvent::Writable { path } => self.endpoint.writable(path),
             PathEvent::Closed { path, why } => {
-                self.connections.remove(&path);
+                self.disconnected(path);
                 let lost = match why {
                     Closed::Idle | Closed::ByUs => Lost::Closed,
                     _ => Lost::Broken,
@@ -245,8 +268,9 @@ impl Driver {
         let mut busy = false;
         loop {
             let paths = &self.paths;
-            let reaches = |to: &Strategy| paths.iter().any(|one| one.reaches(to));
-            let Some(steps) = self.reach.poll(context, reaches) else { return busy };
+            let Some(steps) = self.reach.poll(context, |to| reaches(paths, to)) else {
+                return busy;
+            };
             self.take_steps(now, steps);
             busy = true;
         }
@@ -255,6 +279,9 @@ impl Driver {
     fn take_steps(&mut self, now: Now, steps: Vec<Step>) {
         for step in steps {
             match step {
+                Step::Dial(dial, peer, Strategy::Relay { relay, at }) => {
+                    self.open_circuit(now, dial, peer, (relay, at));
+                }
                 Step::Dial(dial, peer, strategy) => {
                     if let Some(path) = self.paths.iter_mut().find(|one| one.reaches(&strategy)) {
                         path.dial(dial, peer, &strategy);
@@ -268,23 +295,34 @@ impl Driver {
         }
     }
 
+    /// One way to a peer leads nowhere.
+    fn dial_failed(&mut self, now: Now, dial: DialId) {
+        let paths = &self.paths;
+        let steps = self.reach.failed(dial, |to| reaches(paths, to));
+        self.take_steps(now, steps);
+    }
+
     fn happened(&mut self, now: Now, event: Event) {
         match event {
             Event::Connect { identity, peer } => {
                 let paths = &self.paths;
-                let reaches = |to: &Strategy| paths.iter().any(|one| one.reaches(to));
-                let steps = self.reach.search(identity, peer, reaches);
+                let steps = self.reach.search(identity, peer, |to| reaches(paths, to));
                 self.take_steps(now, steps);
             }
             Event::Authenticated { path, peer } => {
                 if let Some(open) = self.connections.get_mut(&path) {
                     open.peer = Some(peer);
                 }
-                if let Some(one) = owner(&mut self.paths, path) {
-                    one.accept_peer(path);
+                match owner(&mut self.paths, path) {
+                    Some(one) => one.accept_peer(path),
+                    None => self.circuits.proved(path),
                 }
             }
+            Event::Outcome { token, outcome } if Circuits::is_theirs(token) => {
+                self.circuit_answered(now, token, &outcome);
+            }
             Event::Outcome { token, outcome } => self.finish(now, token, outcome),
+            Event::Hint(hint) => self.hinted(now, &hint),
             Event::Soft { token } => self.with_slot(token, Slot::slow),
             Event::Taken { token } => self.received(now, token),
             Event::Kept { token } => self.with_slot(token, Slot::kept),
@@ -377,6 +415,11 @@ impl Driver {
         }
         self.sleep.as_mut().poll(context)
     }
+}
+
+/// Whether a kind of address can be dialed: every node has relayed paths.
+fn reaches(paths: &[Box<dyn Path>], to: &Strategy) -> bool {
+    to.is_relayed() || paths.iter().any(|one| one.reaches(to))
 }
 
 impl Future for Driver {

@@ -7,19 +7,27 @@ use egtp_proto::{PathId, Sink};
 use tracing::debug;
 
 use super::PATH_SHIFT;
+use super::circuits::Circuits;
 use crate::path::Path;
 
 /// The paths as the endpoint sees them.
 pub(super) struct Outlet<'a> {
     pub(super) paths: &'a mut [Box<dyn Path>],
+    pub(super) circuits: &'a mut Circuits,
 }
 
 impl Sink for Outlet<'_> {
     fn room(&self, path: PathId) -> usize {
+        if Circuits::has(path) {
+            return self.circuits.room(path);
+        }
         self.paths.iter().map(|one| one.room(path)).max().unwrap_or(0)
     }
 
     fn send(&mut self, path: PathId, packet: Vec<u8>) {
+        if Circuits::has(path) {
+            return self.circuits.send(path, packet);
+        }
         if let Some(one) = owner(self.paths, path)
             && let Err(why) = one.send(path, Bytes::from(packet))
         {
@@ -33,5 +41,8 @@ impl Sink for Outlet<'_> {
 /// start of its own.
 pub(super) fn owner(paths: &mut [Box<dyn Path>], path: PathId) -> Option<&mut Box<dyn Path>> {
     let index = usize::try_from(path.0 >> PATH_SHIFT).ok()?;
+    if Circuits::has(path) {
+        return None;
+    }
     if paths.len() == 1 { paths.first_mut() } else { paths.get_mut(index) }
 }

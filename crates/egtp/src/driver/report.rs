@@ -4,6 +4,7 @@
 
 use egtp_proto::time::Now;
 use egtp_proto::{MessageEvent, MessageId, Outcome, PathId, PublicKey, Strategy};
+use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::{Driver, Running};
@@ -22,6 +23,31 @@ impl Driver {
             counters: *self.endpoint.counters(),
             connections: paths.len(),
             paths: paths.into_iter().map(|(_, open)| open.clone()).collect(),
+        }
+    }
+
+    /// Somebody wants to know when a peer is connected no longer.
+    pub(super) fn tell_when_disconnected(&mut self, peer: PublicKey, tell: oneshot::Sender<()>) {
+        self.waiters.retain(|(_, tell)| !tell.is_closed());
+        self.waiters.push((peer, tell));
+        self.look_for_disconnected(peer);
+    }
+
+    /// A connection has closed.
+    pub(super) fn disconnected(&mut self, path: PathId) {
+        let peer = self.connections.remove(&path).and_then(|open| open.peer);
+        if let Some(peer) = peer.filter(|_| !self.waiters.is_empty()) {
+            self.look_for_disconnected(peer);
+        }
+    }
+
+    fn look_for_disconnected(&mut self, peer: PublicKey) {
+        if self.connections.values().any(|open| open.peer == Some(peer)) {
+            return;
+        }
+        for (_, tell) in self.waiters.extract_if(.., |(of, _)| *of == peer) {
+            // It may have lost interest.
+            let _ = tell.send(());
         }
     }
 

@@ -53,7 +53,7 @@ impl Attempts {
         about.map(|entry| entry.attempt.clone()).collect()
     }
 
-    fn dialed(&self, dial: DialId, peer: PublicKey, strategy: &Strategy) {
+    pub(crate) fn dialed(&self, dial: DialId, peer: PublicKey, strategy: &Strategy) {
         let mut entries = self.lock();
         let known = entries
             .iter_mut()
@@ -70,12 +70,19 @@ impl Attempts {
     }
 
     fn happened(&self, event: &PathEvent) {
-        let (dial, path, became) = match event {
-            PathEvent::Opened { dial, path, .. } => (dial, Some(*path), Became::Unproved),
-            PathEvent::DialFailed { dial, error } => (dial, None, Became::Failed(*error)),
-            _ => return,
+        match event {
+            PathEvent::Opened { dial, path, .. } => self.ended(*dial, Ok(*path)),
+            PathEvent::DialFailed { dial, error } => self.ended(*dial, Err(*error)),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn ended(&self, dial: DialId, opened: Result<PathId, DialError>) {
+        let (path, became) = match opened {
+            Ok(path) => (Some(path), Became::Unproved),
+            Err(error) => (None, Became::Failed(error)),
         };
-        if let Some(entry) = self.lock().iter_mut().find(|entry| entry.dial == *dial) {
+        if let Some(entry) = self.lock().iter_mut().find(|entry| entry.dial == dial) {
             entry.path = path;
             if entry.attempt.became != Became::Proved {
                 entry.attempt.became = became;
@@ -83,7 +90,7 @@ impl Attempts {
         }
     }
 
-    fn proved(&self, path: PathId) {
+    pub(crate) fn proved(&self, path: PathId) {
         if let Some(entry) = self.lock().iter_mut().find(|entry| entry.path == Some(path)) {
             entry.attempt.became = Became::Proved;
         }

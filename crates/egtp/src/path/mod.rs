@@ -137,6 +137,15 @@ pub enum DialError {
     /// This path does not serve that kind of strategy.
     #[error("this path does not serve that kind of address")]
     NotServed,
+    /// A relay that cannot be reached itself, or does not answer. Try another one.
+    #[error("that relay cannot be reached, or does not relay")]
+    NoRelay,
+    /// The peer is not at that relay, or the relay does not say. Try another strategy, or later.
+    #[error("the peer is not connected to that relay")]
+    Absent,
+    /// A relay that is reached by a relay itself, which is not done. Try another strategy.
+    #[error("a relay is asked directly, and this one is known by a relay only")]
+    Nested,
     /// This node has as many connections as it may have. Try again when some have closed.
     #[error("too many connections are open")]
     TooMany,

@@ -14,5 +14,5 @@ pub use query::Query;
 pub(crate) use query::{Flag, OpenQueries, OpenQuery};
 pub use router::Router;
 pub(crate) use router::Serving;
-pub use routes::{Allowed, Queries};
+pub use routes::{Allowed, Hints, Queries};
 pub(crate) use routes::{Routes, SyncHandler, To};

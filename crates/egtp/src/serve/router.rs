@@ -8,12 +8,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use egtp_proto::{Arriving, Kind, Policy, QueryEvent};
+use egtp_proto::{Arriving, Kind, MessageEvent, Policy, QueryEvent};
 use tokio::sync::Semaphore;
 
 use super::inward::Inward;
 use super::routes::{
-    Allowed, ArrivingHandler, Registration, Routes, StoreHandler, SyncHandler, To,
+    Allowed, ArrivingHandler, HintHandler, Hints, Registration, Routes, StoreHandler, SyncHandler,
+    To,
 };
 use super::{Handler, Query};
 use crate::error::ServeError;
@@ -28,6 +29,7 @@ pub struct Router {
     routes: HashMap<Kind, Route>,
     redelivered: HashSet<Kind>,
     arriving: HashMap<Kind, ArrivingHandler>,
+    hints: HashMap<Kind, HintHandler>,
     fallback: Option<BoxedHandler>,
     concurrency: usize,
     allowed: Allowed,
@@ -47,6 +49,7 @@ impl Router {
             routes: HashMap::new(),
             redelivered: HashSet::new(),
             arriving: HashMap::new(),
+            hints: HashMap::new(),
             fallback: None,
             concurrency: 1024,
             allowed: Allowed::Anybody,
@@ -109,6 +112,17 @@ impl Router {
         self
     }
 
+    /// Takes hints of a kind, see [`Node::hint`](crate::Node::hint), on the driver itself, like
+    /// [`Router::route_sync`]. Hints that nobody takes are forgotten.
+    pub fn route_hint(
+        mut self,
+        kind: Kind,
+        take: impl Fn(&MessageEvent, &mut dyn Hints) + Send + Sync + 'static,
+    ) -> Self {
+        self.hints.insert(kind, Arc::new(take));
+        self
+    }
+
     /// Kinds that are not taken as all others.
     pub(crate) fn policies(&self) -> Vec<(Kind, Policy)> {
         let in_store = self.routes.iter().filter(|(_, route)| matches!(route, Route::Store(_)));
@@ -151,7 +165,9 @@ impl Router {
             (kind.clone(), to, self.arriving.get(kind).cloned())
         });
         let fallback = self.fallback.is_some().then(|| queue.clone());
-        let registration = routes.register(kinds.collect(), fallback, &self.allowed)?;
+        let hints = self.hints.iter().map(|(kind, take)| (kind.clone(), Arc::clone(take)));
+        let registration =
+            routes.register(kinds.collect(), hints.collect(), fallback, &self.allowed)?;
         Ok(Serving { router: self, queue, _registration: registration })
     }
 }

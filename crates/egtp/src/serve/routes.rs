@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use egtp_proto::codes::OurOwn;
-use egtp_proto::{Arriving, Kind, PublicKey, QueryEvent};
+use egtp_proto::{Arriving, Kind, MessageEvent, NotSent, PublicKey, QueryEvent};
 
 use super::Query;
 use super::inward::Inward;
@@ -24,6 +24,19 @@ pub(crate) type SyncHandler = Arc<dyn Fn(&QueryEvent) -> Result<Bytes, Refusal> 
 /// A handler that answers inside a transaction of the store.
 pub(crate) type StoreHandler =
     Arc<dyn Fn(&mut dyn Values, &QueryEvent) -> Result<Bytes, Refusal> + Send + Sync>;
+
+/// Takes hints, and may send some.
+pub(crate) type HintHandler = Arc<dyn Fn(&MessageEvent, &mut dyn Hints) + Send + Sync>;
+
+/// Sends hints, see [`Node::hint`](crate::Node::hint).
+pub trait Hints {
+    /// Sends a hint to a peer.
+    ///
+    /// # Errors
+    /// [`NotSent::Unreachable`] where there is no living session with it, [`NotSent::Busy`] while too many wait,
+    /// [`NotSent::TooLarge`].
+    fn hint(&mut self, to: &PublicKey, kind: Kind, body: Bytes) -> Result<(), NotSent>;
+}
 
 /// Is told how much of a large message has arrived.
 pub(crate) type ArrivingHandler = Arc<dyn Fn(&Arriving) + Send + Sync>;
@@ -92,6 +105,7 @@ struct Table {
     /// What the program serves: nobody outside chooses which kinds these are.
     kinds: HashMap<Kind, Target, BuildHasherDefault<OurOwn>>,
     fallback: Option<(Inward, Allowed)>,
+    hints: HashMap<Kind, (HintHandler, Allowed), BuildHasherDefault<OurOwn>>,
     closed: bool,
 }
 
@@ -142,6 +156,13 @@ impl Routes {
         }
     }
 
+    /// Who takes hints of a kind from somebody.
+    pub(crate) fn of_hint(&self, kind: &Kind, from: &PublicKey) -> Option<HintHandler> {
+        let table = self.lock();
+        let (handler, allowed) = table.hints.get(kind)?;
+        allowed.admits(from).then(|| Arc::clone(handler))
+    }
+
     /// Queries of one kind, to be pulled.
     pub(crate) fn pull(&self, kind: Kind) -> Result<Queries, ServeError> {
         let inward = Inward::default();
@@ -188,6 +209,7 @@ impl Routes {
     pub(super) fn register(
         &self,
         kinds: Vec<(Kind, To, Option<ArrivingHandler>)>,
+        hints: Vec<(Kind, HintHandler)>,
         fallback: Option<Inward>,
         allowed: &Allowed,
     ) -> Result<Registration, ServeError> {
@@ -196,6 +218,7 @@ impl Routes {
             return Err(ServeError::Closing);
         }
         let taken = kinds.iter().any(|(kind, ..)| table.kinds.contains_key(kind))
+            || hints.iter().any(|(kind, _)| table.hints.contains_key(kind))
             || (fallback.is_some() && table.fallback.is_some());
         if taken {
             return Err(ServeError::KindTaken);
@@ -204,12 +227,16 @@ impl Routes {
         for (kind, to, arriving) in kinds {
             table.kinds.insert(kind, Target { to, arriving, allowed: allowed.clone() });
         }
+        let hinted = hints.iter().map(|(kind, _)| kind.clone()).collect();
+        for (kind, handler) in hints {
+            table.hints.insert(kind, (handler, allowed.clone()));
+        }
         let is_fallback = fallback.is_some();
         if let Some(inward) = fallback {
             table.fallback = Some((inward, allowed.clone()));
         }
         drop(table);
-        Ok(Registration { routes: self.clone(), kinds: names, is_fallback })
+        Ok(Registration { routes: self.clone(), kinds: names, hinted, is_fallback })
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -228,6 +255,7 @@ impl fmt::Debug for Table {
 pub(super) struct Registration {
     routes: Routes,
     kinds: Vec<Kind>,
+    hinted: Vec<Kind>,
     is_fallback: bool,
 }
 
@@ -236,6 +264,9 @@ impl Drop for Registration {
         let mut table = self.routes.lock();
         for kind in &self.kinds {
             table.kinds.remove(kind);
+        }
+        for kind in &self.hinted {
+            table.hints.remove(kind);
         }
         if self.is_fallback {
             table.fallback = None;

@@ -1,0 +1,114 @@
+//! A hint is sealed and cannot be replayed, and for its arrival nobody vouches: it goes with the next record, or not at
+//! all, and nothing is opened, tried or kept for its sake.
+
+mod common;
+
+use bytes::Bytes;
+use common::{World, secs};
+use egtp_proto::limits::{HINT_BYTES_MAX, HINTS_BYTES_PER_PEER};
+use egtp_proto::{Event, IdentityId, Kind, Lost, NotSent};
+
+fn hint(world: &mut World, from: usize, to: usize, body: Bytes) -> Result<(), NotSent> {
+    let (now, key) = (world.at(from), world.key(to));
+    let kind = Kind::new("news/1").unwrap();
+    world.machines[from].endpoint.hint(now, IdentityId(0), &key, kind, body)
+}
+
+/// Bodies of the hints that a machine has heard, in order.
+fn heard(world: &World, machine: usize) -> Vec<Bytes> {
+    let events = world.machines[machine].events.iter();
+    let hints = events.filter_map(|event| match event {
+        Event::Hint(hint) if hint.kind.as_str() == "news/1" => Some(hint.body.clone()),
+        _ => None,
+    });
+    hints.collect()
+}
+
+fn acquainted() -> World {
+    let mut world = World::new(2);
+    let first = world.request(0, 1, b"first");
+    world.run(secs(2));
+    assert!(world.reply_of(0, first).is_some());
+    world
+}
+
+#[test]
+fn hints_arrive_in_order_and_once_also_when_their_packets_are_repeated() {
+    let mut world = acquainted();
+    world.recorded.clear();
+    for body in ["one", "two", "three"] {
+        hint(&mut world, 0, 1, body.into()).unwrap();
+    }
+    world.run(secs(1));
+    assert_eq!(heard(&world, 1), ["one", "two", "three"]);
+    let packets = world.recorded.clone();
+    assert!(!packets.is_empty());
+    for flight in packets.iter().filter(|flight| flight.to == 1) {
+        world.inject(1, flight.path, &flight.packet);
+    }
+    assert_eq!(heard(&world, 1).len(), 3);
+}
+
+#[test]
+fn a_hint_to_somebody_without_a_session_is_not_sent_and_calls_nobody() {
+    let mut world = World::new(2);
+    assert_eq!(hint(&mut world, 0, 1, "early".into()), Err(NotSent::Unreachable));
+    world.run(secs(5));
+    assert!(world.recorded.is_empty() && world.links.is_empty());
+    // Nor when there was one, and the path is gone.
+    let mut world = acquainted();
+    world.cut(0, Lost::Closed);
+    assert_eq!(hint(&mut world, 0, 1, "late".into()), Err(NotSent::Unreachable));
+    world.run(secs(5));
+    assert!(world.links.is_empty());
+}
+
+#[test]
+fn a_hint_that_is_lost_is_lost() {
+    let mut world = acquainted();
+    world.tamper = |_| false;
+    hint(&mut world, 0, 1, "lost".into()).unwrap();
+    world.run(secs(1));
+    world.tamper = |_| true;
+    hint(&mut world, 0, 1, "found".into()).unwrap();
+    let next = world.request(0, 1, b"next");
+    world.run(secs(10));
+    assert!(world.reply_of(0, next).is_some());
+    assert_eq!(heard(&world, 1), ["found"]);
+}
+
+#[test]
+fn hints_that_wait_are_bounded_and_go_when_there_is_room() {
+    let mut world = acquainted();
+    let large = Bytes::from(vec![7; HINT_BYTES_MAX]);
+    let too_large = Bytes::from(vec![7; HINT_BYTES_MAX + 1]);
+    let refused = NotSent::TooLarge { bytes: HINT_BYTES_MAX + 1, limit: HINT_BYTES_MAX };
+    assert_eq!(hint(&mut world, 0, 1, too_large), Err(refused));
+    world.room = 0;
+    let mut taken = 0;
+    while hint(&mut world, 0, 1, large.clone()).is_ok() {
+        taken += 1;
+    }
+    assert_eq!(hint(&mut world, 0, 1, large.clone()), Err(NotSent::Busy));
+    assert_eq!(taken, HINTS_BYTES_PER_PEER / (HINT_BYTES_MAX + "news/1".len()));
+    let key = world.key(1);
+    let room = world.machines[0].endpoint.hint_room(IdentityId(0), &key);
+    assert!(room < large.len(), "{room} bytes");
+    world.room = 1 << 20;
+    world.run(secs(1));
+    assert_eq!(heard(&world, 1).len(), taken);
+    assert_eq!(world.machines[0].endpoint.hint_room(IdentityId(0), &key), HINTS_BYTES_PER_PEER);
+}
+
+#[test]
+fn hints_that_wait_for_a_path_that_breaks_are_forgotten() {
+    let mut world = acquainted();
+    world.room = 0;
+    hint(&mut world, 0, 1, "stale".into()).unwrap();
+    world.cut(0, Lost::Broken);
+    world.room = 1 << 20;
+    let next = world.request(0, 1, b"next");
+    world.run(secs(10));
+    assert!(world.reply_of(0, next).is_some());
+    assert!(heard(&world, 1).is_empty());
+}

@@ -1,0 +1,177 @@
+//! Keeps a node registered at one of several relays, so that others reach it there.
+//!
+//! Stays with a relay for as long as that answers, and goes to the next one within seconds when it does not. Load is no
+//! reason to go: a relay that is slow is given ten seconds. Invariant: at most one registration counts at a time, and
+//! packets are taken in only from the relay that it is at.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use egtp::relay::{self, OPEN, REGISTER};
+use egtp::{Kind, Message, Node, NotSent, Pending, Progress, PublicKey, RequestError, Ticket};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+/// Where a node is registered.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Standing {
+    /// Nowhere yet, or not any more: the next relay is asked.
+    #[default]
+    Nowhere,
+    /// At this relay.
+    At(PublicKey),
+}
+
+/// Keeps a node registered for as long as it lives.
+#[derive(Debug)]
+pub struct Client {
+    standing: watch::Receiver<Standing>,
+    task: JoinHandle<()>,
+}
+
+impl Client {
+    /// Keeps a node registered at one of these relays, the first of them if it answers. Ends when the node closes.
+    pub fn start(node: Node, relays: Vec<Ticket>) -> Self {
+        let (tell, standing) = watch::channel(Standing::Nowhere);
+        let task = tokio::spawn(async move { stay(&node, &relays, &tell).await });
+        Self { standing, task }
+    }
+
+    /// Where the node is registered now.
+    pub fn standing(&self) -> Standing {
+        self.standing.borrow().clone()
+    }
+
+    /// Waits until it is registered somewhere else, or nowhere. `None` when the node has closed.
+    pub async fn changed(&mut self) -> Option<Standing> {
+        self.standing.changed().await.ok()?;
+        Some(self.standing.borrow_and_update().clone())
+    }
+
+    /// Waits until it is registered somewhere. `None` when the node has closed.
+    pub async fn registered(&mut self) -> Option<PublicKey> {
+        let is_somewhere = |standing: &Standing| *standing != Standing::Nowhere;
+        let standing = self.standing.wait_for(is_somewhere).await.ok()?;
+        match *standing {
+            Standing::At(relay) => Some(relay),
+            Standing::Nowhere => None,
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Why a relay is left.
+#[derive(Debug)]
+enum Left {
+    /// It does not answer, or does not want us.
+    Relay,
+    /// The node closes.
+    Node,
+}
+
+async fn stay(node: &Node, relays: &[Ticket], tell: &watch::Sender<Standing>) {
+    let mut pauses = PAUSE_MIN;
+    loop {
+        for relay in relays {
+            let begun = Instant::now();
+            node.trust_relay(relay.key, true);
+            let left = at(node, relay, tell).await;
+            node.trust_relay(relay.key, false);
+            tell.send_if_modified(|standing| {
+                std::mem::replace(standing, Standing::Nowhere) != Standing::Nowhere
+            });
+            if matches!(left, Left::Node) {
+                return;
+            }
+            if begun.elapsed() > PAUSE_MAX {
+                pauses = PAUSE_MIN;
+            }
+            tracing::info!(relay = %relay.key.short(), "left a relay");
+        }
+        // None of them answers.
+        sleep(pauses).await;
+        pauses = (pauses * 2).min(PAUSE_MAX);
+    }
+}
+
+/// Registers at a relay, and stays there.
+async fn at(node: &Node, relay: &Ticket, tell: &watch::Sender<Standing>) -> Left {
+    loop {
+        let mut lease = match ask(node, relay, REGISTER, &relay::encode_lease(LEASE)) {
+            Some(request) => request.hard_timeout(LEASE + PATIENCE).start(),
+            None => return Left::Relay,
+        };
+        match timeout(PATIENCE, taken(&mut lease)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(RequestError::Closing)) => return Left::Node,
+            Ok(Err(_)) | Err(_) => return Left::Relay,
+        }
+        tell.send_if_modified(|standing| {
+            std::mem::replace(standing, Standing::At(relay.key)) != Standing::At(relay.key)
+        });
+        if let Some(left) = until_over(node, relay, &mut lease).await {
+            return left;
+        }
+    }
+}
+
+/// Until a lease is over, which is no reason to leave.
+async fn until_over(node: &Node, relay: &Ticket, lease: &mut Pending) -> Option<Left> {
+    let mut probed = Instant::now();
+    loop {
+        tokio::select! {
+            ended = ended(lease) => return match ended {
+                Ok(()) => None,
+                Err(RequestError::Closing) => Some(Left::Node),
+                Err(_) => Some(Left::Relay),
+            },
+            () = node.disconnected(&relay.key) => {}
+            () = sleep_until(probed + PROBE_EVERY) => {}
+        }
+        let probe = ask(node, relay, OPEN, node.key().as_bytes())?;
+        match probe.hard_timeout(PATIENCE).await {
+            // Whatever it says: it is there. That this node has too much to ask says nothing of the relay.
+            Ok(_) | Err(RequestError::Refused(_) | RequestError::NotSent(NotSent::Busy)) => {}
+            Err(RequestError::Closing) => return Some(Left::Node),
+            Err(_) => return Some(Left::Relay),
+        }
+        probed = Instant::now();
+    }
+}
+
+fn ask(node: &Node, relay: &Ticket, kind: &str, body: &[u8]) -> Option<egtp::Request> {
+    let message = Message::new(Kind::new(kind).ok()?, Bytes::copy_from_slice(body));
+    Some(node.request(relay, message))
+}
+
+/// Waits until a request is with whoever answers it.
+async fn taken(request: &mut Pending) -> Result<(), RequestError> {
+    loop {
+        match request.progress().await? {
+            Progress::Taken | Progress::Replied(_) => return Ok(()),
+            _ => {}
+        }
+    }
+}
+
+/// Waits until a request has its reply.
+async fn ended(request: &mut Pending) -> Result<(), RequestError> {
+    while !matches!(request.progress().await?, Progress::Replied(_)) {}
+    Ok(())
+}
+
+/// How long a registration is asked for.
+const LEASE: Duration = Duration::from_mins(1);
+/// How long a relay may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is asked whether it is there, if nothing else happens.
+const PROBE_EVERY: Duration = Duration::from_secs(25);
+/// How long to wait when none answers, at first and at most.
+const PAUSE_MIN: Duration = Duration::from_millis(500);
+const PAUSE_MAX: Duration = Duration::from_secs(8);

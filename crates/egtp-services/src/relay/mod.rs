@@ -1,0 +1,186 @@
+//! Relay: packets between two nodes that both have a session with a third.
+//!
+//! [`Relay`] is the third one's side: who is there, and who talks to whom. [`Client`] keeps a node registered. What is
+//! said is in [`egtp::relay`]. A relay sees who talks to whom and how much, never what; it can delay and drop, and nothing
+//! else. Invariant: it passes packets only between two of which one has asked for the other, and the other is
+//! registered; it remembers no packet.
+
+mod client;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use egtp::relay::{self, GONE, OPEN, PASS, Presence, REGISTER};
+use egtp::{
+    Allowed, Hints, Kind, KindError, MessageEvent, PublicKey, Query, QueryEvent, Refusal, Router,
+};
+use tokio::time::Instant;
+
+pub use self::client::{Client, Standing};
+
+/// What a relay does for whom.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Nodes that are registered at a time. Above it a further one is refused as busy.
+    pub registered_max: usize,
+    /// The longest lease.
+    pub lease_max: Duration,
+    /// Pairs that talk at a time. Above it a further one hears that its peer is absent.
+    pub circuits_max: usize,
+    /// How long a pair that is silent is remembered.
+    pub circuit_idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            registered_max: 16_384,
+            lease_max: Duration::from_mins(2),
+            circuits_max: 65_536,
+            circuit_idle: Duration::from_mins(10),
+        }
+    }
+}
+
+/// The relay's side. Clones are the same relay.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    table: Arc<Mutex<Table>>,
+}
+
+#[derive(Debug)]
+struct Table {
+    limits: Limits,
+    /// With the number of the registration that counts.
+    registered: HashMap<PublicKey, u64>,
+    registrations: u64,
+    /// Both ends in order, and when something was last passed between them.
+    circuits: HashMap<(PublicKey, PublicKey), Instant>,
+}
+
+impl Relay {
+    /// A relay that nobody is registered at.
+    pub fn new(limits: Limits) -> Self {
+        let table = Table {
+            limits,
+            registered: HashMap::new(),
+            registrations: 0,
+            circuits: HashMap::new(),
+        };
+        Self { table: Arc::new(Mutex::new(table)) }
+    }
+
+    /// What a node serves to be a relay: for those who may register, and for everybody who wants to talk to them.
+    ///
+    /// # Errors
+    /// [`KindError`] if the kinds of [`egtp::relay`] were no kinds, which they are.
+    pub fn routers(&self, registering: Allowed) -> Result<[Router; 2], KindError> {
+        let (here, there, between) = (self.clone(), self.clone(), self.clone());
+        let gone = Kind::new(GONE)?;
+        let pass = Kind::new(PASS)?;
+        let register = Router::new()
+            .route(Kind::new(REGISTER)?, move |query| here.clone().register(query))
+            .allow(registering);
+        let others = Router::new()
+            .route_sync(Kind::new(OPEN)?, move |query| there.open(query))
+            .route_hint(pass.clone(), move |hint, hints| between.pass(hint, hints, (&pass, &gone)));
+        Ok([register, others])
+    }
+
+    /// Somebody is there until its lease is over, or it is gone.
+    async fn register(self, query: Query) {
+        let from = query.from();
+        let Some(lease) = relay::decode_lease(query.body()) else {
+            return query.refuse(Refusal::Failed);
+        };
+        let Some((number, lease)) = self.lock().register(from, lease) else {
+            return query.refuse(Refusal::Busy { retry_after: Duration::from_secs(1) });
+        };
+        tokio::select! {
+            () = tokio::time::sleep(lease) => {}
+            () = query.withdrawn() => {}
+        }
+        self.lock().leave(&from, number);
+        query.reply(Bytes::copy_from_slice(&relay::encode_lease(lease)));
+    }
+
+    fn open(&self, query: &QueryEvent) -> Result<Bytes, Refusal> {
+        let peer = relay::decode_peer(&query.message.body).ok_or(Refusal::Failed)?;
+        let presence = self.lock().open(query.message.from, peer);
+        Ok(Bytes::copy_from_slice(&presence.encode()))
+    }
+
+    fn pass(&self, hint: &MessageEvent, hints: &mut dyn Hints, (pass, gone): (&Kind, &Kind)) {
+        let Some((to, packet)) = relay::decode_pass(&hint.body) else { return };
+        if !self.lock().uses(hint.from, to) {
+            return;
+        }
+        let passed = hints.hint(&to, pass.clone(), relay::encode_pass(&hint.from, &packet));
+        if passed == Err(egtp::NotSent::Unreachable) {
+            self.lock().part(hint.from, to);
+            // If that cannot be said either, nobody is left who talks.
+            let _ = hints.hint(&hint.from, gone.clone(), Bytes::copy_from_slice(to.as_bytes()));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn register(&mut self, who: PublicKey, lease: Duration) -> Option<(u64, Duration)> {
+        let is_full = self.registered.len() >= self.limits.registered_max;
+        if is_full && !self.registered.contains_key(&who) {
+            return None;
+        }
+        self.registrations += 1;
+        self.registered.insert(who, self.registrations);
+        Some((self.registrations, lease.min(self.limits.lease_max)))
+    }
+
+    /// A registration is over; a later one of the same node may count.
+    fn leave(&mut self, who: &PublicKey, number: u64) {
+        if self.registered.get(who) == Some(&number) {
+            self.registered.remove(who);
+        }
+    }
+
+    fn open(&mut self, from: PublicKey, peer: PublicKey) -> Presence {
+        if from == peer || !self.registered.contains_key(&peer) {
+            return Presence::Absent;
+        }
+        let pair = pair(from, peer);
+        if self.circuits.len() >= self.limits.circuits_max && !self.circuits.contains_key(&pair) {
+            let idle = self.limits.circuit_idle;
+            self.circuits.retain(|_, used| used.elapsed() < idle);
+            if self.circuits.len() >= self.limits.circuits_max {
+                return Presence::Absent;
+            }
+        }
+        self.circuits.insert(pair, Instant::now());
+        Presence::Live
+    }
+
+    /// Whether these two talk. Then they do so now.
+    fn uses(&mut self, one: PublicKey, other: PublicKey) -> bool {
+        let idle = self.limits.circuit_idle;
+        match self.circuits.get_mut(&pair(one, other)) {
+            Some(used) if used.elapsed() < idle => {
+                *used = Instant::now();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn part(&mut self, one: PublicKey, other: PublicKey) {
+        self.circuits.remove(&pair(one, other));
+    }
+}
+
+fn pair(one: PublicKey, other: PublicKey) -> (PublicKey, PublicKey) {
+    if one < other { (one, other) } else { (other, one) }
+}

@@ -1,0 +1,290 @@
+//! What a relay does for whom, as nodes around it see it: who is passed on, to whom, under which name, and what becomes of
+//! a packet that cannot be.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use egtp::path::{Attempts, Became, DialError};
+use egtp::relay::{self, GONE, OPEN, PASS, Presence, REGISTER};
+use egtp::{
+    Allowed, Host, HostPort, Kind, Message, Node, NotSent, PublicKey, RequestError, Router,
+    SecretKey, Strategy, Ticket,
+};
+use egtp_services::echo;
+use egtp_services::relay::{Client, Limits, Relay, Standing};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::timeout;
+
+fn kind(name: &str) -> Kind {
+    Kind::new(name).unwrap()
+}
+
+fn limits() -> Limits {
+    Limits::default()
+}
+
+async fn relay_of(limits: Limits, registering: Allowed) -> Node {
+    let mut builder = Node::builder().listen("127.0.0.1:0".parse().unwrap());
+    for router in Relay::new(limits).routers(registering).unwrap() {
+        builder = builder.serve(router);
+    }
+    builder.serve(echo::service().unwrap().1).start().await.unwrap()
+}
+
+async fn relay() -> Node {
+    relay_of(limits(), Allowed::Anybody).await
+}
+
+/// Somebody who cannot be called, and answers echo/1.
+async fn hidden() -> Node {
+    Node::builder().serve(echo::service().unwrap().1).start().await.unwrap()
+}
+
+/// How to reach somebody by a relay.
+fn by(relay: &Node, peer: &PublicKey) -> Ticket {
+    let at = relay.listening()[0].host_port().cloned();
+    Ticket { key: *peer, strategies: vec![Strategy::Relay { relay: relay.key(), at }] }
+}
+
+/// Registers by hand, and trusts nobody by that: what is passed is seen as it comes.
+async fn at_a_desk(relay: &Node, seed: u8) -> (Node, UnboundedReceiver<(PublicKey, Bytes)>) {
+    let (tell, told) = unbounded_channel();
+    let desk = Router::new().route_hint(kind(PASS), move |hint, _| {
+        let _ = tell.send(relay::decode_pass(&hint.body).unwrap());
+    });
+    let key = SecretKey::from_seed([seed; 32]);
+    let node = Node::builder().key(key).serve(desk).start().await.unwrap();
+    let lease = relay::encode_lease(Duration::from_secs(30)).to_vec();
+    let mut request = node.request(relay.ticket(), Message::new(kind(REGISTER), lease)).start();
+    while !matches!(request.progress().await.unwrap(), egtp::Progress::Taken) {}
+    tokio::spawn(async move { request.progress().await.map(|_| ()) });
+    (node, told)
+}
+
+async fn open(node: &Node, relay: &Node, peer: &Node) -> Presence {
+    let message = Message::new(kind(OPEN), peer.key().as_bytes().to_vec());
+    let reply = node.request(relay.ticket(), message).await.unwrap();
+    Presence::decode(&reply.body).unwrap()
+}
+
+/// When this has been answered, the relay has seen every hint that went before.
+async fn catch_up(node: &Node, relay: &Node) {
+    node.request(relay.ticket(), Message::new(kind(echo::KIND), "")).await.unwrap();
+}
+
+/// What has been heard, or nothing for a while.
+async fn heard<T>(told: &mut UnboundedReceiver<T>) -> Option<T> {
+    timeout(WHILE, told.recv()).await.ok().flatten()
+}
+
+/// Longer than anything here takes.
+const WHILE: Duration = Duration::from_secs(10);
+
+fn pass(node: &Node, relay: &Node, to: &Node, packet: &str) {
+    let body = relay::encode_pass(&to.key(), packet.as_bytes());
+    node.hint(&relay.key(), Message::new(kind(PASS), body));
+}
+
+/// Proves REL-1, REL-3, REL-4, STR-3.
+#[tokio::test]
+async fn a_node_that_cannot_be_called_is_asked_through_a_relay_and_asks_through_it() {
+    let relay = relay().await;
+    let (alice, bob) = (hidden().await, hidden().await);
+    for node in [&alice, &bob] {
+        let mut client = Client::start(node.clone(), vec![relay.ticket()]);
+        assert_eq!(client.registered().await, Some(relay.key()));
+        tokio::spawn(async move { while client.changed().await.is_some() {} });
+    }
+    for number in 0..100 {
+        for (from, to) in [(&alice, &bob), (&bob, &alice)] {
+            let body = format!("number {number}");
+            let message = Message::new(kind(echo::KIND), body.clone());
+            let reply = from.request(by(&relay, &to.key()), message).await.unwrap();
+            assert_eq!(reply.body, body);
+        }
+    }
+    let paths = alice.status().await.unwrap().paths;
+    assert!(
+        paths.iter().any(|one| one.peer == Some(bob.key()) && one.strategy.is_relayed()),
+        "{paths:?}"
+    );
+}
+
+/// Proves P-13: in pieces that a relay's records take.
+#[tokio::test]
+async fn a_large_body_goes_through_a_relay_in_both_directions() {
+    let relay = relay().await;
+    let bob = hidden().await;
+    let mut client = Client::start(bob.clone(), vec![relay.ticket()]);
+    client.registered().await.unwrap();
+    let alice = Node::builder().listen("127.0.0.1:0".parse().unwrap()).start().await.unwrap();
+    let body: Vec<u8> = (0..80_000_u32).map(|byte| byte.to_le_bytes()[0]).collect();
+    let message = Message::new(kind(echo::KIND), body.clone());
+    let reply = alice.request(by(&relay, &bob.key()), message).await.unwrap();
+    assert_eq!(reply.body, body);
+}
+
+/// Proves P-10.
+#[tokio::test]
+async fn a_relay_passes_only_between_two_of_which_one_has_asked_for_the_other() {
+    let relay = relay().await;
+    let (bob, mut told) = at_a_desk(&relay, 1).await;
+    let (carol, mallory) = (hidden().await, hidden().await);
+    assert_eq!(open(&carol, &relay, &mallory).await, Presence::Absent, "nobody is registered so");
+    pass(&carol, &relay, &bob, "too early");
+    catch_up(&carol, &relay).await;
+    assert_eq!(open(&carol, &relay, &bob).await, Presence::Live);
+    catch_up(&mallory, &relay).await;
+    pass(&mallory, &relay, &bob, "unasked");
+    catch_up(&mallory, &relay).await;
+    pass(&carol, &relay, &bob, "hello");
+    assert_eq!(heard(&mut told).await, Some((carol.key(), Bytes::from("hello"))));
+    // As the sender it names whoever has sent it, whatever is in the packet.
+    assert_eq!(open(&mallory, &relay, &bob).await, Presence::Live);
+    pass(&mallory, &relay, &bob, "from carol");
+    assert_eq!(heard(&mut told).await, Some((mallory.key(), Bytes::from("from carol"))));
+    assert!(told.is_empty());
+}
+
+/// Proves P-11.
+#[tokio::test]
+async fn what_cannot_be_passed_on_is_not_kept_and_its_sender_hears_that_the_peer_is_gone() {
+    let relay = relay().await;
+    let (bob, _) = at_a_desk(&relay, 1).await;
+    let (tell, mut told) = unbounded_channel();
+    let gone = Router::new().route_hint(kind(GONE), move |hint, _| {
+        let _ = tell.send(relay::decode_peer(&hint.body).unwrap());
+    });
+    let carol = Node::builder().serve(gone).start().await.unwrap();
+    assert_eq!(open(&carol, &relay, &bob).await, Presence::Live);
+    bob.clone().close().await;
+    relay.disconnected(&bob.key()).await;
+    pass(&carol, &relay, &bob, "lost");
+    assert_eq!(heard(&mut told).await, Some(bob.key()));
+    // When he is there again, he is not given what came before.
+    let (bob, mut told) = at_a_desk(&relay, 1).await;
+    assert_eq!(open(&carol, &relay, &bob).await, Presence::Live);
+    pass(&carol, &relay, &bob, "new");
+    assert_eq!(heard(&mut told).await, Some((carol.key(), Bytes::from("new"))));
+}
+
+/// Proves P-12: from a relay that a node is not registered at, it takes nothing in.
+#[tokio::test]
+async fn packets_of_a_relay_that_is_not_trusted_reach_nobody() {
+    let relay = relay().await;
+    let (bob, mut told) = at_a_desk(&relay, 1).await;
+    let alice = Node::builder().start().await.unwrap();
+    let ask = || {
+        let message = Message::new(kind(echo::KIND), "");
+        alice.request(by(&relay, &bob.key()), message).hard_timeout(Duration::from_millis(700))
+    };
+    let refused = ask().await.unwrap_err();
+    assert!(matches!(refused, RequestError::TimedOut { .. }), "{refused:?}");
+    let (from, knock) = heard(&mut told).await.unwrap();
+    assert_eq!(from, alice.key());
+    assert!(!knock.is_empty());
+    // The control: with trust the same is answered.
+    bob.trust_relay(relay.key(), true);
+    let (_, router) = echo::service().unwrap();
+    let serving = bob.clone();
+    tokio::spawn(async move { serving.serve(router).await });
+    let message = Message::new(kind(echo::KIND), "again");
+    assert_eq!(alice.request(by(&relay, &bob.key()), message).await.unwrap().body, "again");
+}
+
+/// Proves P-12: nor is a relay reached through another one.
+#[tokio::test]
+async fn a_relay_behind_a_relay_is_not_used() {
+    let (first, second) = (relay().await, relay().await);
+    let bob = hidden().await;
+    let mut clients = [
+        Client::start(second.clone(), vec![first.ticket()]),
+        Client::start(bob.clone(), vec![second.ticket()]),
+    ];
+    for client in &mut clients {
+        client.registered().await.unwrap();
+    }
+    let attempts = Attempts::default();
+    let alice = Node::builder().attempts(attempts.clone()).start().await.unwrap();
+    let ask =
+        |ticket| alice.request(ticket, Message::new(kind(echo::KIND), "")).hard_timeout(WHILE);
+    // All that she knows of the second relay is that the first one leads to it.
+    ask(by(&first, &second.key())).await.unwrap();
+    let behind = Strategy::Relay { relay: second.key(), at: None };
+    let refused = ask(Ticket { key: bob.key(), strategies: vec![behind] }).await.unwrap_err();
+    assert_eq!(refused, RequestError::NotSent(NotSent::Unreachable));
+    let tried = attempts.of(&bob.key());
+    assert_eq!(tried[0].became, Became::Failed(DialError::Nested), "{tried:?}");
+    // The control: who knows where it is goes there.
+    let carol = Node::builder().start().await.unwrap();
+    let message = Message::new(kind(echo::KIND), "");
+    carol.request(by(&second, &bob.key()), message).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_peer_that_is_not_there_is_named_as_absent_at_once() {
+    let relay = relay().await;
+    let attempts = Attempts::default();
+    let alice = Node::builder().attempts(attempts.clone()).start().await.unwrap();
+    let bob = SecretKey::from_seed([9; 32]).public();
+    let message = Message::new(kind(echo::KIND), "");
+    let refused = alice.request(by(&relay, &bob), message).await.unwrap_err();
+    assert_eq!(refused, RequestError::NotSent(NotSent::Unreachable));
+    assert_eq!(attempts.of(&bob)[0].became, Became::Failed(DialError::Absent));
+}
+
+#[tokio::test]
+async fn who_may_not_register_is_refused_and_who_comes_when_it_is_full_hears_that_it_is_busy() {
+    let closed = relay_of(limits(), Allowed::from_iter([SecretKey::from_seed([1; 32]).public()]));
+    let full = relay_of(Limits { registered_max: 0, ..limits() }, Allowed::Anybody);
+    let bob = hidden().await;
+    let busy = egtp::Refusal::Busy { retry_after: Duration::ZERO };
+    for (relay, why) in [(closed.await, egtp::Refusal::NotAllowed), (full.await, busy)] {
+        let lease = relay::encode_lease(Duration::from_secs(30)).to_vec();
+        let message = Message::new(kind(REGISTER), lease);
+        let refused = bob.request(relay.ticket(), message).await.unwrap_err();
+        assert_eq!(refused, RequestError::Refused(why));
+    }
+}
+
+/// Proves P-10: a registration ends with its lease, or with whoever holds it.
+#[tokio::test]
+async fn a_registration_ends_with_its_lease() {
+    let relay =
+        relay_of(Limits { lease_max: Duration::from_millis(50), ..limits() }, Allowed::Anybody)
+            .await;
+    let bob = hidden().await;
+    let lease = relay::encode_lease(Duration::from_secs(30)).to_vec();
+    let reply = bob.request(relay.ticket(), Message::new(kind(REGISTER), lease)).await.unwrap();
+    assert_eq!(relay::decode_lease(&reply.body), Some(Duration::ZERO), "in whole seconds");
+    let alice = hidden().await;
+    assert_eq!(open(&alice, &relay, &bob).await, Presence::Absent);
+}
+
+/// Proves B-18, DISC-3: a relay that does not answer costs a delay, and one that answers is stayed with.
+#[tokio::test]
+async fn when_a_relay_goes_the_next_one_is_registered_at_within_seconds() {
+    let nobody: HostPort = HostPort { host: Host::V4([127, 0, 0, 1].into()), port: 9 };
+    let bogus = Ticket {
+        key: SecretKey::from_seed([7; 32]).public(),
+        strategies: vec![Strategy::Tcp(nobody)],
+    };
+    let (first, second) = (relay().await, relay().await);
+    let bob = hidden().await;
+    let relays = vec![bogus, first.ticket(), second.ticket()];
+    let mut client = Client::start(bob.clone(), relays);
+    assert_eq!(client.registered().await, Some(first.key()));
+    let begun = tokio::time::Instant::now();
+    first.close().await;
+    while client.registered().await != Some(second.key()) {
+        client.changed().await.unwrap();
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    let alice = hidden().await;
+    let message = Message::new(kind(echo::KIND), "moved");
+    assert_eq!(alice.request(by(&second, &bob.key()), message).await.unwrap().body, "moved");
+    bob.close().await;
+    while let Some(standing) = client.changed().await {
+        assert_eq!(standing, Standing::Nowhere);
+    }
+}
