@@ -110,6 +110,18 @@ kill -TERM "$up" "$other"
 wait "$up" "$other"
 up="" other=""
 
+echo "- a node that cannot be called, through a relay"
+egtp --data ./relay relay --listen tcp/127.0.0.1:0 --json >relay.json &
+other=$!
+RELAY=$(started relay.json)
+egtp --data ./erin up --listen none --relay "$RELAY" --json >erin.json &
+up=$!
+ERIN=$(started erin.json)
+[ "$(egtp request "$ERIN" echo/1 hello)" = hello ]
+kill -TERM "$up" "$other"
+wait "$up" "$other"
+up="" other=""
+
 echo "- the demonstration"
 egtp demo
 echo "All commands of README.md do what it says."

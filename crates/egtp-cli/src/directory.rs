@@ -1,6 +1,6 @@
 //! The data directory: one identity, and what belongs to it.
 //!
-//! Text files that people may edit: `key`, `port`, `listening`, `contact`, `contacts`, `peers`; `lock`,
+//! Text files that people may edit: `key`, `port`, `listening`, `contact`, `contacts`, `peers`, `relays`; `lock`,
 //! which names the process that owns the directory; and `store.db`, what the node has taken from whom.
 //! Knows no network. Invariant: what exists is never replaced by a new identity, whatever is wrong with it.
 
@@ -69,6 +69,11 @@ impl Directory {
     /// Petnames, one a line.
     pub(crate) fn peers(&self) -> PathBuf {
         self.path.join("peers")
+    }
+
+    /// Relays that the node is to be reached through, one a line.
+    pub(crate) fn relays(&self) -> PathBuf {
+        self.path.join("relays")
     }
 
     /// The contact of its own identity that was signed last.
@@ -298,7 +303,7 @@ fn is_unfinished_key(name: &std::ffi::OsStr) -> bool {
 }
 
 /// What a backup holds, in the order in which it is brought back.
-const KEPT: &[&str] = &["peers", "contacts", "contact", "port", "key"];
+const KEPT: &[&str] = &["peers", "relays", "contacts", "contact", "port", "key"];
 
 /// Somebody may look at the lock for an instant without wanting to own it.
 const LOCK_TRIES: u32 = 10;

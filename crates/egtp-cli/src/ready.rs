@@ -20,6 +20,25 @@ pub(crate) struct Ready {
     /// What it answers; what is of interest first.
     pub(crate) kinds: Vec<Kind>,
     pub(crate) guarantee: String,
+    pub(crate) role: Role,
+}
+
+/// What a node is to others.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Role {
+    /// Somebody to ask.
+    Node,
+    /// Somebody who passes on.
+    Relay,
+}
+
+impl Role {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Relay => "relay",
+        }
+    }
 }
 
 impl Ready {
@@ -35,6 +54,7 @@ impl Ready {
     pub(crate) fn write(&self, object: Object) -> Object {
         object
             .with("event", "ready")
+            .with("role", self.role.name())
             .text("public_key", self.key)
             .text("node_id", self.key.node_id())
             .text("ticket", &self.ticket)
@@ -54,29 +74,51 @@ impl Ready {
             listening: fields.needed("listen", Fields::list)?,
             kinds: fields.needed("kinds", Fields::list)?,
             guarantee: fields.needed("guarantee", Fields::text)?.to_owned(),
+            // An owner that does not say is of a version without relays.
+            role: match fields.text("role")? {
+                Some("relay") => Role::Relay,
+                _ => Role::Node,
+            },
         })
     }
 
     fn greeting(&self) -> String {
         let (egtp, ticket) = (invocation::egtp(), &self.ticket);
         let example = self.kinds.first().map_or("echo/1", Kind::as_str);
-        let listening: Vec<String> = self.listening.iter().map(ToString::to_string).collect();
         let kinds: Vec<&str> = self.kinds.iter().map(Kind::as_str).collect();
+        let (does, next) = match self.role {
+            Role::Node => (
+                format!("This node answers {}.", kinds.join(" and ")),
+                format!(
+                    "On the other side, in another terminal or on another machine, run\n\n  \
+                     {egtp} ping '{ticket}'\n  \
+                     {egtp} request '{ticket}' {example} hello"
+                ),
+            ),
+            Role::Relay => (
+                "This node passes packets on to those who register here.".to_owned(),
+                format!(
+                    "A node that cannot be called is reached through it if it was started with\n\n  \
+                     {egtp} up --relay '{ticket}'"
+                ),
+            ),
+        };
+        let listening: Vec<String> = self.listening.iter().map(ToString::to_string).collect();
+        let listening = if listening.is_empty() { "nowhere".into() } else { listening.join(" ") };
+        let relay = self.ticket.strategies.iter().find(|one| one.is_relayed());
+        let relay = relay.map_or_else(String::new, |by| format!("reached by  {by}\n"));
         format!(
-            "Ready. This node answers {kinds}.\n\n\
+            "Ready. {does}\n\n\
              node id     {id}\n\
              public key  {key}\n\
              listening   {listening}\n\
+             {relay}\
              guarantee   {guarantee}\n\n\
-             On the other side, in another terminal or on another machine, run\n\n  \
-             {egtp} ping '{ticket}'\n  \
-             {egtp} request '{ticket}' {example} hello\n\n\
+             {next}\n\n\
              Ctrl-C stops it.",
             guarantee = self.guarantee,
-            kinds = kinds.join(" and "),
             id = self.key.node_id(),
             key = self.key,
-            listening = listening.join(" "),
         )
     }
 }

@@ -6,7 +6,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use clap::Args;
 use egtp::path::Attempts;
 use egtp::store::SqliteStore;
 use egtp::{Builder, HostPort, Kind, Node, Router, Strategy, Ticket};
@@ -18,28 +17,12 @@ use crate::directory::{Directory, Identity, Ownership};
 use crate::failure::{Code, Failure};
 use crate::guarantee::{IN_MEMORY, ON_DISK};
 use crate::json::Object;
+use crate::listening::Listening;
 use crate::output::Output;
-use crate::ready::Ready;
+use crate::ready::{Ready, Role};
+use crate::relayed::Relayed;
 use crate::signals::Signals;
 use crate::{here, peer};
-
-/// Where a node listens.
-#[derive(Args, Debug)]
-pub(crate) struct Listening {
-    /// Accept connections here, as in tcp/127.0.0.1:7700; port 0 lets the system choose
-    ///
-    /// May be given several times. Without it: all interfaces, at a port that is chosen at the first
-    /// start and kept.
-    #[arg(long = "listen", value_name = "ADDRESS", value_parser = parse_address)]
-    addresses: Vec<SocketAddr>,
-}
-
-impl Listening {
-    /// Whether nothing was said about it.
-    pub(crate) const fn is_unsaid(&self) -> bool {
-        self.addresses.is_empty()
-    }
-}
 
 /// What a node that stays is to do.
 #[derive(Debug)]
@@ -50,6 +33,8 @@ pub(crate) struct Duty {
     pub(crate) kinds: Vec<Kind>,
     /// What others can do with it.
     pub(crate) risk: Risk,
+    /// What it is to others.
+    pub(crate) role: Role,
 }
 
 /// What somebody who reaches the node can do with it, unless only this machine reaches it.
@@ -70,6 +55,7 @@ pub(crate) struct Standing {
     output: Output,
     risk: Risk,
     kept: Option<(Control, Ownership)>,
+    relayed: Option<Relayed>,
 }
 
 impl Standing {
@@ -88,11 +74,12 @@ impl Standing {
         // First of all, so that no signal finds us unprepared.
         let signals = Signals::catch()?;
         let output = context.output;
-        let Duty { routers, kinds, risk } = duty;
+        let Duty { routers, kinds, risk, role } = duty;
         let attempts = Attempts::default();
         let mut builder = routers.into_iter().fold(Node::builder(), Builder::serve);
         builder = builder.attempts(attempts.clone());
         let directory = context.directory_if_kept()?;
+        let relays = listening.relays(context.names().as_ref(), directory.as_ref())?;
         let (mut ownership, mut kept_port) = (None, None);
         if let Some(directory) = &directory {
             ownership = Some(match owned {
@@ -106,21 +93,21 @@ impl Standing {
             builder = builder.store(store);
         }
         let usual = SocketAddr::from((Ipv4Addr::UNSPECIFIED, kept_port.unwrap_or(0)));
-        let chosen = &listening.addresses;
-        let chosen = if chosen.is_empty() { std::slice::from_ref(&usual) } else { chosen };
-        for address in chosen {
-            builder = builder.listen(*address);
+        for address in listening.addresses(usual)? {
+            builder = builder.listen(address);
         }
         let node = builder.start().await?;
-        let strategies = here::advertised(node.listening());
+        let relayed = Relayed::begin(&node, relays, output).await;
+        let mut strategies = here::advertised(node.listening());
+        strategies.truncate(Ticket::STRATEGIES_MAX - 1);
+        strategies.extend(relayed.as_ref().and_then(Relayed::strategy));
         if let Some(directory) = &directory {
             directory.keep_listening(&strategies)?;
-            if kept_port.is_none() && listening.is_unsaid() {
+            if kept_port.is_none() && listening.is_usual() {
                 let port = node.listening().iter().find_map(Strategy::host_port);
                 port.map_or(Ok(()), |at| directory.keep_port(at.port))?;
             }
         }
-        let strategies = strategies.into_iter().take(Ticket::STRATEGIES_MAX).collect();
         let guarantee = if directory.is_some() { ON_DISK } else { IN_MEMORY };
         let ready = Ready {
             key: node.key(),
@@ -128,6 +115,7 @@ impl Standing {
             listening: node.listening().to_vec(),
             kinds,
             guarantee: guarantee.to_owned(),
+            role,
         };
         let mut kept = None;
         if let Some((directory, ownership)) = directory.zip(ownership) {
@@ -135,7 +123,7 @@ impl Standing {
             let host = Host::staying(own, command, ready.clone());
             kept = Some((Control::listen(&directory, host)?, ownership));
         }
-        Ok(Self { node, ready, signals, output, risk, kept })
+        Ok(Self { node, ready, signals, output, risk, kept, relayed })
     }
 
     /// Says that the node is ready, and stays until a signal asks it to go.
@@ -145,9 +133,18 @@ impl Standing {
     pub(crate) async fn stay(mut self) -> Result<(), Failure> {
         self.warn();
         self.ready.announce(self.output)?;
-        tokio::select! {
-            () = self.node.closed() => return Err(ended_early()),
-            () = self.signals.next() => {}
+        loop {
+            let moved = async {
+                match &mut self.relayed {
+                    Some(relayed) => relayed.tell_next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.node.closed() => return Err(ended_early()),
+                () = self.signals.next() => break,
+                told = moved => told?,
+            }
         }
         self.signals.give_up_on_next();
         // Whoever read the events may have gone; the node still says goodbye to its peers.
@@ -208,15 +205,6 @@ fn is_loopback(at: &Strategy) -> bool {
 
 fn ended_early() -> Failure {
     Failure::new(Code::Internal, "the node ended by itself")
-}
-
-fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    let hint = "an address to listen at is written tcp/127.0.0.1:7700 or tcp/[::1]:7700";
-    match text.parse::<Strategy>() {
-        Ok(Strategy::Tcp(at)) => at.socket_addr().ok_or_else(|| hint.to_owned()),
-        Ok(_) => Err(format!("this version listens at tcp only; {hint}")),
-        Err(error) => Err(format!("{error}; {hint}")),
-    }
 }
 
 /// Less than the five seconds within which the process has gone.

@@ -79,7 +79,7 @@ fn not_found(no_reply: &NoReply, known: &Known) -> Failure {
             Failure::with_next(
                 Code::NotFound,
                 format_args!(
-                    "not sent: this version dials tcp only, and what is known of the peer is {texts}"
+                    "not sent: this version dials tcp and relays only, and what is known of the peer is {texts}"
                 ),
                 "ask its owner for a ticket with an address that begins with at=tcp/",
             )

@@ -44,7 +44,7 @@ fn addresses_of_kinds_that_are_not_dialed_are_not_called_missing() {
     let key = key_of(&place, "other");
     let ticket = format!("egtp:{key}?at=udp/127.0.0.1:7700");
     let ran = place.run(&["request", &ticket, "echo/1", "x"]).fails(4);
-    let ran = ran.says("this version dials tcp only").says("udp/127.0.0.1:7700");
+    let ran = ran.says("this version dials tcp and relays only").says("udp/127.0.0.1:7700");
     assert!(!ran.talk.contains("give a ticket with an address"), "{ran:?}");
     // Without any, that is what is missing.
     place.run(&["request", &key, "echo/1", "x"]).fails(4).says("give a ticket with an address");

@@ -5,10 +5,10 @@
 mod common;
 
 use bytes::BytesMut;
-use common::{World, millis, secs};
-use egtp_proto::Lost;
+use common::{Handler, World, millis, secs};
 use egtp_proto::wire::Header;
 use egtp_proto::wire::shroud::Shroud;
+use egtp_proto::{Event, Lost};
 
 /// A world in which the second machine has answered a request inside its RSP, and the asker says in one
 /// record that it has the session, the reply, and enough.
@@ -56,4 +56,23 @@ fn an_attempt_without_a_path_does_not_keep_the_node_awake() {
     let before = world.steps;
     world.run(secs(8));
     assert!(world.steps - before < 40, "woken {} times", world.steps - before);
+}
+
+/// Whoever goes wants no reply any more, and says so: handlers need not go on for nobody.
+#[test]
+fn what_was_asked_by_somebody_who_leaves_is_withdrawn() {
+    for relayed in [false, true] {
+        let mut world = World::new(2);
+        world.relayed = relayed;
+        world.machines[1].handler = Handler::Hold;
+        for number in 0..40_u8 {
+            world.request(0, 1, &[number]);
+        }
+        world.run(secs(2));
+        assert_eq!(world.machines[1].waiting.len(), 40);
+        world.machines[0].endpoint.close();
+        world.run(secs(2));
+        let closed = |event: &&Event| matches!(event, Event::QueryClosed { .. });
+        assert_eq!(world.machines[1].events.iter().filter(closed).count(), 40, "{relayed}");
+    }
 }

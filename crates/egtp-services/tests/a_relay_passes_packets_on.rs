@@ -7,7 +7,7 @@ use bytes::Bytes;
 use egtp::path::{Attempts, Became, DialError};
 use egtp::relay::{self, GONE, OPEN, PASS, Presence, REGISTER};
 use egtp::{
-    Allowed, Host, HostPort, Kind, Message, Node, NotSent, PublicKey, RequestError, Router,
+    Allowed, Host, HostPort, Kind, Message, Node, NotSent, PublicKey, Query, RequestError, Router,
     SecretKey, Strategy, Ticket,
 };
 use egtp_services::echo;
@@ -287,4 +287,32 @@ async fn when_a_relay_goes_the_next_one_is_registered_at_within_seconds() {
     while let Some(standing) = client.changed().await {
         assert_eq!(standing, Standing::Nowhere);
     }
+}
+
+#[tokio::test]
+async fn a_goodbye_goes_through_a_relay_before_the_relay_hears_its_own() {
+    let relay = relay().await;
+    let (tell, mut told) = unbounded_channel();
+    let waits = Router::new().route(kind("wait/1"), move |mut query: Query| {
+        let tell = tell.clone();
+        async move {
+            let _ = tell.send("asked");
+            query.withdrawn().await;
+            let _ = tell.send("withdrawn");
+        }
+    });
+    let bob = Node::builder().serve(waits).serve(echo::service().unwrap().1);
+    let bob = bob.start().await.unwrap();
+    let mut client = Client::start(bob.clone(), vec![relay.ticket()]);
+    client.registered().await.unwrap();
+    let alice = Node::builder().start().await.unwrap();
+    // There is a session, or nothing could be said yet.
+    let hello = Message::new(kind(echo::KIND), "");
+    alice.request(by(&relay, &bob.key()), hello).await.unwrap();
+    let _open = alice.request(bob.key(), Message::new(kind("wait/1"), "")).start();
+    assert_eq!(heard(&mut told).await, Some("asked"));
+    let begun = tokio::time::Instant::now();
+    alice.close().await;
+    assert_eq!(heard(&mut told).await, Some("withdrawn"));
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }

@@ -11,6 +11,7 @@ mod id;
 mod init;
 mod peers;
 mod ping;
+mod relay;
 mod request;
 mod restore;
 mod serve;
@@ -33,6 +34,7 @@ pub(crate) enum Verb {
     Id(id::Arguments),
     Up(up::Arguments),
     Serve(serve::Arguments),
+    Relay(relay::Arguments),
     Request(request::Arguments),
     Ping(ping::Arguments),
     Peers(peers::Arguments),
@@ -62,6 +64,7 @@ impl Verb {
             Self::Init(_) => init::run(context).map(done),
             Self::Id(_) => id::run(context).map(done),
             Self::Up(arguments) => up::run(context, &arguments).await.map(done),
+            Self::Relay(arguments) => relay::run(context, &arguments).await.map(done),
             Self::Serve(arguments) => serve::run(context, arguments).await.map(done),
             Self::Request(arguments) => request::run(context, arguments).await,
             Self::Ping(arguments) => ping::run(context, &arguments).await,

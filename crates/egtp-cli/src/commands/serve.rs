@@ -15,9 +15,11 @@ use crate::context::Context;
 use crate::control::{Attached, Service};
 use crate::exec::Exec;
 use crate::failure::{Code, Failure};
+use crate::listening::Listening;
 use crate::peer::{self, Peer};
 use crate::query::Query;
-use crate::standing::{Duty, Listening, Risk, Standing};
+use crate::ready::Role;
+use crate::standing::{Duty, Risk, Standing};
 use crate::{counts, durations, guest, text_file};
 
 /// Answer requests of one kind, by echo or with the output of a command
@@ -153,7 +155,7 @@ fn duty(
         routers.push(echo_router);
         kinds.push(echo_kind);
     }
-    Ok(Duty { routers, kinds, risk })
+    Ok(Duty { routers, kinds, risk, role: Role::Node })
 }
 
 /// What becomes of requests that a crash has cut off.
@@ -190,7 +192,7 @@ pub(super) fn echo_service() -> Result<(Kind, Router), Failure> {
 }
 
 /// Nobody named means everybody; a command was refused before it came to that.
-fn allowed(context: &Context, names: &[String]) -> Result<Allowed, Failure> {
+pub(super) fn allowed(context: &Context, names: &[String]) -> Result<Allowed, Failure> {
     if names.is_empty() {
         return Ok(Allowed::Anybody);
     }

@@ -5,7 +5,9 @@ use clap::Args;
 use super::serve::echo_service;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::standing::{Duty, Listening, Risk, Standing};
+use crate::listening::Listening;
+use crate::ready::Role;
+use crate::standing::{Duty, Risk, Standing};
 
 /// Run a node that answers echo/1, until Ctrl-C (or SIGTERM, or SIGHUP)
 ///
@@ -14,7 +16,8 @@ use crate::standing::{Duty, Listening, Risk, Standing};
 #[command(after_help = "Examples:
   egtp up                                         an identity that is kept, a port that stays
   egtp up --ephemeral --listen tcp/127.0.0.1:0    in memory, for this machine only
-  egtp --data ./alice up --json                   the ticket for a program")]
+  egtp --data ./alice up --json                   the ticket for a program
+  egtp up --relay TICKET                          reached through a relay as well")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     listening: Listening,
@@ -26,6 +29,6 @@ pub(crate) struct Arguments {
 /// When the directory or an address cannot be had.
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     let (kind, router) = echo_service()?;
-    let duty = Duty { routers: vec![router], kinds: vec![kind], risk: Risk::Ask };
+    let duty = Duty { routers: vec![router], kinds: vec![kind], risk: Risk::Ask, role: Role::Node };
     Standing::start(context, "up", &arguments.listening, duty, None).await?.stay().await
 }

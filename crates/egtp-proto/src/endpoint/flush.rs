@@ -178,7 +178,7 @@ impl Endpoint {
         self.pack_record(now, code, session, most)
     }
 
-    fn is_relayed(&self, path: PathId) -> bool {
+    pub(super) fn is_relayed(&self, path: PathId) -> bool {
         self.paths.get(&path).is_some_and(|state| state.lane == Lane::Relay)
     }
 

@@ -53,6 +53,7 @@ use self::journal::Journal;
 use self::peer::Peer;
 pub use self::sizes::Sizes;
 pub use self::stray::{Elsewhere, Stray};
+use self::submit::Closing;
 pub use self::submit::Submission;
 use crate::card::{LiveCard, StoreKind};
 use crate::codes::{OurOwn, Table};
@@ -141,7 +142,7 @@ pub struct Endpoint {
     provisional: usize,
     /// Peer and id of unconfirmed sessions in the order in which they were made, some of them gone since.
     half_open: VecDeque<(u32, u32)>,
-    closing: bool,
+    closing: Closing,
     counters: Counters,
     journal: Journal,
     /// Kinds that are not taken at most once as all others.
@@ -290,7 +291,7 @@ impl Endpoint {
             budgets: Budgets::full(&config.limits, now.boot),
             provisional: 0,
             half_open: VecDeque::new(),
-            closing: false,
+            closing: Closing::No,
             counters: Counters::default(),
             journal: Journal::default(),
             policies: BTreeMap::new(),

@@ -97,7 +97,8 @@ impl Endpoint {
         let news = self.peers.get(code).is_some_and(|peer| peer.owes.card || peer.told != state);
         let card = (news && phase.is_record()).then(|| self.card(identity, &now)).flatten();
         let bytes_max = self.limits.query_bytes_per_peer;
-        let Self { peers, outgoing, queries, identities, random, counters, closing, .. } = self;
+        let goodbye = self.says_goodbye(code);
+        let Self { peers, outgoing, queries, identities, random, counters, .. } = self;
         let Some(peer) = peers.get_mut(code) else { return filled };
         let Some(own) = identities.get(usize::from(identity.0)) else { return filled };
         let jitter = random.u64();
@@ -110,7 +111,7 @@ impl Endpoint {
         }
         if phase.is_record() {
             packer.small_frames(outgoing);
-            if *closing {
+            if goodbye {
                 packer.frame(&Frame::Close);
             }
         }

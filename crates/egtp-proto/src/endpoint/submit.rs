@@ -52,6 +52,15 @@ pub struct Submission {
     pub post_quantum: bool,
 }
 
+/// Who is told goodbye.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Closing {
+    No,
+    /// Those who are reached through relays.
+    Relayed,
+    All,
+}
+
 impl Endpoint {
     /// Takes over a message. Its outcome comes as an event.
     ///
@@ -95,7 +104,8 @@ impl Endpoint {
             return Err(NotSent::DiskRefuses);
         }
         let waits_long = keep.is_some() && self.journal.takes_no_more();
-        if self.closing || waits_long || self.outgoing.len() >= self.limits.open_max {
+        if self.closing != Closing::No || waits_long || self.outgoing.len() >= self.limits.open_max
+        {
             return Err(NotSent::Busy);
         }
         let code = self.peer_code(now.boot, identity, to).ok_or(NotSent::Busy)?;
@@ -188,7 +198,17 @@ impl Endpoint {
     /// Ends everything of ours and says goodbye; call [`Endpoint::transmit`] once more afterwards. What
     /// outlives this run is over for this run alone.
     pub fn close(&mut self) {
-        self.closing = true;
+        self.close_paths(Closing::All);
+    }
+
+    /// The same, but says goodbye only to those who are reached through relays: a relay that has heard its own passes
+    /// nothing on any more. [`Endpoint::close`] is to follow.
+    pub fn close_relayed(&mut self) {
+        self.close_paths(Closing::Relayed);
+    }
+
+    fn close_paths(&mut self, closing: Closing) {
+        self.closing = closing;
         let open: Vec<u32> = self.outgoing.iter().map(|(code, _)| code).collect();
         for code in open {
             match self.outgoing.get(code) {
@@ -202,10 +222,23 @@ impl Endpoint {
         }
         let peers: Vec<u32> = self.peers.iter().map(|(code, _)| code).collect();
         for code in peers {
+            let is_due = self.says_goodbye(code);
             if let Some(peer) = self.peers.get_mut(code) {
-                peer.owes.record = peer.owes.record || !peer.sessions.is_empty();
+                peer.owes.record = peer.owes.record || (is_due && !peer.sessions.is_empty());
             }
             self.soil(code);
+        }
+    }
+
+    /// Whether a peer is told goodbye with each record now.
+    pub(super) fn says_goodbye(&self, code: u32) -> bool {
+        match self.closing {
+            Closing::No => false,
+            Closing::Relayed => {
+                let path = self.peers.get(code).and_then(|peer| peer.path);
+                path.is_some_and(|path| self.is_relayed(path))
+            }
+            Closing::All => true,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Paths through relays: a packet on one is a hint to its relay, and a hint from a relay is a packet on one.
 //!
 //! Knows no sessions. Invariant: a circuit goes through a node that is reached without one, and there are no more of them
-//! than the table holds; the one that was used least lately makes room.
+//! than the table holds: the oldest makes room.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -78,6 +78,10 @@ impl Circuits {
         path.0 >> CIRCUIT_SHIFT == 1
     }
 
+    pub(super) fn are_open(&self) -> bool {
+        !self.by_path.is_empty()
+    }
+
     /// Whether a token is one of theirs, and no request of the program's.
     pub(super) const fn is_theirs(token: u64) -> bool {
         token >= FIRST_TOKEN
@@ -152,7 +156,7 @@ impl Driver {
         }
         let Some(identity) = self.reach.who_dials(dial) else { return };
         // A relay is reached without one: neither do they nest, nor run in circles.
-        if self.circuits.uses(&peer) || self.circuits.lead_to(&relay) {
+        if relay == peer || self.circuits.uses(&peer) || self.circuits.lead_to(&relay) {
             return self.no_circuit(now, dial, DialError::Nested);
         }
         let token = FIRST_TOKEN + dial.0;

@@ -350,6 +350,9 @@ impl Driver {
     }
 
     fn close_path(&mut self, path: PathId) {
+        if Circuits::has(path) {
+            return self.end_circuit(self.now(), path);
+        }
         if let Some(one) = owner(&mut self.paths, path) {
             one.close(path);
         }
@@ -358,6 +361,10 @@ impl Driver {
     fn begin_closing(&mut self) {
         if self.closing_since.is_none() {
             self.closing_since = Some(self.clock.boot());
+            if self.circuits.are_open() {
+                self.endpoint.close_relayed();
+                self.transmit(self.now());
+            }
             self.endpoint.close();
         }
     }
