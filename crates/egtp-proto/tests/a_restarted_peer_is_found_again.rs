@@ -256,3 +256,31 @@ fn a_path_that_closes_at_once_is_given_up() {
     let after = world.request(0, 1, b"after");
     assert!(world.run_until(secs(5), |world| world.reply_of(0, after).is_some()));
 }
+
+/// Each life leaves a request behind that its peer still works on; the peer hears of none that it is over. Later lives
+/// are served all the same, and what is left of the earlier ones is acted on once.
+/// Proves SES-3, SES-4, B-1.
+#[test]
+fn who_is_killed_again_and_again_with_open_requests_is_served_at_once() {
+    let mut world = World::without_disks(2, |_| {});
+    world.machines[1].handler = Handler::Hold;
+    for life in 1..=8_u8 {
+        let left =
+            world.submit(0, 1, &[life], egtp_proto::MessageClass::Request, None, secs(3_600));
+        world.run(secs(10));
+        assert_eq!(world.executions(1, &[life]), 1, "life {life} is served");
+        assert!(world.outcome(0, left).is_none());
+        world.kill(0);
+        world.restart(0, life);
+    }
+    let (last, reply) = (world.request(0, 1, b"last"), bytes::Bytes::from("done"));
+    world.run(secs(10));
+    while let Some((query, _)) = world.machines[1].waiting.pop_front() {
+        world.answer(1, query, Ok(reply.clone()));
+    }
+    world.run(secs(60));
+    assert_eq!(world.reply_of(0, last), Some(reply));
+    assert!((1..=8).all(|life| world.executions(1, &[life]) == 1));
+    world.run(secs(3_600));
+    assert_eq!(world.machines[1].endpoint.sizes().queries, 0, "nothing of them is left in the end");
+}

@@ -360,16 +360,20 @@ impl Inbox {
         Verdict::Take(code)
     }
 
-    /// Forgets dialogs until one more fits. `false` if all that could go have open queries.
+    /// Forgets dialogs until one more fits. `false` if all that could go have open queries. A peer's own oldest goes even
+    /// so, or one that is killed again and again would be locked out by what its earlier lives have left open; not out of
+    /// a durable store, where an earlier life comes back for it.
     fn make_room(&mut self, peer: &PublicKey) -> bool {
         let own: Vec<u32> =
             self.index.range((*peer, 0)..=(*peer, u64::MAX)).map(|(_, code)| *code).collect();
         if own.len() >= self.dialogs_per_peer {
-            let idle = own.iter().filter_map(|code| {
+            let may_go = own.iter().filter_map(|code| {
                 let dialog = self.dialogs.get(*code)?;
-                (dialog.open == 0).then_some((dialog.used, *code))
+                let is_open = dialog.open > 0;
+                let may_go = !is_open || self.kind == StoreKind::Ram;
+                may_go.then_some((is_open, dialog.used, *code))
             });
-            let Some((_, oldest)) = idle.min() else { return false };
+            let Some((_, _, oldest)) = may_go.min() else { return false };
             self.forget(oldest);
         }
         // Twice round: an outdated entry is only renewed the first time.

@@ -107,7 +107,7 @@ impl Model for Exchange {
         }
         if spent.evictions < scope.evictions
             && state.answerer.stranger.is_none()
-            && state.answerer.is_idle()
+            && (scope.evicts_open || state.answerer.is_idle())
         {
             actions.push(Action::Evict);
         }

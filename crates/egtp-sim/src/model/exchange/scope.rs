@@ -31,6 +31,8 @@ pub struct Scope {
     pub crashes: u8,
     /// Times that a stranger comes and takes the asker's place in the answerer's table.
     pub evictions: u8,
+    /// Whether it is taken also while a request of the asker is open, as by a later life of the asker itself.
+    pub evicts_open: bool,
     /// Packets lost. What may come in copies may be lost without being counted.
     pub losses: u8,
     /// Requests that the answerer's application takes in hand at a time.
@@ -60,6 +62,7 @@ impl Scope {
             statements: 1,
             crashes: 1,
             evictions: 2,
+            evicts_open: true,
             losses: 0,
             in_hand: 1,
             time: false,
@@ -88,6 +91,7 @@ impl Scope {
             carriers: vec![Carrier::Record],
             transmissions: 2,
             evictions: 1,
+            evicts_open: true,
             ..Self::flights()
         }
     }
@@ -101,6 +105,7 @@ impl Scope {
             carriers: vec![Carrier::Record],
             transmissions: 3,
             evictions: 1,
+            evicts_open: true,
             crashes: 0,
             timeouts: Each::default(),
             ..Self::flights()
@@ -116,6 +121,7 @@ impl Scope {
             transmissions: 2,
             crashes: 0,
             evictions: 0,
+            evicts_open: true,
             ..Self::records()
         }
     }
@@ -129,6 +135,7 @@ impl Scope {
             transmissions: 2,
             statements: 2,
             evictions: 0,
+            evicts_open: true,
             time: true,
             missed: MARGIN,
             sleeps: true,

@@ -119,13 +119,13 @@ fn pick(dice: &mut Dice, actions: &[Action]) -> Option<Action> {
 }
 
 /// What can be walked: no letters; times that the age rule rounds are left out by counting no longer
-/// than it is exact.
+/// than it is exact; and the stranger is another peer, who displaces no dialog with open requests.
 fn scopes() -> [Scope; 3] {
     let flights = Scope { transmissions: 3, statements: 2, losses: 2, ..Scope::flights() };
     let sends = Scope { crashes: 1, evictions: 2, timeouts: Each::same(true), ..Scope::sends() };
     let carriers = flights.carriers.clone();
     let clocks = Scope { carriers, age_max: AGE_EXACT, ..Scope::clocks() };
-    [flights, sends, clocks]
+    [flights, sends, clocks].map(|scope| Scope { evicts_open: false, ..scope })
 }
 
 /// Steps of a walk at most.
