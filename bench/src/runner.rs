@@ -37,6 +37,9 @@ pub fn run(options: &Options) -> Outcome<()> {
         options.seconds,
         minutes(needed)
     );
+    if at_rest {
+        eprintln!("and memory of sessions at rest, from a thousand to a million, once");
+    }
     if cfg!(debug_assertions) {
         eprintln!("built without optimization: these figures mean nothing; use --release");
     }

@@ -330,7 +330,9 @@ pub enum NotSent {
         limit: usize,
     },
     /// Too many requests are open. Wait for some to end.
-    #[error("too many requests are open; wait for some to end, or raise the limit")]
+    #[error(
+        "too many requests are open, or were asked faster than the node takes them; wait for some to end"
+    )]
     Busy,
     /// It was to be kept on the disk of this node, which does not write at the moment.
     #[error("the disk of this node refuses to write, and what is durable must be on it first")]

@@ -1,6 +1,6 @@
 //! The event model, explained by running it. Proves EVT-5, EVT-1, EVT-2.
 //!
-//! A node has one loop. It takes in what happened (a packet, a deadline, a wish of the program),
+//! A node has one loop (unless `Builder::loops` says otherwise). It takes in what happened (a packet, a deadline, a wish of the program),
 //! decides, and sends; then the next thing. Nothing in it waits for anything, and nobody else can
 //! see it half done: there are no locks to hold, so there is nothing to deadlock on.
 //!

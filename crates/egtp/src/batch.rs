@@ -189,7 +189,8 @@ impl Batch {
         Ok(())
     }
 
-    /// Hands what was pushed over to the node.
+    /// Hands what was pushed over to the node. As many as do not fit into its queue, which holds 65,536 of all requests
+    /// that it has not looked at yet, end as `NotSent(Busy)`: reap before you submit more.
     pub fn submit(&mut self) {
         for (line, pushed) in self.lines.iter().zip(&mut self.pushed) {
             if pushed.is_empty() {

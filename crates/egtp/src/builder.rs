@@ -163,13 +163,13 @@ impl Builder {
         self
     }
 
-    /// On how many loops the node runs, 256 at most, each on a thread and with an endpoint of its own, for a node that many peers
-    /// talk to at once. Default: one.
+    /// On how many loops the node runs, from one to 256 (what is beyond counts as that), each on a thread and with an
+    /// endpoint of its own, for a node that many peers talk to at once. Default: one.
     ///
     /// A peer is served by one of them for as long as the node runs, which its key decides; a connection that came to
     /// another one is handed over when the peer has shown itself, so that nothing but that is ever shared. Bounds hold
     /// for each loop, those of connections for all together. A node with a durable store, a path of the program's own
-    /// or an inline driver has one loop. Handlers that run on the driver may be called by several loops at once.
+    /// or an inline driver can have one loop only, and does not start with more. Handlers that run on the driver may be called by several loops at once.
     pub const fn loops(mut self, count: u16) -> Self {
         self.loops = if count > LOOPS_MAX { LOOPS_MAX } else { count };
         self
@@ -247,8 +247,11 @@ impl Builder {
         }
     }
 
-    /// Prepares the node inline: its driver is a future that the caller runs on its own
-    /// single-threaded runtime, and that ends when the node has closed.
+    /// Prepares the node inline: its driver is a future that the caller runs, best on a single-threaded runtime, and
+    /// that ends when the node has closed. Until it runs, nothing happens, timeouts included.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, or in one without time and I/O (`enable_all`).
     ///
     /// # Errors
     /// [`StartError`].

@@ -200,7 +200,8 @@ impl Node {
 
     /// What this node's first identity has heard of a peer lately, to be kept for the program's next run: see
     /// [`Node::learn_card`]. `None` if it has heard nothing, or the peer can only call others, or does not know for
-    /// certain that it is the only one with its key, so that it states no age.
+    /// certain that it is the only one with its key, so that it states no age; or if the peer had been started less than a
+    /// second before it was heard, because ages are whole seconds.
     pub async fn card_of(&self, peer: &PublicKey) -> Option<PeerCard> {
         let (answer, card) = oneshot::channel();
         self.0.lines.of(peer).push(Command::PeerCard(*peer, answer)).ok()?;

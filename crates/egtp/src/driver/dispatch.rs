@@ -1,15 +1,16 @@
 //! A peer's message finds its handler: on the driver itself, or by a queue to a serving task.
 //!
 //! Invariant: whatever the endpoint handed over is given back to it once: by a reply, by a refusal, or
-//! as ignored.
+//! as ignored. A handler that panics costs its own reply, and not the node.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use egtp_proto::QueryEvent;
 use egtp_proto::time::Now;
-use tracing::warn;
+use egtp_proto::{Kind, QueryEvent};
+use tracing::{error, warn};
 
 use super::Driver;
 use crate::error::Refusal;
@@ -66,12 +67,23 @@ impl Driver {
     /// Runs a handler here and now. What the driver did since the one before it counts as its time: that is
     /// nothing beside what makes one slow, and one look at the clock less.
     fn call(&mut self, handler: &SyncHandler, event: &QueryEvent) -> Result<Bytes, Refusal> {
-        let reply = handler(event);
+        let kind = &event.message.kind;
+        let reply = unharmed(kind, || handler(event)).unwrap_or(Err(Refusal::Failed));
         let until = self.clock.boot();
         let took = until.saturating_sub(std::mem::replace(&mut self.handling_since, until));
         if took > SLOW_HANDLER {
-            warn!(kind = %event.message.kind, ?took, "a handler on the driver is slow");
+            warn!(%kind, ?took, "a handler on the driver is slow");
         }
         reply
     }
+}
+
+/// Calls what the program wants called for a kind. `None` if it panics: what it has left half done is its own, and nothing
+/// of the driver's is lent to it.
+pub(super) fn unharmed<T>(kind: &Kind, call: impl FnOnce() -> T) -> Option<T> {
+    let called = catch_unwind(AssertUnwindSafe(call));
+    if called.is_err() {
+        error!(%kind, "a handler on the driver has panicked");
+    }
+    called.ok()
 }

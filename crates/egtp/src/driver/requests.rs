@@ -176,7 +176,10 @@ impl Driver {
             }
             Err(why) => {
                 self.running.remove(token);
-                slot.finish(&mut self.ringer.waiting, Outcome::NotSent(why), None);
+                // The endpoint has no word for it: to it, it takes nothing more.
+                let is_closing = self.closing_since.is_some();
+                let outcome = if is_closing { Outcome::Closing } else { Outcome::NotSent(why) };
+                slot.finish(&mut self.ringer.waiting, outcome, None);
             }
         }
     }

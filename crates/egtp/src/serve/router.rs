@@ -64,6 +64,7 @@ impl Router {
 
     /// Answers `kind` on the driver itself: no task, no wake-up. For handlers that take microseconds
     /// and wait for nothing; a slow one holds up the whole node (of several loops the one that calls it), and is logged.
+    /// One that panics has refused.
     pub fn route_sync<R: IntoReply>(
         mut self,
         kind: Kind,
