@@ -146,26 +146,55 @@ async fn a_relay_passes_only_between_two_of_which_one_has_asked_for_the_other() 
     assert!(told.is_empty());
 }
 
+/// Somebody who hears of whom a relay says that he is gone.
+async fn told_who_is_gone() -> (Node, UnboundedReceiver<PublicKey>) {
+    let (tell, told) = unbounded_channel();
+    let gone = Router::new().route_hint(kind(GONE), move |hint, _| {
+        let _ = tell.send(relay::decode_peer(&hint.body).unwrap());
+    });
+    (Node::builder().serve(gone).start().await.unwrap(), told)
+}
+
 /// Proves P-11.
 #[tokio::test]
 async fn what_cannot_be_passed_on_is_not_kept_and_its_sender_hears_that_the_peer_is_gone() {
     let relay = relay().await;
     let (bob, _) = at_a_desk(&relay, 1).await;
-    let (tell, mut told) = unbounded_channel();
-    let gone = Router::new().route_hint(kind(GONE), move |hint, _| {
-        let _ = tell.send(relay::decode_peer(&hint.body).unwrap());
-    });
-    let carol = Node::builder().serve(gone).start().await.unwrap();
+    let (carol, mut told) = told_who_is_gone().await;
     assert_eq!(open(&carol, &relay, &bob).await, Presence::Live);
     bob.clone().close().await;
     relay.disconnected(&bob.key()).await;
     pass(&carol, &relay, &bob, "lost");
     assert_eq!(heard(&mut told).await, Some(bob.key()));
+    assert_eq!(open(&carol, &relay, &bob).await, Presence::Absent, "it knows better now");
     // When he is there again, he is not given what came before.
     let (bob, mut told) = at_a_desk(&relay, 1).await;
     assert_eq!(open(&carol, &relay, &bob).await, Presence::Live);
     pass(&carol, &relay, &bob, "new");
     assert_eq!(heard(&mut told).await, Some((carol.key(), Bytes::from("new"))));
+}
+
+/// A relay that was restarted knows nothing of those who talk through it. If it said nothing, both would go on sending
+/// there and wait. Proves P-11.
+#[tokio::test]
+async fn who_sends_to_somebody_that_it_has_not_asked_for_hears_that_he_is_gone() {
+    let relay = relay().await;
+    let (bob, _told) = at_a_desk(&relay, 1).await;
+    let (carol, mut gone) = told_who_is_gone().await;
+    catch_up(&carol, &relay).await;
+    pass(&carol, &relay, &bob, "where are you?");
+    assert_eq!(heard(&mut gone).await, Some(bob.key()));
+}
+
+/// It asks that after its connection was lost, and registers again if not.
+#[tokio::test]
+async fn a_node_is_told_whether_it_is_registered() {
+    let relay = relay().await;
+    let bob = hidden().await;
+    assert_eq!(open(&bob, &relay, &bob).await, Presence::Absent);
+    let mut client = Client::start(bob.clone(), vec![relay.ticket()]);
+    client.registered().await.unwrap();
+    assert_eq!(open(&bob, &relay, &bob).await, Presence::Live);
 }
 
 /// Proves P-12: from a relay that a node is not registered at, it takes nothing in.
@@ -293,7 +322,7 @@ async fn when_a_relay_goes_the_next_one_is_registered_at_within_seconds() {
 async fn a_goodbye_goes_through_a_relay_before_the_relay_hears_its_own() {
     let relay = relay().await;
     let (tell, mut told) = unbounded_channel();
-    let waits = Router::new().route(kind("wait/1"), move |mut query: Query| {
+    let waits = Router::new().route(kind("wait/1"), move |query: Query| {
         let tell = tell.clone();
         async move {
             let _ = tell.send("asked");

@@ -7,16 +7,15 @@
 //! kept ends by its reply. `--counts beside` is a control, which must be caught. Invariant: the counts are
 //! compared only when nothing is open any more and both are dead.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::Path;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use egtp::store::SqliteStore;
-use egtp::{Kind, Message, Node, Pending, Progress, RequestError, StartError, Ticket};
+use egtp::{Kind, Message, Node, StartError, Ticket};
+use egtp_sim::process::actor::{end, folder, start, word};
 use egtp_sim::process::arguments::Arguments;
+use egtp_sim::process::diary::{self, Diary};
 use egtp_sim::process::dice::Dice;
 use egtp_sim::process::failure::{Failure, trying};
 use egtp_sim::process::report::{Checks, run, say};
@@ -54,14 +53,7 @@ async fn storm(arguments: &Arguments) -> Result<Checks, Failure> {
     ));
     let mut dice = Dice::from_seed(seed);
     let scratch = Scratch::new("durable-storm")?;
-    let folder = |name: &str| {
-        let folder = scratch.path().join(name);
-        let mut builder = std::fs::DirBuilder::new();
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        trying(format!("make {}", folder.display()), builder.create(&folder))?;
-        Ok::<_, Failure>(folder)
-    };
-    let (asking, serving) = (folder("asker")?, folder("server")?);
+    let (asking, serving) = (folder(&scratch, "asker")?, folder(&scratch, "server")?);
     let address = free_address()?;
     let home = Home { program: Program::Own, folder: serving, address, memory };
     let first = home.start().await?;
@@ -70,9 +62,9 @@ async fn storm(arguments: &Arguments) -> Result<Checks, Failure> {
     first.kill()?;
 
     let port = address.port().to_string();
-    let serve = ["server", path(&home.folder)?, &port, memory.word()];
+    let serve = ["server", word(&home.folder)?, &port, memory.word()];
     let mut server = Some(start(&serve)?);
-    let mut asker = Some(start(&["asker", path(&asking)?, &ticket])?);
+    let mut asker = Some(start(&["asker", word(&asking)?, &ticket])?);
     let (mut killed_asker, mut killed_server, mut early) = (0_u64, 0_u64, 0_u64);
     for _ in 0..rounds {
         // A third of the deaths come while a process starts.
@@ -92,12 +84,12 @@ async fn storm(arguments: &Arguments) -> Result<Checks, Failure> {
             server = Some(start(&serve)?);
         }
         if asker.is_none() {
-            asker = Some(start(&["asker", path(&asking)?, &ticket])?);
+            asker = Some(start(&["asker", word(&asking)?, &ticket])?);
         }
     }
     end(asker.take())?;
     // The last asker begins nothing new and ends by itself.
-    let mut last = start(&["asker", path(&asking)?, &ticket, "rest"])?;
+    let mut last = start(&["asker", word(&asking)?, &ticket, "rest"])?;
     let since = Instant::now();
     while trying("look after the last asker", last.try_wait())?.is_none() {
         if since.elapsed() > REST_MAX {
@@ -119,7 +111,7 @@ async fn storm(arguments: &Arguments) -> Result<Checks, Failure> {
 
 /// Holds what the asker was told against what the server has counted.
 fn judge(asking: &Path, home: &Home, rounds: u64) -> Result<Checks, Failure> {
-    let told = Told::read(&asking.join("told"))?;
+    let told = Diary::read(asking)?;
     let counted = home.counted()?;
     let mut checks = Checks::new();
     let twice = counted.iter().filter(|(_, count)| **count > 1);
@@ -138,10 +130,11 @@ fn judge(asking: &Path, home: &Home, rounds: u64) -> Result<Checks, Failure> {
     let uncounted = replied.iter().filter(|body| counted.get(**body) != Some(&1));
     let uncounted: Vec<String> = uncounted.map(ToString::to_string).collect();
     checks.none("each reply is of a request that was counted once", &uncounted);
-    let others = told.ended.len() - replied.len() - unknown.len() - told.unnamed();
+    // Some were ended by an asker that died between the promise and writing it down.
+    let unnamed = told.ended.keys().filter(|id| !told.kept.contains_key(*id)).count();
+    let others = told.ended.len() - replied.len() - unknown.len() - unnamed;
     checks.equal("requests that ended neither by a reply nor as unknown", &others, &0);
-    let known: BTreeSet<&String> = told.begun.iter().collect();
-    let strange = counted.keys().filter(|body| !known.contains(body)).cloned();
+    let strange = counted.keys().filter(|body| !told.begun.contains_key(*body)).cloned();
     checks.none("nothing is counted that nobody asked", &strange.collect::<Vec<_>>());
     if home.memory == Memory::Ledger {
         let unknown = told.ended.values().filter(|outcomes| outcomes.contains("unknown")).count();
@@ -165,45 +158,6 @@ fn judge(asking: &Path, home: &Home, rounds: u64) -> Result<Checks, Failure> {
     Ok(checks)
 }
 
-/// What the askers have written down.
-#[derive(Default)]
-struct Told {
-    begun: Vec<String>,
-    /// Ids with their bodies.
-    kept: BTreeMap<String, String>,
-    /// Ids with their outcomes.
-    ended: BTreeMap<String, BTreeSet<String>>,
-    again: usize,
-}
-
-impl Told {
-    fn read(path: &Path) -> Result<Self, Failure> {
-        let text = trying(format!("read {}", path.display()), std::fs::read_to_string(path))?;
-        let mut told = Self::default();
-        for line in text.lines() {
-            // What a kill has cut off was never told to anybody.
-            let Some(line) = line.strip_suffix(LINE_END) else { continue };
-            match line.split(' ').collect::<Vec<_>>()[..] {
-                ["begun", body] => told.begun.push(body.to_owned()),
-                ["kept", id, body] => {
-                    told.kept.insert(id.to_owned(), body.to_owned());
-                }
-                ["ended", id, outcome] => {
-                    let all = told.ended.entry(id.to_owned()).or_default();
-                    told.again += usize::from(!all.insert(outcome.to_owned()));
-                }
-                _ => return Err(Failure::Usage(format!("{line:?} was never written"))),
-            }
-        }
-        Ok(told)
-    }
-
-    /// Ended ones whose asker died between the promise and writing it down.
-    fn unnamed(&self) -> usize {
-        self.ended.keys().filter(|id| !self.kept.contains_key(*id)).count()
-    }
-}
-
 /// Whether an asker begins new requests.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Work {
@@ -219,17 +173,17 @@ async fn ask(folder: &Path, ticket: &str, work: Work) -> Result<Checks, Failure>
     let mut under_way = JoinSet::new();
     for id in node.kept().await {
         let Some(pending) = node.attach(id).await else { continue };
-        under_way.spawn(watch(folder.to_owned(), pending, None));
+        under_way.spawn(diary::follow(folder.to_owned(), pending, None));
     }
     let (kind, life, mut number) = (Kind::new(KIND)?, Dice::fresh_seed(), 0_u64);
     loop {
         while work == Work::New && under_way.len() < IN_FLIGHT {
             number += 1;
             let body = format!("{}-{life:x}-{number}{BODY_END}", std::process::id());
-            note(folder, &format!("begun {body}"))?;
+            diary::begun(folder, &body)?;
             let message = Message::new(kind.clone(), body.clone());
             let request = node.request(&ticket, message).durable().hard_timeout(HARD_TIMEOUT);
-            under_way.spawn(watch(folder.to_owned(), request.start(), Some(body)));
+            under_way.spawn(diary::follow(folder.to_owned(), request.start(), Some(body)));
         }
         let Some(ended) = under_way.join_next().await else { break };
         ended.map_err(|_| Failure::Gone)??;
@@ -238,62 +192,6 @@ async fn ask(folder: &Path, ticket: &str, work: Work) -> Result<Checks, Failure>
     Ok(Checks::new())
 }
 
-/// Writes down what is promised and what comes of it, before the handle is let go.
-async fn watch(
-    folder: std::path::PathBuf,
-    mut pending: Pending,
-    body: Option<String>,
-) -> Result<(), Failure> {
-    loop {
-        let progress = pending.progress().await;
-        let id = pending.id().map(|id| id.to_string()).unwrap_or_default();
-        let outcome = match progress {
-            Ok(Progress::Kept) => {
-                if let Some(body) = &body {
-                    note(&folder, &format!("kept {id} {body}"))?;
-                }
-                continue;
-            }
-            Ok(Progress::Replied(_)) => "reply",
-            Ok(_) => continue,
-            Err(RequestError::Unknown { .. }) => "unknown",
-            Err(RequestError::TimedOut { .. }) => "timed_out",
-            Err(_) => "other",
-        };
-        note(&folder, &format!("ended {id} {outcome}"))?;
-        return Ok(());
-    }
-}
-
-/// One line in the asker's file, which outlives its process. A kill can cut a write off where a page of the file
-/// ends, so a line shows that it is whole, and begins a new one whatever is before it.
-fn note(folder: &Path, line: &str) -> Result<(), Failure> {
-    let path = folder.join("told");
-    let opened = OpenOptions::new().create(true).append(true).open(&path);
-    let mut file = trying(format!("open {}", path.display()), opened)?;
-    trying("write a line", file.write_all(format!("\n{line}{LINE_END}\n").as_bytes()))
-}
-
-fn start(arguments: &[&str]) -> Result<Child, Failure> {
-    let mut command = Command::new(trying("find this program", std::env::current_exe())?);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
-    trying(format!("start {command:?}"), command.spawn())
-}
-
-/// Kills a process and waits until it is gone.
-fn end(child: Option<Child>) -> Result<(), Failure> {
-    let Some(mut child) = child else { return Ok(()) };
-    trying("kill a process", child.kill())?;
-    trying("wait for a killed process", child.wait())?;
-    Ok(())
-}
-
-fn path(folder: &Path) -> Result<&str, Failure> {
-    folder.to_str().ok_or_else(|| Failure::Usage(format!("{} is no text", folder.display())))
-}
-
-/// What a whole line ends with.
-const LINE_END: &str = " .";
 /// Requests that an asker has under way.
 const IN_FLIGHT: usize = 8;
 /// Longer than the whole run.

@@ -80,3 +80,33 @@ pub fn decode_pass(body: &Bytes) -> Option<(PublicKey, Bytes)> {
     let (key, _) = body.split_first_chunk::<KEY_BYTES>()?;
     Some((PublicKey::from_bytes(*key).ok()?, body.slice(KEY_BYTES..)))
 }
+
+#[cfg(test)]
+mod tests {
+    use egtp_proto::SecretKey;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back_and_nothing_else_is() {
+        let peer = SecretKey::from_seed([1; 32]).public();
+        for packet in [&b""[..], b"packet"] {
+            let read = decode_pass(&encode_pass(&peer, packet));
+            assert_eq!(read, Some((peer, Bytes::copy_from_slice(packet))));
+        }
+        assert_eq!(decode_pass(&Bytes::from_static(&[1; 31])), None);
+        assert_eq!(decode_peer(peer.as_bytes()), Some(peer));
+        // No key has this form, nor another length.
+        assert_eq!(decode_peer(&[0xff; 32]), None);
+        assert_eq!(decode_peer(&[1; 33]), None);
+        for presence in [Presence::Live, Presence::Absent] {
+            assert_eq!(Presence::decode(&presence.encode()), Some(presence));
+        }
+        assert_eq!(Presence::decode(&[2]), None);
+        assert_eq!(Presence::decode(&[]), None);
+        let minute = Duration::from_mins(1);
+        assert_eq!(decode_lease(&encode_lease(minute)), Some(minute));
+        assert_eq!(decode_lease(&[0; 3]), None);
+        assert_eq!(encode_lease(Duration::MAX), u32::MAX.to_le_bytes());
+    }
+}

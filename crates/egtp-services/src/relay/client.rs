@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use egtp::relay::{self, OPEN, REGISTER};
+use egtp::relay::{self, OPEN, Presence, REGISTER};
 use egtp::{Kind, Message, Node, NotSent, Pending, Progress, PublicKey, RequestError, Ticket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -136,7 +136,9 @@ async fn until_over(node: &Node, relay: &Ticket, lease: &mut Pending) -> Option<
         }
         let probe = ask(node, relay, OPEN, node.key().as_bytes())?;
         match probe.hard_timeout(PATIENCE).await {
-            // Whatever it says: it is there. That this node has too much to ask says nothing of the relay.
+            // It has forgotten us, which it does when it could not reach us for a moment.
+            Ok(reply) if Presence::decode(&reply.body) == Some(Presence::Absent) => return None,
+            // It is there. That this node has too much to ask says nothing of the relay.
             Ok(_) | Err(RequestError::Refused(_) | RequestError::NotSent(NotSent::Busy)) => {}
             Err(RequestError::Closing) => return Some(Left::Node),
             Err(_) => return Some(Left::Relay),
@@ -174,4 +176,4 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PROBE_EVERY: Duration = Duration::from_secs(25);
 /// How long to wait when none answers, at first and at most.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
-const PAUSE_MAX: Duration = Duration::from_secs(8);
+const PAUSE_MAX: Duration = Duration::from_secs(3);

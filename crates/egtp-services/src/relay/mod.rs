@@ -114,12 +114,17 @@ impl Relay {
 
     fn pass(&self, hint: &MessageEvent, hints: &mut dyn Hints, (pass, gone): (&Kind, &Kind)) {
         let Some((to, packet)) = relay::decode_pass(&hint.body) else { return };
-        if !self.lock().uses(hint.from, to) {
-            return;
-        }
-        let passed = hints.hint(&to, pass.clone(), relay::encode_pass(&hint.from, &packet));
-        if passed == Err(egtp::NotSent::Unreachable) {
-            self.lock().part(hint.from, to);
+        let is_passed = self.lock().uses(hint.from, to) && {
+            let body = relay::encode_pass(&hint.from, &packet);
+            let passed = hints.hint(&to, pass.clone(), body);
+            let is_there = passed != Err(egtp::NotSent::Unreachable);
+            if !is_there {
+                self.lock().lost(&to);
+            }
+            is_there
+        };
+        if !is_passed {
+            // Also to whom we know nothing of, since a relay may have been restarted: he would send for ever, and wait.
             // If that cannot be said either, nobody is left who talks.
             let _ = hints.hint(&hint.from, gone.clone(), Bytes::copy_from_slice(to.as_bytes()));
         }
@@ -149,8 +154,12 @@ impl Table {
     }
 
     fn open(&mut self, from: PublicKey, peer: PublicKey) -> Presence {
-        if from == peer || !self.registered.contains_key(&peer) {
+        if !self.registered.contains_key(&peer) {
             return Presence::Absent;
+        }
+        if from == peer {
+            // It wants to know whether its registration still counts.
+            return Presence::Live;
         }
         let pair = pair(from, peer);
         if self.circuits.len() >= self.limits.circuits_max && !self.circuits.contains_key(&pair) {
@@ -176,8 +185,9 @@ impl Table {
         }
     }
 
-    fn part(&mut self, one: PublicKey, other: PublicKey) {
-        self.circuits.remove(&pair(one, other));
+    /// A node was registered, and is not reached any more. It registers again when it is back.
+    fn lost(&mut self, who: &PublicKey) {
+        self.registered.remove(who);
     }
 }
 

@@ -5,10 +5,12 @@
 //! and the published format. Invariant: whatever a check claims stands beside the number that was
 //! measured, and no error is swallowed.
 
+pub mod actor;
 pub mod arguments;
 pub mod bad_link;
 pub mod book;
 pub mod census;
+pub mod diary;
 pub mod dice;
 pub mod disk_order;
 pub mod failure;

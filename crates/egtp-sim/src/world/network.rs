@@ -5,6 +5,7 @@
 
 use bytes::BytesMut;
 use egtp_proto::limits::PACKET_BYTES_MAX;
+use egtp_proto::wire::Lane;
 use egtp_proto::{PathId, Sizes};
 
 use super::chance::happens;
@@ -24,7 +25,8 @@ impl World {
         let sender = self.life_of(from);
         let Some(link) = self.links.get_mut(&id) else { return };
         let Some(to) = link.other(side).map(|end| end.party) else { return };
-        if link.claimed && side == 1 {
+        // What comes through a relay goes back to the relay, which has shown who it is.
+        if link.claimed && link.lane == Lane::Direct && side == 1 {
             link.unproven.1 += packet.len();
             let (received, sent) = link.unproven;
             self.checker.check(Promise::NoFlood, sent <= 3 * received, || {

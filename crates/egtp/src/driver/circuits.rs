@@ -15,6 +15,7 @@ use egtp_proto::{
 use tracing::debug;
 
 use super::Driver;
+use super::dispatch::unharmed;
 use crate::path::{Attempts, DialError, DialId};
 use crate::relay::{self, Presence};
 use crate::serve::Hints;
@@ -234,7 +235,8 @@ impl Driver {
     fn tell_hint(&mut self, now: Now, hint: &MessageEvent) {
         if let Some(take) = self.routes.of_hint(&hint.kind, &hint.from) {
             let identity = hint.identity;
-            take(hint, &mut Sender { endpoint: &mut self.endpoint, now, identity });
+            let mut sender = Sender { endpoint: &mut self.endpoint, now, identity };
+            unharmed(&hint.kind, || take(hint, &mut sender));
         }
     }
 
@@ -277,6 +279,16 @@ impl Driver {
         if self.circuits.remove(path) {
             self.disconnected(path);
             self.endpoint.path_down(now, path, Lost::Broken);
+        }
+    }
+
+    /// The connection to a relay has broken. When it is back, it may have begun anew, and know nothing of them.
+    pub(super) fn end_circuits_of(&mut self, now: Now, relay: &PublicKey) {
+        let through = self.circuits.by_path.iter().filter(|(_, circuit)| circuit.relay == *relay);
+        let mut paths: Vec<PathId> = through.map(|(path, _)| *path).collect();
+        paths.sort_unstable_by_key(|path| path.0);
+        for path in paths {
+            self.end_circuit(now, path);
         }
     }
 

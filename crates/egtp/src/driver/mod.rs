@@ -32,6 +32,7 @@ use tokio::time::Sleep;
 use tracing::{debug, info};
 
 use self::circuits::Circuits;
+use self::dispatch::unharmed;
 use self::kept::KeptRequests;
 use self::outlet::{Outlet, owner};
 pub(crate) use self::requests::Restored;
@@ -253,13 +254,16 @@ impl Driver {
             }
             PathEvent::Writable { path } => self.endpoint.writable(path),
             PathEvent::Closed { path, why } => {
-                self.disconnected(path);
+                let peer = self.disconnected(path);
                 let lost = match why {
                     Closed::Idle | Closed::ByUs => Lost::Closed,
                     _ => Lost::Broken,
                 };
                 debug!(?why, "connection closed");
                 self.endpoint.path_down(now, path, lost);
+                if let Some(relay) = peer.filter(|_| lost == Lost::Broken) {
+                    self.end_circuits_of(now, &relay);
+                }
             }
         }
     }
@@ -330,7 +334,9 @@ impl Driver {
             Event::Progress { token, way, bytes, total } => {
                 self.with_slot(token, |slot, waiting| slot.has_come(waiting, (way, bytes, total)));
             }
-            Event::Arriving(arriving) => self.routes.arriving(&arriving),
+            Event::Arriving(arriving) => {
+                unharmed(&arriving.kind, || self.routes.arriving(&arriving));
+            }
             Event::Query(query) => self.dispatch(now, query),
             Event::QueryClosed { query } => {
                 if let Some(open) = self.queries.remove(&query) {

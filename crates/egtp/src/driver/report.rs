@@ -33,12 +33,13 @@ impl Driver {
         self.look_for_disconnected(peer);
     }
 
-    /// A connection has closed.
-    pub(super) fn disconnected(&mut self, path: PathId) {
-        let peer = self.connections.remove(&path).and_then(|open| open.peer);
-        if let Some(peer) = peer.filter(|_| !self.waiters.is_empty()) {
+    /// A connection has closed. Returns whose it was.
+    pub(super) fn disconnected(&mut self, path: PathId) -> Option<PublicKey> {
+        let peer = self.connections.remove(&path).and_then(|open| open.peer)?;
+        if !self.waiters.is_empty() {
             self.look_for_disconnected(peer);
         }
+        Some(peer)
     }
 
     fn look_for_disconnected(&mut self, peer: PublicKey) {
