@@ -45,6 +45,11 @@ impl Listening {
         self.places.is_empty() && self.relays.is_empty()
     }
 
+    /// Whether it is to listen nowhere.
+    pub(crate) fn is_nowhere(&self) -> bool {
+        self.places.contains(&Place::Nowhere)
+    }
+
     /// Whether relays were named.
     pub(crate) const fn has_relays(&self) -> bool {
         !self.relays.is_empty()
@@ -97,7 +102,7 @@ impl Listening {
                 relays.push(Ticket { key, strategies: hints });
             }
         }
-        if relays.is_empty() && self.places.contains(&Place::Nowhere) {
+        if relays.is_empty() && self.is_nowhere() {
             return Err(Failure::with_next(
                 Code::Usage,
                 "with --listen none and without a relay nobody could reach this node",

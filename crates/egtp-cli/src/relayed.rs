@@ -39,12 +39,19 @@ impl Relayed {
         Some(Self { client, relays, output })
     }
 
-    /// How others reach the node by its relay: the one that it is at, or else the one that it prefers.
-    pub(crate) fn strategy(&self) -> Option<Strategy> {
-        let is_here = |relay: &&Ticket| self.client.standing() == Standing::At(relay.key);
-        let relay = self.relays.iter().find(is_here).or_else(|| self.relays.first())?;
-        let at = relay.strategies.iter().find_map(Strategy::host_port).cloned();
-        Some(Strategy::Relay { relay: relay.key, at })
+    /// How others reach the node by its relays: first the one that it is at, then those that it may move to.
+    pub(crate) fn strategies(&self) -> Vec<Strategy> {
+        let is_elsewhere = |relay: &&Ticket| self.client.standing() != Standing::At(relay.key);
+        let mut relays: Vec<&Ticket> = self.relays.iter().collect();
+        relays.sort_by_key(is_elsewhere);
+        let strategy = |relay: &Ticket| {
+            let at = relay.strategies.iter().find_map(|strategy| match strategy {
+                Strategy::Tcp(at) => Some(at.clone()),
+                _ => None,
+            });
+            Strategy::Relay { relay: relay.key, at }
+        };
+        relays.into_iter().map(strategy).collect()
     }
 
     /// Waits until the node is registered elsewhere, or nowhere, and tells.

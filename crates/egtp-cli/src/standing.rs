@@ -79,7 +79,10 @@ impl Standing {
         let mut builder = routers.into_iter().fold(Node::builder(), Builder::serve);
         builder = builder.attempts(attempts.clone());
         let directory = context.directory_if_kept()?;
-        let relays = listening.relays(context.names().as_ref(), directory.as_ref())?;
+        let relays = match role {
+            Role::Node => listening.relays(context.names().as_ref(), directory.as_ref())?,
+            Role::Relay => Vec::new(),
+        };
         let (mut ownership, mut kept_port) = (None, None);
         if let Some(directory) = &directory {
             ownership = Some(match owned {
@@ -99,8 +102,9 @@ impl Standing {
         let node = builder.start().await?;
         let relayed = Relayed::begin(&node, relays, output).await;
         let mut strategies = here::advertised(node.listening());
-        strategies.truncate(Ticket::STRATEGIES_MAX - 1);
-        strategies.extend(relayed.as_ref().and_then(Relayed::strategy));
+        let by_relays = relayed.as_ref().map(Relayed::strategies).unwrap_or_default();
+        strategies.truncate(Ticket::STRATEGIES_MAX - by_relays.len().min(RELAYS_TOLD));
+        strategies.extend(by_relays.into_iter().take(RELAYS_TOLD));
         if let Some(directory) = &directory {
             directory.keep_listening(&strategies)?;
             if kept_port.is_none() && listening.is_usual() {
@@ -120,6 +124,7 @@ impl Standing {
         let mut kept = None;
         if let Some((directory, ownership)) = directory.zip(ownership) {
             let own = OwnNode::new(node.clone(), attempts, context.names());
+            let own = if relayed.is_some() { own.reached_by_relays() } else { own };
             let host = Host::staying(own, command, ready.clone());
             kept = Some((Control::listen(&directory, host)?, ownership));
         }
@@ -207,5 +212,7 @@ fn ended_early() -> Failure {
     Failure::new(Code::Internal, "the node ended by itself")
 }
 
+/// Relays that a ticket names: the present one, and those that come next.
+const RELAYS_TOLD: usize = 4;
 /// Less than the five seconds within which the process has gone.
 const CLOSING_TIME: Duration = Duration::from_secs(4);

@@ -345,3 +345,27 @@ async fn a_goodbye_goes_through_a_relay_before_the_relay_hears_its_own() {
     assert_eq!(heard(&mut told).await, Some("withdrawn"));
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }
+
+/// Whoever registers again and again has one place, and keeps nobody from another. Proves REL-4.
+#[tokio::test]
+async fn one_key_takes_one_place_however_often_it_registers() {
+    let relay = relay_of(Limits { registered_max: 2, ..limits() }, Allowed::Anybody).await;
+    let (mallory, bob) = (hidden().await, hidden().await);
+    let lease = relay::encode_lease(Duration::from_mins(1)).to_vec();
+    let mut open_requests = Vec::new();
+    for _ in 0..4_000 {
+        let message = Message::new(kind(REGISTER), lease.clone());
+        open_requests.push(mallory.request(relay.ticket(), message).start());
+    }
+    // All that came before the last one is replaced, and is answered.
+    for earlier in open_requests.iter_mut().take(3_999) {
+        while !matches!(earlier.progress().await.unwrap(), egtp::Progress::Replied(_)) {}
+    }
+    let mut client = Client::start(bob.clone(), vec![relay.ticket()]);
+    assert_eq!(timeout(WHILE, client.registered()).await, Ok(Some(relay.key())));
+    assert_eq!(open(&bob, &relay, &mallory).await, Presence::Live);
+    let alice = hidden().await;
+    let message = Message::new(kind(echo::KIND), "still there");
+    let asked = alice.request(by(&relay, &bob.key()), message).hard_timeout(WHILE);
+    assert_eq!(asked.await.unwrap().body, "still there");
+}

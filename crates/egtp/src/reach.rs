@@ -97,11 +97,9 @@ impl Reach {
         }
     }
 
-    /// Remembers an address that somebody else has told of a node, if nothing is known of it.
+    /// Remembers an address that somebody else has told of a node: tried after what is known.
     pub(crate) fn suggest(&mut self, key: PublicKey, at: &HostPort) {
-        if self.book.strategies(&key).is_empty() {
-            self.book.hint(key, &[Strategy::Tcp(at.clone())]);
-        }
+        self.book.suggest(key, Strategy::Tcp(at.clone()));
     }
 
     /// Remembers a contact, unless a newer one is known.
@@ -242,9 +240,13 @@ struct Book {
 #[derive(Debug, Default)]
 struct Entry {
     hints: Vec<Strategy>,
+    /// What others have said, the newest first. One of them may be wrong on purpose.
+    suggested: VecDeque<Strategy>,
     contact: Option<Contact>,
 }
 
+/// What others have said of one key.
+const SUGGESTED_MAX: usize = 4;
 /// Keys that the book remembers; the one that was entered first makes room.
 const BOOK_MAX: usize = 100_000;
 
@@ -252,11 +254,18 @@ impl Book {
     fn strategies(&self, key: &PublicKey) -> Vec<Strategy> {
         let Some(entry) = self.entries.get(key) else { return Vec::new() };
         let contact = entry.contact.iter().flat_map(|contact| contact.strategies().iter());
-        entry.hints.iter().chain(contact).cloned().collect()
+        entry.hints.iter().chain(contact).chain(&entry.suggested).cloned().collect()
     }
 
     fn hint(&mut self, key: PublicKey, hints: &[Strategy]) {
         self.entry(key).hints = hints.to_vec();
+    }
+
+    fn suggest(&mut self, key: PublicKey, strategy: Strategy) {
+        let suggested = &mut self.entry(key).suggested;
+        suggested.retain(|known| *known != strategy);
+        suggested.push_front(strategy);
+        suggested.truncate(SUGGESTED_MAX);
     }
 
     fn learn(&mut self, contact: Contact) {

@@ -29,12 +29,19 @@ pub(crate) struct OwnNode {
     node: Node,
     attempts: Attempts,
     names: Option<Directory>,
+    /// Whether peers come to it through relays.
+    is_relayed: bool,
 }
 
 impl OwnNode {
     /// The node that fills this memory of attempts, and where its user keeps names and contacts.
     pub(crate) const fn new(node: Node, attempts: Attempts, names: Option<Directory>) -> Self {
-        Self { node, attempts, names }
+        Self { node, attempts, names, is_relayed: false }
+    }
+
+    /// The same, and peers come to it through relays.
+    pub(crate) fn reached_by_relays(self) -> Self {
+        Self { is_relayed: true, ..self }
     }
 
     /// The node itself.
@@ -191,7 +198,7 @@ impl OwnNode {
     /// Whether the peer may have taken a request of which nothing was heard yet.
     fn may_have_taken(&self, to: &Recipient) -> Taken {
         // Who is listened for may have connected by itself, of which no attempt tells.
-        if !self.node.listening().is_empty() {
+        if self.is_relayed || !self.node.listening().is_empty() {
             return Taken::Unknown;
         }
         let attempts = self.attempts.of(&to.key);

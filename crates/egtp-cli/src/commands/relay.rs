@@ -42,6 +42,13 @@ pub(crate) struct Arguments {
 /// # Errors
 /// When the directory or an address cannot be had.
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.listening.is_nowhere() {
+        return Err(Failure::with_next(
+            Code::Usage,
+            "a relay that listens nowhere could pass nothing on",
+            "leave --listen none out, or say where: --listen tcp/0.0.0.0:7700",
+        ));
+    }
     if arguments.listening.has_relays() {
         return Err(Failure::with_next(
             Code::Usage,

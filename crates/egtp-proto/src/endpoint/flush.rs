@@ -188,7 +188,7 @@ impl Endpoint {
     }
 
     /// Bytes of frames in a record on a path.
-    fn frames_max(&self, path: PathId) -> usize {
+    pub(super) fn frames_max(&self, path: PathId) -> usize {
         RECORD_FRAMES_MAX.min(self.packet_max(path) - RECORD_AROUND)
     }
 

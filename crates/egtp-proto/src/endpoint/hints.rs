@@ -10,10 +10,13 @@ use bytes::Bytes;
 use super::Endpoint;
 use super::peer::{Peer, Trust};
 use crate::key::PublicKey;
-use crate::limits::{HINT_BYTES_MAX, HINTS_BYTES_PER_PEER};
+use crate::limits::{HINT_BYTES_MAX, HINTS_BYTES_PER_PEER, RECORD_FRAMES_MAX};
 use crate::message::Kind;
 use crate::output::{IdentityId, NotSent};
 use crate::time::Now;
+
+/// Bytes of a hint's frame besides its body, generously.
+const HINT_AROUND: usize = RECORD_FRAMES_MAX - HINT_BYTES_MAX;
 
 /// Hints that wait for a record.
 #[derive(Debug, Default)]
@@ -63,6 +66,11 @@ impl Endpoint {
         }
         let code = *self.by_key.get(&(identity, *to)).ok_or(NotSent::Unreachable)?;
         let has_session = self.session_to_send_on(now, code).is_some();
+        let path = self.peers.get(code).and_then(|peer| peer.path);
+        let most = path.map_or(HINT_BYTES_MAX, |path| self.frames_max(path) - HINT_AROUND);
+        if body.len() > most {
+            return Err(NotSent::TooLarge { bytes: body.len(), limit: most });
+        }
         let peer = self.peers.get_mut(code).filter(|peer| has_session && peer.hears());
         let hints = &mut peer.ok_or(NotSent::Unreachable)?.hints;
         let bytes = hints.as_ref().map_or(0, |hints| hints.bytes) + size(&kind, &body);

@@ -377,6 +377,18 @@ impl Endpoint {
         })
     }
 
+    /// Sends an empty record by a path to those who are reached by it: they learn that it still stands, and say so if they
+    /// have forgotten the session.
+    pub fn ping(&mut self, path: PathId) {
+        let Some(state) = self.paths.get(&path) else { return };
+        for code in state.peers.clone() {
+            if let Some(peer) = self.peers.get_mut(code).filter(|peer| peer.path == Some(path)) {
+                peer.owes.record = !peer.sessions.is_empty();
+                self.soil(code);
+            }
+        }
+    }
+
     /// Tells that a path takes packets again after it was full.
     pub fn writable(&mut self, path: PathId) {
         let Some(state) = self.paths.get(&path) else { return };

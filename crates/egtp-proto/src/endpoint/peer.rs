@@ -208,6 +208,7 @@ impl Peer {
     pub(super) fn has_share_left(&self, bytes: usize, limits: &Limits) -> bool {
         let held = if is(Bug::HandsUncounted) { 0 } else { self.held };
         self.queries.len() + held < limits.queries_per_peer
+            && !self.queries.are_scattered()
             && self.query_bytes.saturating_add(bytes) <= limits.query_bytes_per_peer
     }
 

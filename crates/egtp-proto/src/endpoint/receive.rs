@@ -239,21 +239,21 @@ impl Endpoint {
         // what comes by a relay goes back to whom it came from, but a direct path is not left for it.
         let may_lead = match state.lane {
             Lane::Direct => state.source == Source::Verified,
-            Lane::Relay => !self.has_direct_path(code),
+            Lane::Relay => self.lane_to(code) != Some(Lane::Direct),
         };
         if newest && may_lead {
             self.move_to(now, code, path);
         }
     }
 
-    /// Whether a peer is reached now, and not through a relay.
-    pub fn is_reached_directly(&self, identity: IdentityId, peer: &PublicKey) -> bool {
-        self.by_key.get(&(identity, *peer)).is_some_and(|code| self.has_direct_path(*code))
+    /// Whether a peer is reached directly or through a relay now; `None` if there is no path to it.
+    pub fn reached_by(&self, identity: IdentityId, peer: &PublicKey) -> Option<Lane> {
+        self.lane_to(*self.by_key.get(&(identity, *peer))?)
     }
 
-    fn has_direct_path(&self, code: u32) -> bool {
-        let path = self.peers.get(code).and_then(|peer| peer.path);
-        path.and_then(|path| self.paths.get(&path)).is_some_and(|state| state.lane == Lane::Direct)
+    fn lane_to(&self, code: u32) -> Option<Lane> {
+        let path = self.peers.get(code)?.path?;
+        self.paths.get(&path).map(|state| state.lane)
     }
 
     /// The peer is now reached by `path`. What is out on another path that still stands is on its way: where

@@ -14,7 +14,7 @@ use crate::wire::Serials;
 #[derive(Debug, Default)]
 pub struct OpenQueries {
     /// Those that have entries, and what they leave until another one begins: few, since a store remembers
-    /// few dialogs of a peer.
+    /// few dialogs of a peer, and [`DIALOGS_MAX`] at most.
     dialogs: Vec<Dialog>,
     count: usize,
 }
@@ -31,6 +31,14 @@ impl OpenQueries {
     /// How many there are.
     pub const fn len(&self) -> usize {
         self.count
+    }
+
+    /// Whether as many dialogs have entries as may: more than a store remembers only if lives of the peer have left
+    /// requests behind.
+    pub fn are_scattered(&self) -> bool {
+        let has_entries = |dialog: &&Dialog| !dialog.codes.is_empty();
+        self.dialogs.len() >= DIALOGS_MAX
+            && self.dialogs.iter().filter(has_entries).count() >= DIALOGS_MAX
     }
 
     /// Whether there is none.
@@ -97,6 +105,8 @@ impl Dialog {
     }
 }
 
+/// Dialogs with open requests: what is looked through for each.
+const DIALOGS_MAX: usize = 256;
 /// Entries for which memory is kept when none is left.
 const KEPT_MAX: usize = 256;
 

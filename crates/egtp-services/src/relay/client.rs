@@ -28,14 +28,17 @@ pub enum Standing {
 pub struct Client {
     standing: watch::Receiver<Standing>,
     task: JoinHandle<()>,
+    node: Node,
+    relays: Vec<PublicKey>,
 }
 
 impl Client {
     /// Keeps a node registered at one of these relays, the first of them if it answers. Ends when the node closes.
     pub fn start(node: Node, relays: Vec<Ticket>) -> Self {
         let (tell, standing) = watch::channel(Standing::Nowhere);
-        let task = tokio::spawn(async move { stay(&node, &relays, &tell).await });
-        Self { standing, task }
+        let (of, keys) = (node.clone(), relays.iter().map(|relay| relay.key).collect());
+        let task = tokio::spawn(async move { stay(&of, &relays, &tell).await });
+        Self { standing, task, node, relays: keys }
     }
 
     /// Where the node is registered now.
@@ -63,6 +66,7 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.task.abort();
+        self.relays.iter().for_each(|relay| self.node.trust_relay(*relay, false));
     }
 }
 
@@ -102,27 +106,36 @@ async fn stay(node: &Node, relays: &[Ticket], tell: &watch::Sender<Standing>) {
 
 /// Registers at a relay, and stays there.
 async fn at(node: &Node, relay: &Ticket, tell: &watch::Sender<Standing>) -> Left {
+    // Given up only when the next one counts, so that the node is never absent in between.
+    let mut lease = None;
     loop {
-        let mut lease = match ask(node, relay, REGISTER, &relay::encode_lease(LEASE)) {
-            Some(request) => request.hard_timeout(LEASE + PATIENCE).start(),
-            None => return Left::Relay,
+        let Some(request) = ask(node, relay, REGISTER, &relay::encode_lease(LEASE)) else {
+            return Left::Relay;
         };
-        match timeout(PATIENCE, taken(&mut lease)).await {
+        let mut next = request.hard_timeout(LEASE + PATIENCE).start();
+        match timeout(PATIENCE, taken(&mut next)).await {
             Ok(Ok(())) => {}
             Ok(Err(RequestError::Closing)) => return Left::Node,
             Ok(Err(_)) | Err(_) => return Left::Relay,
         }
+        // Taken is not yet entered.
+        match is_registered(node, relay).await {
+            Ok(true) => {}
+            Ok(false) => return Left::Relay,
+            Err(left) => return left,
+        }
         tell.send_if_modified(|standing| {
             std::mem::replace(standing, Standing::At(relay.key)) != Standing::At(relay.key)
         });
-        if let Some(left) = until_over(node, relay, &mut lease).await {
+        if let Some(left) = until_due(node, relay, lease.insert(next)).await {
             return left;
         }
     }
 }
 
-/// Until a lease is over, which is no reason to leave.
-async fn until_over(node: &Node, relay: &Ticket, lease: &mut Pending) -> Option<Left> {
+/// Until it is time to register again, which is no reason to leave.
+async fn until_due(node: &Node, relay: &Ticket, lease: &mut Pending) -> Option<Left> {
+    let due = Instant::now() + RENEWAL;
     let mut probed = Instant::now();
     loop {
         tokio::select! {
@@ -131,19 +144,28 @@ async fn until_over(node: &Node, relay: &Ticket, lease: &mut Pending) -> Option<
                 Err(RequestError::Closing) => Some(Left::Node),
                 Err(_) => Some(Left::Relay),
             },
+            () = sleep_until(due) => return None,
             () = node.disconnected(&relay.key) => {}
             () = sleep_until(probed + PROBE_EVERY) => {}
         }
-        let probe = ask(node, relay, OPEN, node.key().as_bytes())?;
-        match probe.hard_timeout(PATIENCE).await {
+        match is_registered(node, relay).await {
+            Ok(true) => probed = Instant::now(),
             // It has forgotten us, which it does when it could not reach us for a moment.
-            Ok(reply) if Presence::decode(&reply.body) == Some(Presence::Absent) => return None,
-            // It is there. That this node has too much to ask says nothing of the relay.
-            Ok(_) | Err(RequestError::Refused(_) | RequestError::NotSent(NotSent::Busy)) => {}
-            Err(RequestError::Closing) => return Some(Left::Node),
-            Err(_) => return Some(Left::Relay),
+            Ok(false) => return None,
+            Err(left) => return Some(left),
         }
-        probed = Instant::now();
+    }
+}
+
+/// Asks the relay whether the node is registered. Whatever it says, it is there.
+async fn is_registered(node: &Node, relay: &Ticket) -> Result<bool, Left> {
+    let asked = ask(node, relay, OPEN, node.key().as_bytes()).ok_or(Left::Relay)?;
+    match asked.hard_timeout(PATIENCE).await {
+        Ok(reply) => Ok(Presence::decode(&reply.body) == Some(Presence::Live)),
+        // That this node has too much to ask says nothing of the relay.
+        Err(RequestError::NotSent(NotSent::Busy)) => Ok(true),
+        Err(RequestError::Closing) => Err(Left::Node),
+        Err(_) => Err(Left::Relay),
     }
 }
 
@@ -170,6 +192,8 @@ async fn ended(request: &mut Pending) -> Result<(), RequestError> {
 
 /// How long a registration is asked for.
 const LEASE: Duration = Duration::from_mins(1);
+/// After how long it is asked for again: in time for one more try.
+const RENEWAL: Duration = Duration::from_secs(45);
 /// How long a relay may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is asked whether it is there, if nothing else happens.

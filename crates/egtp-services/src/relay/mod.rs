@@ -16,6 +16,7 @@ use egtp::relay::{self, GONE, OPEN, PASS, Presence, REGISTER};
 use egtp::{
     Allowed, Hints, Kind, KindError, MessageEvent, PublicKey, Query, QueryEvent, Refusal, Router,
 };
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub use self::client::{Client, Standing};
@@ -53,11 +54,12 @@ pub struct Relay {
 #[derive(Debug)]
 struct Table {
     limits: Limits,
-    /// With the number of the registration that counts.
-    registered: HashMap<PublicKey, u64>,
-    registrations: u64,
+    /// With the registration that counts: a later one of the same node takes its place.
+    registered: HashMap<PublicKey, Arc<Notify>>,
     /// Both ends in order, and when something was last passed between them.
     circuits: HashMap<(PublicKey, PublicKey), Instant>,
+    /// When silent pairs were looked for last.
+    swept: Instant,
 }
 
 impl Relay {
@@ -66,8 +68,8 @@ impl Relay {
         let table = Table {
             limits,
             registered: HashMap::new(),
-            registrations: 0,
             circuits: HashMap::new(),
+            swept: Instant::now(),
         };
         Self { table: Arc::new(Mutex::new(table)) }
     }
@@ -80,7 +82,10 @@ impl Relay {
         let (here, there, between) = (self.clone(), self.clone(), self.clone());
         let gone = Kind::new(GONE)?;
         let pass = Kind::new(PASS)?;
+        // Each of them waits for the end of a lease, and nobody for another's.
+        let at_once = self.lock().limits.registered_max.saturating_add(SPARE);
         let register = Router::new()
+            .concurrency(at_once)
             .route(Kind::new(REGISTER)?, move |query| here.clone().register(query))
             .allow(registering);
         let others = Router::new()
@@ -95,14 +100,15 @@ impl Relay {
         let Some(lease) = relay::decode_lease(query.body()) else {
             return query.refuse(Refusal::Failed);
         };
-        let Some((number, lease)) = self.lock().register(from, lease) else {
+        let Some((replaced, lease)) = self.lock().register(from, lease) else {
             return query.refuse(Refusal::Busy { retry_after: Duration::from_secs(1) });
         };
         tokio::select! {
             () = tokio::time::sleep(lease) => {}
             () = query.withdrawn() => {}
+            () = replaced.notified() => {}
         }
-        self.lock().leave(&from, number);
+        self.lock().leave(&from, &replaced);
         query.reply(Bytes::copy_from_slice(&relay::encode_lease(lease)));
     }
 
@@ -136,19 +142,22 @@ impl Relay {
 }
 
 impl Table {
-    fn register(&mut self, who: PublicKey, lease: Duration) -> Option<(u64, Duration)> {
+    /// Enters a node. It is told when another registration takes the place of this one.
+    fn register(&mut self, who: PublicKey, lease: Duration) -> Option<(Arc<Notify>, Duration)> {
         let is_full = self.registered.len() >= self.limits.registered_max;
         if is_full && !self.registered.contains_key(&who) {
             return None;
         }
-        self.registrations += 1;
-        self.registered.insert(who, self.registrations);
-        Some((self.registrations, lease.min(self.limits.lease_max)))
+        let replaced = Arc::new(Notify::new());
+        if let Some(earlier) = self.registered.insert(who, Arc::clone(&replaced)) {
+            earlier.notify_one();
+        }
+        Some((replaced, lease.min(self.limits.lease_max)))
     }
 
     /// A registration is over; a later one of the same node may count.
-    fn leave(&mut self, who: &PublicKey, number: u64) {
-        if self.registered.get(who) == Some(&number) {
+    fn leave(&mut self, who: &PublicKey, registration: &Arc<Notify>) {
+        if self.registered.get(who).is_some_and(|counts| Arc::ptr_eq(counts, registration)) {
             self.registered.remove(who);
         }
     }
@@ -163,8 +172,11 @@ impl Table {
         }
         let pair = pair(from, peer);
         if self.circuits.len() >= self.limits.circuits_max && !self.circuits.contains_key(&pair) {
-            let idle = self.limits.circuit_idle;
-            self.circuits.retain(|_, used| used.elapsed() < idle);
+            if self.swept.elapsed() > SWEEP_EVERY {
+                let idle = self.limits.circuit_idle;
+                self.circuits.retain(|_, used| used.elapsed() < idle);
+                self.swept = Instant::now();
+            }
             if self.circuits.len() >= self.limits.circuits_max {
                 return Presence::Absent;
             }
@@ -194,3 +206,8 @@ impl Table {
 fn pair(one: PublicKey, other: PublicKey) -> (PublicKey, PublicKey) {
     if one < other { (one, other) } else { (other, one) }
 }
+
+/// Registrations that are about to end, beside those that count.
+const SPARE: usize = 1_024;
+/// How often a full table is searched for pairs that are silent.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);

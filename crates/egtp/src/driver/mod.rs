@@ -5,6 +5,7 @@
 //! runtime. Invariant: whatever happened is handed to the endpoint before anything is sent, so that
 //! one packet carries all that was waiting.
 
+mod circuit_table;
 mod circuits;
 mod commands;
 mod dispatch;
@@ -31,7 +32,7 @@ use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use tracing::{debug, info};
 
-use self::circuits::Circuits;
+use self::circuit_table::Circuits;
 use self::dispatch::unharmed;
 use self::kept::KeptRequests;
 use self::outlet::{Outlet, owner};
@@ -195,11 +196,12 @@ impl Driver {
 
     /// What goes through relays is part of what goes to them, and comes first.
     fn transmit(&mut self, now: Now) {
+        self.look_at_relays();
         loop {
-            self.look_at_relays();
             let mut outlet = Outlet { paths: &mut self.paths, circuits: &mut self.circuits };
             self.endpoint.transmit(now, &mut outlet);
-            if !self.pass_on(now) {
+            let is_passed = self.pass_on(now);
+            if !self.look_at_relays() && !is_passed {
                 break;
             }
         }
@@ -261,8 +263,8 @@ impl Driver {
                 };
                 debug!(?why, "connection closed");
                 self.endpoint.path_down(now, path, lost);
-                if let Some(relay) = peer.filter(|_| lost == Lost::Broken) {
-                    self.end_circuits_of(now, &relay);
+                if let Some(relay) = peer {
+                    self.end_circuits_of(now, &relay, lost);
                 }
             }
         }
@@ -357,7 +359,7 @@ impl Driver {
 
     fn close_path(&mut self, path: PathId) {
         if Circuits::has(path) {
-            return self.end_circuit(self.now(), path);
+            return self.end_circuit(self.now(), path, Lost::Closed);
         }
         if let Some(one) = owner(&mut self.paths, path) {
             one.close(path);
@@ -394,6 +396,7 @@ impl Driver {
             return;
         }
         self.hints_due = boot + HINTS_EVERY;
+        self.keep_circuits(self.now());
         for path in self.connections.keys() {
             let hint = if self.endpoint.awaits(*path) { Hint::ExpectReply } else { Hint::Nothing };
             if let Some(one) = owner(&mut self.paths, *path) {

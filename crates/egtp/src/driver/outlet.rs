@@ -7,7 +7,7 @@ use egtp_proto::{PathId, Sink};
 use tracing::debug;
 
 use super::PATH_SHIFT;
-use super::circuits::Circuits;
+use super::circuit_table::Circuits;
 use crate::path::Path;
 
 /// The paths as the endpoint sees them.

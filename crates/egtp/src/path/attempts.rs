@@ -108,6 +108,12 @@ impl fmt::Display for Attempt {
         match became {
             Became::Waiting => write!(f, "{strategy}: no answer yet"),
             Became::Failed(error) => write!(f, "{strategy}: {error}"),
+            Became::Unproved if strategy.is_relayed() => {
+                write!(
+                    f,
+                    "{strategy}: the relay says that the peer is there, and it has not answered"
+                )
+            }
             Became::Unproved => write!(
                 f,
                 "{strategy} accepts connections, but nobody there proved to be {}...: wrong key, or \
