@@ -62,4 +62,8 @@ const SLEEPING: &[Exception] = &[
         path: "crates/egtp/tests/silence_closes_connections_and_the_next_message_opens_one.rs",
         reason: "its runtime's time is paused: an hour of silence passes in no time",
     },
+    Exception {
+        path: "crates/egtp-services/tests/a_circuit_outlives_silence.rs",
+        reason: "its runtime's time is paused: minutes of silence pass in no time",
+    },
 ];
