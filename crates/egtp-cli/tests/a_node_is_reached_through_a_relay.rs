@@ -34,7 +34,7 @@ fn a_node_that_listens_nowhere_is_asked_by_its_ticket_alone() {
 }
 
 /// Proves DISC-2: a file that its user edits says which relays there are.
-/// Proves B-18: the next relay of several is used while one does not answer, and the node says so.
+/// The next relay of several is used while one does not answer, and the node says so.
 #[test]
 fn the_relays_of_a_file_are_used_and_a_change_is_told() {
     let place = Place::new();

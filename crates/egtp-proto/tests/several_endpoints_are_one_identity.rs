@@ -415,7 +415,7 @@ fn a_generation_that_another_part_told_of_is_good() {
     }
 }
 
-/// Proves DOS-6: parts do not hand strangers round.
+/// Parts do not hand strangers round.
 #[test]
 fn a_stranger_cannot_keep_parts_busy_with_each_other() {
     let mut town = Town::new(2, 30);

@@ -290,7 +290,7 @@ async fn a_registration_ends_with_its_lease() {
     assert_eq!(open(&alice, &relay, &bob).await, Presence::Absent);
 }
 
-/// Proves B-18, DISC-3: a relay that does not answer costs a delay, and one that answers is stayed with.
+/// Proves DISC-3: a relay that does not answer costs a delay, and one that answers is stayed with.
 #[tokio::test]
 async fn when_a_relay_goes_the_next_one_is_registered_at_within_seconds() {
     let nobody: HostPort = HostPort { host: Host::V4([127, 0, 0, 1].into()), port: 9 };
