@@ -369,3 +369,51 @@ async fn one_key_takes_one_place_however_often_it_registers() {
     let asked = alice.request(by(&relay, &bob.key()), message).hard_timeout(WHILE);
     assert_eq!(asked.await.unwrap().body, "still there");
 }
+
+/// Above what a relay keeps of pairs, a further one hears that its peer is absent. Proves P-10.
+#[tokio::test]
+async fn pairs_that_talk_are_bounded() {
+    let relay = relay_of(Limits { circuits_max: 1, ..limits() }, Allowed::Anybody).await;
+    let (bob, _told) = at_a_desk(&relay, 1).await;
+    let (alice, carol) = (hidden().await, hidden().await);
+    assert_eq!(open(&alice, &relay, &bob).await, Presence::Live);
+    assert_eq!(open(&carol, &relay, &bob).await, Presence::Absent);
+    assert_eq!(open(&alice, &relay, &bob).await, Presence::Live, "she has her place");
+}
+
+/// What leads to the peer itself may lead nowhere; the relay is for that.
+#[tokio::test]
+async fn a_peer_whose_own_address_is_closed_is_reached_by_its_relay() {
+    let relay = relay().await;
+    let bob = hidden().await;
+    let mut client = Client::start(bob.clone(), vec![relay.ticket()]);
+    client.registered().await.unwrap();
+    let mut ticket = by(&relay, &bob.key());
+    let closed = HostPort { host: Host::V4([127, 0, 0, 1].into()), port: 9 };
+    ticket.strategies.insert(0, Strategy::Tcp(closed));
+    let alice = hidden().await;
+    let message = Message::new(kind(echo::KIND), "around");
+    let asked = alice.request(ticket, message).hard_timeout(WHILE);
+    assert_eq!(asked.await.unwrap().body, "around");
+}
+
+/// A relay that is busy enters a registration some time after it has taken it. That is no reason to go to the next one.
+/// Proves B-11.
+#[tokio::test]
+async fn a_registration_that_is_entered_late_is_waited_for() {
+    let looks = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let seen = std::sync::Arc::clone(&looks);
+    let busy = Router::new()
+        .route(kind(REGISTER), |query: Query| async move { query.withdrawn().await })
+        .route_sync(kind(OPEN), move |_| {
+            let is_early = seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 3;
+            let presence = if is_early { Presence::Absent } else { Presence::Live };
+            Bytes::copy_from_slice(&presence.encode())
+        });
+    let busy = Node::builder().listen("127.0.0.1:0".parse().unwrap()).serve(busy);
+    let (busy, other) = (busy.start().await.unwrap(), relay().await);
+    let bob = hidden().await;
+    let mut client = Client::start(bob, vec![busy.ticket(), other.ticket()]);
+    assert_eq!(timeout(WHILE, client.registered()).await, Ok(Some(busy.key())));
+    assert_eq!(looks.load(std::sync::atomic::Ordering::Relaxed), 4);
+}

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Where a node is registered.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Standing {
     /// Nowhere yet, or not any more: the next relay is asked.
     #[default]
@@ -43,13 +43,13 @@ impl Client {
 
     /// Where the node is registered now.
     pub fn standing(&self) -> Standing {
-        self.standing.borrow().clone()
+        *self.standing.borrow()
     }
 
     /// Waits until it is registered somewhere else, or nowhere. `None` when the node has closed.
     pub async fn changed(&mut self) -> Option<Standing> {
         self.standing.changed().await.ok()?;
-        Some(self.standing.borrow_and_update().clone())
+        Some(*self.standing.borrow_and_update())
     }
 
     /// Waits until it is registered somewhere. `None` when the node has closed.
@@ -87,9 +87,7 @@ async fn stay(node: &Node, relays: &[Ticket], tell: &watch::Sender<Standing>) {
             node.trust_relay(relay.key, true);
             let left = at(node, relay, tell).await;
             node.trust_relay(relay.key, false);
-            tell.send_if_modified(|standing| {
-                std::mem::replace(standing, Standing::Nowhere) != Standing::Nowhere
-            });
+            say(tell, Standing::Nowhere);
             if matches!(left, Left::Node) {
                 return;
             }
@@ -118,19 +116,39 @@ async fn at(node: &Node, relay: &Ticket, tell: &watch::Sender<Standing>) -> Left
             Ok(Err(RequestError::Closing)) => return Left::Node,
             Ok(Err(_)) | Err(_) => return Left::Relay,
         }
-        // Taken is not yet entered.
-        match is_registered(node, relay).await {
-            Ok(true) => {}
-            Ok(false) => return Left::Relay,
-            Err(left) => return left,
+        if let Err(left) = entered(node, relay, &mut next).await {
+            return left;
         }
-        tell.send_if_modified(|standing| {
-            std::mem::replace(standing, Standing::At(relay.key)) != Standing::At(relay.key)
-        });
+        say(tell, Standing::At(relay.key));
         if let Some(left) = until_due(node, relay, lease.insert(next)).await {
             return left;
         }
     }
+}
+
+/// Waits until a registration that the relay has taken is entered there: a busy one may come to that later, which is no
+/// reason to leave.
+async fn entered(node: &Node, relay: &Ticket, lease: &mut Pending) -> Result<(), Left> {
+    let looks = async {
+        while !is_registered(node, relay).await? {
+            sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    };
+    tokio::select! {
+        entered = timeout(PATIENCE, looks) => entered.unwrap_or(Err(Left::Relay)),
+        ended = ended(lease) => match ended {
+            // A short lease: it was there.
+            Ok(()) => Ok(()),
+            Err(RequestError::Closing) => Err(Left::Node),
+            Err(_) => Err(Left::Relay),
+        },
+    }
+}
+
+/// Tells where the node is now, if that has changed.
+fn say(tell: &watch::Sender<Standing>, now: Standing) {
+    tell.send_if_modified(|before| std::mem::replace(before, now) != now);
 }
 
 /// Until it is time to register again, which is no reason to leave.
@@ -157,7 +175,7 @@ async fn until_due(node: &Node, relay: &Ticket, lease: &mut Pending) -> Option<L
     }
 }
 
-/// Asks the relay whether the node is registered. Whatever it says, it is there.
+/// Asks the relay whether the node is registered. If it says either, the relay is there.
 async fn is_registered(node: &Node, relay: &Ticket) -> Result<bool, Left> {
     let asked = ask(node, relay, OPEN, node.key().as_bytes()).ok_or(Left::Relay)?;
     match asked.hard_timeout(PATIENCE).await {
@@ -196,6 +214,8 @@ const LEASE: Duration = Duration::from_mins(1);
 const RENEWAL: Duration = Duration::from_secs(45);
 /// How long a relay may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is asked whether a registration is entered yet.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How often it is asked whether it is there, if nothing else happens.
 const PROBE_EVERY: Duration = Duration::from_secs(25);
 /// How long to wait when none answers, at first and at most.
