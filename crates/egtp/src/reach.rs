@@ -287,3 +287,68 @@ impl Book {
         self.entries.entry(key).or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    use egtp_proto::SecretKey;
+
+    use super::*;
+
+    fn dialed(steps: &[Step]) -> Vec<(DialId, Strategy)> {
+        let dial = |step: &Step| match step {
+            Step::Dial(dial, _, strategy) => Some((*dial, strategy.clone())),
+            Step::Failed(..) => None,
+        };
+        steps.iter().filter_map(dial).collect()
+    }
+
+    /// A search for a peer whose ticket names a relay before its own address, and what it dials first.
+    fn begun() -> (Reach, Vec<(DialId, Strategy)>, [Strategy; 2]) {
+        let key = |seed| SecretKey::from_seed([seed; 32]).public();
+        let relay = Strategy::Relay { relay: key(2), at: None };
+        let own: Strategy = "tcp/192.0.2.1:7700".parse().unwrap();
+        let mut reach = Reach::new(Vec::new(), 0);
+        reach.hint(key(1), &[relay.clone(), own.clone()]);
+        let steps = reach.search(IdentityId(0), key(1), |_| true);
+        let first = dialed(&steps);
+        (reach, first, [relay, own])
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_of_the_peer_itself_has_a_head_start_before_its_relay() {
+        let (mut reach, first, [relay, own]) = begun();
+        assert_eq!(first.iter().map(|(_, to)| to).collect::<Vec<_>>(), [&own]);
+        let begun = tokio::time::Instant::now();
+        let steps = poll_fn(|context| match reach.poll(context, |_| true) {
+            Some(steps) => Poll::Ready(steps),
+            None => Poll::Pending,
+        });
+        assert_eq!(dialed(&steps.await).pop().map(|(_, to)| to), Some(relay));
+        assert!(begun.elapsed() >= Duration::from_millis(200), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_the_peer_itself_cannot_be_called_its_relay_is_asked_at_once() {
+        let (mut reach, first, [relay, _]) = begun();
+        let failed = first.first().map(|(dial, _)| *dial).unwrap();
+        let next = dialed(&reach.failed(failed, |_| true));
+        assert_eq!(next.iter().map(|(_, to)| to).collect::<Vec<_>>(), [&relay]);
+    }
+
+    #[test]
+    fn what_others_say_of_a_node_is_tried_last_and_displaces_nothing() {
+        let key = SecretKey::from_seed([1; 32]).public();
+        let at = |port: u16| Strategy::Tcp(format!("192.0.2.1:{port}").parse().unwrap());
+        let mut reach = Reach::new(Vec::new(), 0);
+        for port in 1..=6 {
+            reach.suggest(key, &format!("192.0.2.1:{port}").parse().unwrap());
+        }
+        reach.hint(key, &[at(100)]);
+        assert_eq!(reach.book.strategies(&key), [100, 6, 5, 4, 3].map(at));
+        reach.suggest(key, &"192.0.2.1:4".parse().unwrap());
+        assert_eq!(reach.book.strategies(&key), [100, 4, 6, 5, 3].map(at));
+    }
+}
