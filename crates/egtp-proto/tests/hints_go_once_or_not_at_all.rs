@@ -112,3 +112,20 @@ fn hints_that_wait_for_a_path_that_breaks_are_forgotten() {
     assert!(world.reply_of(0, next).is_some());
     assert!(heard(&world, 1).is_empty());
 }
+
+/// It goes through in one packet, or it would hold up all that come behind it.
+#[test]
+fn a_hint_through_a_relay_fits_what_a_relay_passes_on() {
+    let mut world = World::new(2);
+    world.relayed = true;
+    let first = world.request(0, 1, b"first");
+    world.run(secs(2));
+    assert!(world.reply_of(0, first).is_some());
+    let refused = hint(&mut world, 0, 1, Bytes::from(vec![7; HINT_BYTES_MAX]));
+    let Err(NotSent::TooLarge { limit, .. }) = refused else { panic!("{refused:?}") };
+    assert!(limit < HINT_BYTES_MAX);
+    hint(&mut world, 0, 1, Bytes::from(vec![7; limit])).unwrap();
+    hint(&mut world, 0, 1, "behind it".into()).unwrap();
+    world.run(secs(1));
+    assert_eq!(heard(&world, 1).len(), 2);
+}

@@ -143,12 +143,13 @@ impl Endpoint {
         sink: &mut impl Sink,
     ) {
         self.remember_path(code, path);
+        let most = self.frames_max(path);
         while self.peers.get(code).is_some_and(|peer| peer.has_news(now.boot))
-            && sink.room(path) >= self.frames_max(path) + RECORD_AROUND
+            && sink.room(path) >= most + RECORD_AROUND
         {
             let owed =
                 self.peers.get_mut(code).is_some_and(|peer| std::mem::take(&mut peer.owes.record));
-            let packed = self.pack_for_path(now, code, session, path);
+            let packed = self.pack_for_path(now, code, session, (path, most));
             // Everything left waits for credit, or is no longer wanted.
             if packed.bytes.len() == PREFIX_BYTES && !owed {
                 break;
@@ -165,10 +166,10 @@ impl Endpoint {
         now: Now,
         code: u32,
         session: u32,
-        path: PathId,
+        (path, most): (PathId, usize),
     ) -> super::pack::Packed {
         let heard = self.paths.get(&path).map_or(0, |state| state.heard);
-        let (first, most) = (FIRST_FRAMES_MAX << heard, self.frames_max(path));
+        let first = FIRST_FRAMES_MAX << heard;
         if first < most {
             let packed = self.pack_record(now, code, session, first);
             if packed.bytes.len() > PREFIX_BYTES {

@@ -50,7 +50,7 @@ impl Endpoint {
     /// Sends a hint to a peer with which there is a living session. Whether it arrives is never known.
     ///
     /// # Errors
-    /// [`NotSent::TooLarge`] above [`HINT_BYTES_MAX`] bytes; [`NotSent::Unreachable`] where the peer has no session
+    /// [`NotSent::TooLarge`] above [`HINT_BYTES_MAX`] bytes, a little less through a relay; [`NotSent::Unreachable`] where the peer has no session
     /// and path with us at the moment, or there is a doubt whether it still has; [`NotSent::Busy`] while as many wait
     /// as may.
     pub fn hint(
@@ -61,15 +61,12 @@ impl Endpoint {
         kind: Kind,
         body: Bytes,
     ) -> Result<(), NotSent> {
-        if body.len() > HINT_BYTES_MAX {
-            return Err(NotSent::TooLarge { bytes: body.len(), limit: HINT_BYTES_MAX });
-        }
         let code = *self.by_key.get(&(identity, *to)).ok_or(NotSent::Unreachable)?;
         let has_session = self.session_to_send_on(now, code).is_some();
         let path = self.peers.get(code).and_then(|peer| peer.path);
-        let most = path.map_or(HINT_BYTES_MAX, |path| self.frames_max(path) - HINT_AROUND);
-        if body.len() > most {
-            return Err(NotSent::TooLarge { bytes: body.len(), limit: most });
+        let limit = path.map_or(HINT_BYTES_MAX, |path| self.frames_max(path) - HINT_AROUND);
+        if body.len() > limit {
+            return Err(NotSent::TooLarge { bytes: body.len(), limit });
         }
         let peer = self.peers.get_mut(code).filter(|peer| has_session && peer.hears());
         let hints = &mut peer.ok_or(NotSent::Unreachable)?.hints;

@@ -118,6 +118,21 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn lives_that_left_requests_behind_are_bounded() {
+        let mut open = OpenQueries::default();
+        for dialog in 0..256 {
+            assert!(!open.are_scattered(), "{dialog}");
+            open.insert((dialog, 0), 0);
+            open.insert((dialog, 1), 1);
+        }
+        assert!(open.are_scattered());
+        open.remove((7, 0));
+        assert!(open.are_scattered());
+        open.remove((7, 1));
+        assert!(!open.are_scattered(), "one of them has nothing open any more");
+    }
+
     proptest! {
         /// What is covered is withdrawn at once, as the endpoint does it.
         #[test]
