@@ -117,9 +117,8 @@ impl Driver {
 
     fn tell_hint(&mut self, now: Now, hint: &MessageEvent) {
         if let Some(take) = self.routes.of_hint(&hint.kind, &hint.from) {
-            let identity = hint.identity;
-            let mut sender = Sender { endpoint: &mut self.endpoint, now, identity };
-            unharmed(&hint.kind, || take(hint, &mut sender));
+            let mut hints = self.hints(now, hint.identity);
+            unharmed(&hint.kind, || take(hint, &mut hints));
         }
     }
 
@@ -199,16 +198,9 @@ impl Driver {
         !again.is_empty()
     }
 
-    /// Sends a hint. A packet of a circuit goes through no other one.
-    pub(super) fn send_hint(
-        &mut self,
-        now: Now,
-        identity: IdentityId,
-        to: &PublicKey,
-        kind: Kind,
-        body: Bytes,
-    ) -> Result<(), NotSent> {
-        Sender { endpoint: &mut self.endpoint, now, identity }.hint(to, kind, body)
+    /// What sends hints of an identity.
+    pub(super) fn hints(&mut self, now: Now, identity: IdentityId) -> Sender<'_> {
+        Sender { endpoint: &mut self.endpoint, now, identity }
     }
 
     /// Gives what was sent on circuits to their relays. Returns whether there was anything.
@@ -218,7 +210,8 @@ impl Driver {
         let Ok(kind) = Kind::new(relay::PASS) else { return false };
         for (circuit, packet) in out {
             let body = relay::encode_pass(&circuit.peer, &packet);
-            let passed = self.send_hint(now, circuit.identity, &circuit.relay, kind.clone(), body);
+            let mut hints = self.hints(now, circuit.identity);
+            let passed = hints.hint(&circuit.relay, kind.clone(), body);
             if let Err(why @ NotSent::Unreachable) = passed {
                 debug!(%why, "the relay of a circuit");
                 if let Some(path) = self.circuits.path_of(&circuit) {
@@ -230,8 +223,8 @@ impl Driver {
     }
 }
 
-/// Sends hints.
-struct Sender<'a> {
+/// Sends hints. A packet of a circuit goes through no other one.
+pub(super) struct Sender<'a> {
     endpoint: &'a mut Endpoint,
     now: Now,
     identity: IdentityId,

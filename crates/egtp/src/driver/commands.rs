@@ -7,6 +7,7 @@ use egtp_proto::time::Now;
 
 use super::{COMMANDS_PER_ROUND, Driver};
 use crate::command::Command;
+use crate::serve::Hints;
 use crate::store::StoreError;
 
 impl Driver {
@@ -77,7 +78,7 @@ impl Driver {
             }
             Command::Hint(to, kind, body) => {
                 // Nobody hears what becomes of one.
-                let _ = self.send_hint(now, IdentityId::default(), &to, kind, body);
+                let _ = self.hints(now, IdentityId::default()).hint(&to, kind, body);
             }
             Command::TrustRelay(relay, is_trusted) => self.circuits.trust(relay, is_trusted),
             Command::Disconnected(peer, tell) => self.tell_when_disconnected(peer, tell),
