@@ -11,7 +11,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use egtp_proto::PublicKey;
 
 /// A request: be there for whoever asks for me, until this request has its reply. The relay replies when the lease is
-/// over, and the next one is asked for then.
+/// over, or a later registration of the same node takes the place of this one.
 pub const REGISTER: &str = "egtp.relay.register/1";
 /// A request: is this peer there? The reply is a [`Presence`].
 pub const OPEN: &str = "egtp.relay.open/1";
