@@ -46,17 +46,26 @@ pub enum StoreKind {
     Ram,
     /// A restart.
     Durable,
+    /// The same, and it forgets nothing as long as a letter may come: what it is bound to stands in a contact, and not
+    /// on a live card.
+    Letter,
 }
 
 impl StoreKind {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Ram, Self::Durable];
+    /// Those that a live card tells of.
+    pub const ON_CARD: [Self; 2] = [Self::Ram, Self::Durable];
+
+    /// Whether it is on a disk.
+    pub const fn is_on_disk(self) -> bool {
+        matches!(self, Self::Durable | Self::Letter)
+    }
 
     /// The number on the wire.
     pub const fn id(self) -> u8 {
         match self {
             Self::Ram => 0,
             Self::Durable => 1,
+            Self::Letter => 2,
         }
     }
 
@@ -65,6 +74,7 @@ impl StoreKind {
         match id {
             0 => Some(Self::Ram),
             1 => Some(Self::Durable),
+            2 => Some(Self::Letter),
             _ => None,
         }
     }

@@ -38,6 +38,10 @@ pub struct Counters {
     pub submitted: u64,
     /// Transmissions of messages, repetitions included.
     pub transmissions: u64,
+    /// Letters written.
+    pub letters_sealed: u64,
+    /// Letters read.
+    pub letters_opened: u64,
     /// Messages handed to handlers.
     pub taken: u64,
     /// Messages that had been taken before.
@@ -127,7 +131,7 @@ pub(crate) use sums;
 sums!(Counters:
     packets_received packets_sent bytes_sent records_opened records_sealed flights_accepted handed_over
     sessions_frozen sessions_thawed handshakes_finished agreements encapsulations retries_sent unknown_sent
-    unproven_held submitted transmissions taken duplicates late_dropped dropped
+    unproven_held submitted transmissions letters_sealed letters_opened taken duplicates late_dropped dropped
 );
 
 sums!(Dropped:

@@ -34,14 +34,17 @@ pub use codes::Table;
 pub use contact::{Contact, ContactError};
 pub use contact_value::{ContactDraft, MailboxPrekey};
 pub use counters::{Counters, Dropped};
-pub use endpoint::{Config, Elsewhere, Endpoint, Lost, Sizes, Source, Stray, Submission};
+pub use endpoint::{
+    Config, Elsewhere, Endpoint, LetterError, Letters, Lost, OwnMailbox, Reading, Sizes, Source,
+    Stray, Submission,
+};
 pub use host_port::{Host, HostName, HostPort, HostPortError};
 pub use key::{KeyError, PublicKey, SecretKey, ShortKey};
 pub use message::{Kind, KindError, MessageClass, MessageId};
 pub use node_id::{NodeId, NodeIdError};
 pub use output::{
     Arriving, Assurance, Event, EventCode, IdentityId, MessageEvent, NotSent, Outcome, PathId,
-    Policy, QueryEvent, QueryId, RefusedWhy, Sink, Taken, Way,
+    Policy, Posted, QueryEvent, QueryId, RefusedWhy, Sink, Taken, Way,
 };
 pub use part::{Part, Stripe};
 pub use peer_card::{PeerCard, PeerCardError};

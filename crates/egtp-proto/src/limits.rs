@@ -15,6 +15,23 @@ pub const PACKET_BYTES_MAX: usize = 36 * 1024;
 /// Bytes of a handshake payload (*wire*).
 pub const HANDSHAKE_PAYLOAD_MAX: usize = 32 * 1024;
 
+/// Bytes of the frames of a letter (*wire*): the longest message and what is around it.
+pub const LETTER_FRAMES_MAX: usize = 2 * 1024 * 1024 + 4 * 1024;
+
+/// Bytes of frames of a letter that carries several messages: as many as fit beside the sender's contact in the one
+/// message that is sealed at once.
+pub const LETTER_FRAMES_USUAL: usize = HANDSHAKE_PAYLOAD_MAX - 2 * 1024;
+
+/// How long a mailbox prekey is the one that a contact lists.
+pub const MAILBOX_PREKEY_REPLACED: Duration = Duration::from_hours(7 * 24);
+
+/// How long its secret is kept: a contact that lists it may be signed until it is replaced and is good for 90 days, and
+/// a letter may be under way for 14.
+pub const MAILBOX_PREKEY_KEPT: Duration = Duration::from_hours((7 + 90 + 14) * 24);
+
+/// How long a letter may be under way (*wire*), and so the longest hard timeout of a message that goes by letters.
+pub const LETTER_UNDER_WAY: Duration = Duration::from_hours(14 * 24);
+
 /// Bytes of a hint's body: so many that any fits one record beside its head.
 pub const HINT_BYTES_MAX: usize = RECORD_FRAMES_MAX - 256;
 
@@ -153,6 +170,11 @@ pub struct Limits {
     pub dialogs_max: usize,
     /// Dialogs of one peer in each store. The next one displaces that peer's own oldest.
     pub dialogs_per_peer: usize,
+    /// Dialogs that a store for letters remembers in all, and of one peer. Above it what begins another one is left in the
+    /// mailbox: such a store forgets nothing before the mailbox prekeys are erased that it was taken under.
+    pub letter_dialogs_max: usize,
+    /// See above.
+    pub letter_dialogs_per_peer: usize,
     /// Peers with any state but a session at rest. Above it the least recently used one without open work is
     /// forgotten; its sessions are put to rest if they can be, else it costs it one handshake.
     pub peers_max: usize,
@@ -189,6 +211,12 @@ impl Limits {
             .min(self.reassembly_bytes_per_peer)
     }
 
+    /// The longest hard timeout of a message that outlives runs, since it may go by letter.
+    #[must_use]
+    pub fn longest_kept(&self) -> Duration {
+        self.hard_timeout_max.max(LETTER_UNDER_WAY)
+    }
+
     /// Bytes of the longest body that is sent.
     #[must_use]
     pub fn largest_sent(&self, to_client: bool) -> usize {
@@ -211,6 +239,8 @@ impl Default for Limits {
             reassembly_bytes_per_peer: 64 * 1024 * 1024,
             dialogs_max: 262_144,
             dialogs_per_peer: 4,
+            letter_dialogs_max: 65_536,
+            letter_dialogs_per_peer: 16,
             peers_max: 262_144,
             frozen_max: 1_048_576,
             provisional_max: 4096,

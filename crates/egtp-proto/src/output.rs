@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::contact::Contact;
+use crate::endpoint::OwnMailbox;
 use crate::key::PublicKey;
 use crate::message::{Kind, MessageId};
 
@@ -126,6 +128,44 @@ pub enum Event {
         /// Who says so.
         from: PublicKey,
     },
+    /// A letter to a peer that no path leads to: hand it to whoever keeps it for the peer, as its contact says, and say
+    /// [`Endpoint::posted`](crate::Endpoint::posted).
+    Letter {
+        /// Which of our identities has written it.
+        identity: IdentityId,
+        /// To whom.
+        to: PublicKey,
+        /// Names it.
+        number: u64,
+        /// The letter, sealed.
+        letter: Bytes,
+    },
+    /// A message of ours is in a letter that somebody keeps for its receiver.
+    Stored {
+        /// What the caller called it.
+        token: u64,
+    },
+    /// A letter that was brought has been read, and what it has changed is on the disk.
+    LetterRead {
+        /// Names it, as [`Endpoint::receive_letter`](crate::Endpoint::receive_letter) has.
+        number: u64,
+        /// Whether it may be thrown away. If not, something in it had no room, and it is to be brought again.
+        all_taken: bool,
+    },
+    /// Our contact is to list this from now on.
+    Mailbox {
+        /// Which of our identities.
+        identity: IdentityId,
+        /// What.
+        mailbox: OwnMailbox,
+    },
+    /// A peer has told us its newest contact.
+    Contact {
+        /// Which of our identities.
+        identity: IdentityId,
+        /// The contact. It is the peer's own, and its signature holds.
+        contact: Box<Contact>,
+    },
     /// An unreliable message.
     Hint(MessageEvent),
     /// A session was confirmed.
@@ -135,6 +175,15 @@ pub enum Event {
         /// With whom.
         peer: PublicKey,
     },
+}
+
+/// What became of a letter.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Posted {
+    /// Somebody keeps it for its peer.
+    Stored,
+    /// Nobody does, as far as is known.
+    Failed,
 }
 
 /// Which of the two bodies of a request.
@@ -200,6 +249,8 @@ pub enum Assurance {
     FirstFlight,
     /// In a session that the sender has confirmed.
     Confirmed,
+    /// In a letter: whoever stole *our* identity key could have forged it.
+    Letter,
 }
 
 /// What becomes of the requests of a kind when their receiver dies while it is at work on them.

@@ -10,7 +10,8 @@
 mod golden;
 
 use egtp_proto::limits::{
-    KIND_BYTES_MAX, PACKET_BYTES_MAX, PACKET_BYTES_MIN, RANGES_MAX, RECORD_FRAMES_MAX,
+    KIND_BYTES_MAX, LETTER_FRAMES_MAX, PACKET_BYTES_MAX, PACKET_BYTES_MIN, RANGES_MAX,
+    RECORD_FRAMES_MAX,
 };
 use egtp_proto::wire::frame::{Class, Frame, MessageHead, Part, ReplyHead};
 use egtp_proto::wire::stream::{Deframer, Direction, LengthMask, StreamKey};
@@ -26,7 +27,7 @@ fn lengths_in_frames_are_bounded() {
     let mut tried = 0;
     for (name, bytes, at, limit) in frame_lengths() {
         for (length, changed) in set_to_all(&bytes, at, limit) {
-            for more in [0, AFTER, RECORD_FRAMES_MAX + 2] {
+            for more in [0, AFTER, limit + 2] {
                 let changed = [&changed[..], &vec![0; more]].concat();
                 let mut reader = Reader::new(&changed);
                 let memory = allocation_counter::measure(|| {
@@ -122,11 +123,11 @@ fn frame_lengths() -> Vec<(&'static str, Vec<u8>, usize, usize)> {
     let later = Part { offset: 4, ..part };
     let closed = Frame::Closed { dialog: 3, serials: Serials::below(5) };
     let frames = [
-        ("body", Frame::Message(head, b"body"), 4, RECORD_FRAMES_MAX),
+        ("body", Frame::Message(head, b"body"), 4, LETTER_FRAMES_MAX),
         ("kind", Frame::Message(head, b""), 1 + 11, KIND_BYTES_MAX),
         ("first part", Frame::Fragment(part, Some(head)), 4, RECORD_FRAMES_MAX),
         ("part", Frame::Fragment(later, None), 4, RECORD_FRAMES_MAX),
-        ("reply", Frame::Reply(reply, b"body"), 4, RECORD_FRAMES_MAX),
+        ("reply", Frame::Reply(reply, b"body"), 4, LETTER_FRAMES_MAX),
         ("first part of a reply", Frame::ReplyFragment(part, Some(reply)), 4, RECORD_FRAMES_MAX),
         ("part of a reply", Frame::ReplyFragment(later, None), 4, RECORD_FRAMES_MAX),
         ("contact", Frame::Contact(b"what"), 4, CONTACT_BYTES_MAX),

@@ -2,15 +2,18 @@
 
 mod folder;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use egtp::store::{
-    MessageName, SavedAsk, SavedDialog, SavedOutbox, SqliteStore, Store, StoreError, Values, Write,
-    restore,
+    MessageName, SavedAsk, SavedDialog, SavedMailboxPrekey, SavedOutbox, SqliteStore, Store,
+    StoreError, Values, Write, restore,
 };
 use egtp::{Kind, PublicKey, Refusal, SecretKey};
 use egtp_proto::wire::Serials;
 use egtp_proto::{
     Assurance, IdentityId, MessageClass, MessageEvent, MessageId, Outcome, QueryEvent, QueryId,
+    StoreKind,
 };
 use folder::Folder;
 
@@ -26,7 +29,7 @@ fn ask() -> SavedAsk {
         kind: Kind::new("pay/1").unwrap(),
         body: Bytes::from_static(b"ten nanobux"),
         room: 100,
-        expires: std::time::Duration::from_secs(2_000_000_000),
+        expires: Duration::from_secs(2_000_000_000),
         post_quantum: false,
         hints: Vec::new(),
         binding: None,
@@ -43,7 +46,7 @@ fn run(serial: u64) -> Write {
         assurance: Assurance::Confirmed,
         id: MessageId::from_bytes([1; 32]),
     };
-    let patience = std::time::Duration::ZERO;
+    let patience = Duration::ZERO;
     let query = QueryId(1);
     let event = QueryEvent { query, message, room: 100, patience, redelivered: false };
     let name = MessageName { peer: key(2), dialog: 1, serial };
@@ -66,11 +69,27 @@ fn a_restored_store_is_a_new_one() {
     let (path, file) = (folder.0.join("store.db"), folder.0.join("backup"));
     let mut store = SqliteStore::open(&path).unwrap();
     let life = store.load(&key(1)).unwrap().store;
-    let dialog =
-        SavedDialog { peer: key(2), dialog: 1, floor: 0, highest: 1, taken: Serials::below(5) };
+    let (floor, highest, taken) = (0, 1, Serials::below(5));
+    let dialog = |store| SavedDialog {
+        store,
+        peer: key(2),
+        dialog: 1,
+        floor,
+        highest,
+        taken: taken.clone(),
+    };
+    let prekey = SavedMailboxPrekey { id: 1, secret: [7; 32].into(), made: Duration::ZERO };
     let outbox = SavedOutbox { peer: key(2), dialog: 7, next_serial: 1 };
-    let rows = [Write::Dialog(dialog), run(0), Write::Outbox(outbox), Write::Ask(ask())]
-        .map(|write| (key(1), write));
+    let rows = [
+        Write::Dialog(dialog(StoreKind::Durable)),
+        run(0),
+        Write::Outbox(outbox),
+        Write::Ask(ask()),
+        Write::Letters { store: 5, floor: 0 },
+        Write::MailboxPrekey(prekey),
+        Write::Dialog(dialog(StoreKind::Letter)),
+    ]
+    .map(|write| (key(1), write));
     store.commit(&rows, &mut put).unwrap();
     let files = vec![("key".to_owned(), b"secret".to_vec())];
     store.back_up(&file, &files).unwrap();
@@ -83,6 +102,10 @@ fn a_restored_store_is_a_new_one() {
     let saved = restored.load(&key(1)).unwrap();
     assert_ne!(saved.store, life);
     assert!(saved.dialogs.is_empty() && saved.asks.is_empty() && saved.outboxes.is_empty());
+    assert_eq!(saved.letters, None, "letters to the one that was backed up are not read by both");
+    let secret = [7; 32];
+    let bytes = std::fs::read(&file).unwrap();
+    assert!(!bytes.windows(32).any(|window| window == secret));
     assert_eq!(saved.outcomes.len(), 1);
     assert_eq!(saved.outcomes[0].id, ask().id);
     assert_eq!(saved.outcomes[0].outcome, Outcome::Unknown { attempts: 0 });

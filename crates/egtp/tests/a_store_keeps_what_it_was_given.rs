@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use egtp::store::{
-    Binding, MessageName, Offer, Run, Saved, SavedAnswer, SavedAsk, SavedDialog, SavedOutbox,
-    SavedOutcome, SavedQuery, SqliteStore, Store, StoreError, Values, Write,
+    Binding, MessageName, Offer, Run, Saved, SavedAnswer, SavedAsk, SavedDialog, SavedLetters,
+    SavedMailboxPrekey, SavedOutbox, SavedOutcome, SavedQuery, SqliteStore, Store, StoreError,
+    Values, Write,
 };
 use egtp::{Kind, PublicKey, SecretKey};
 use egtp_proto::wire::Serials;
@@ -17,6 +18,7 @@ use egtp_proto::{
     QueryId, RefusedWhy, StoreKind, Taken,
 };
 use folder::Folder;
+use zeroize::Zeroizing;
 
 fn key(seed: u8) -> PublicKey {
     SecretKey::from_seed([seed; 32]).public()
@@ -25,12 +27,24 @@ fn key(seed: u8) -> PublicKey {
 fn dialog(peer: u8, number: u64) -> SavedDialog {
     let mut taken = Serials::below(number);
     taken.insert_range(number + 3, number + 9);
-    SavedDialog { peer: key(peer), dialog: u64::MAX - number, floor: 2, highest: 9, taken }
+    let store = StoreKind::Durable;
+    SavedDialog { store, peer: key(peer), dialog: u64::MAX - number, floor: 2, highest: 9, taken }
+}
+
+/// A dialog in the store for letters.
+fn letter_dialog(peer: u8, number: u64) -> SavedDialog {
+    SavedDialog { store: StoreKind::Letter, ..dialog(peer, number) }
+}
+
+fn prekey(id: u32) -> SavedMailboxPrekey {
+    let secret = Zeroizing::new([id.to_le_bytes()[0]; 32]);
+    SavedMailboxPrekey { id, secret, made: Duration::from_millis(1_700_000_000_123) }
 }
 
 fn query(peer: u8, serial: u64) -> SavedQuery {
     SavedQuery {
         name: MessageName { peer: key(peer), dialog: 1 << 63, serial },
+        store: StoreKind::Durable,
         code: u32::MAX,
         id: MessageId::from_bytes([peer; 32]),
         room: 2 << 20,
@@ -106,7 +120,7 @@ fn filled(path: &Path) -> Saved {
         Write::Query(query(2, 8)),
         Write::Answer { name: query(2, 6).name, answer: answer.clone() },
         Write::Store { generation: 10, floor: 9 },
-        Write::Forget { peer: key(3), dialog: dialog(3, 7).dialog },
+        Write::Forget { store: StoreKind::Durable, peer: key(3), dialog: dialog(3, 7).dialog },
         Write::Dialog(dialog(4, 1)),
         Write::Dialog(SavedDialog { highest: 10, ..dialog(2, 5) }),
         Write::Done(query(3, 7).name),
@@ -141,7 +155,35 @@ fn filled(path: &Path) -> Saved {
     // What is answered is not handed over again.
     let answered = SavedQuery { offer: None, ..query(2, 6) };
     expected.queries = vec![(query(2, 5), None), (answered, Some(answer)), (query(2, 8), None)];
+    let by_letter = SavedQuery { store: StoreKind::Letter, ..query(4, 20) };
+    let writes = [
+        Write::Letters { store: u64::MAX - 7, floor: 0 },
+        Write::MailboxPrekey(prekey(3)),
+        Write::MailboxPrekey(prekey(4)),
+        Write::MailboxPrekey(prekey(5)),
+        Write::Dialog(letter_dialog(2, 5)),
+        Write::Dialog(letter_dialog(3, 5)),
+        Write::Query(by_letter.clone()),
+        Write::Letters { store: u64::MAX - 7, floor: 3 },
+        Write::Forget { store: StoreKind::Letter, peer: key(2), dialog: dialog(2, 5).dialog },
+        Write::ErasePrekey(3),
+    ];
+    commit(&mut store, &writes.map(|write| (key(1), write)));
+    expected.queries.push((by_letter, None));
+    expected.letters = Some(SavedLetters {
+        store: u64::MAX - 7,
+        floor: 3,
+        dialogs: vec![letter_dialog(3, 5)],
+        prekeys: vec![prekey(4), prekey(5)],
+    });
     expected
+}
+
+/// The same as versions left it that knew no letters.
+fn without_letters(saved: Saved) -> Saved {
+    let mut queries = saved.queries;
+    queries.retain(|(query, _)| query.store != StoreKind::Letter);
+    Saved { queries, letters: None, ..saved }
 }
 
 /// Proves PER-4: what was written is what is read, in the order of use, each identity's own.
@@ -194,6 +236,9 @@ fn outcomes_that_nobody_takes_are_dropped_in_the_end() {
     assert!(total <= 64 << 20 && total > 60 << 20, "{total} bytes");
 }
 
+/// The life of the store that was frozen as the fifth version left it.
+const FROZEN_5: u64 = 14_924_397_526_523_331_074;
+
 /// A store as a version has left it, and a copy of it that may be used.
 fn frozen(version: u8) -> (Folder, PathBuf) {
     let (folder, path) = place(&format!("version-{version}"));
@@ -235,17 +280,32 @@ fn run() -> Write {
     Write::Run(Box::new(Run { name, wants_reply: false, event }))
 }
 
-/// Proves PRO-8: a store of the fourth version, the present one, is understood as it was frozen.
+/// Proves PRO-8: a store of the fifth version, the present one, is understood as it was frozen.
 #[test]
-fn pro_8_a_store_of_the_fourth_version_is_understood() {
-    let (_folder, path) = frozen(4);
+fn pro_8_a_store_of_the_fifth_version_is_understood() {
+    let (_folder, path) = frozen(5);
     let mut store = SqliteStore::open(&path).unwrap();
     let saved = store.load(&key(1)).unwrap();
     let (_other_folder, other) = place("present-version");
-    let expected = Saved { store: saved.store, ..filled(&other) };
+    assert_eq!(saved, Saved { store: FROZEN_5, ..filled(&other) });
+    assert_eq!(values(&mut store), [Some(b"990 nanobux".to_vec()), None]);
+}
+
+/// Proves PRO-8: a store of the fourth version is understood as it was frozen, and takes letters from now on.
+#[test]
+fn pro_8_a_store_of_the_fourth_version_is_brought_up() {
+    let (_folder, path) = frozen(4);
+    let mut store = SqliteStore::open(&path).unwrap();
+    let saved = store.load(&key(1)).unwrap();
+    let (_other_folder, other) = place("fourth-version");
+    let expected = Saved { store: saved.store, ..without_letters(filled(&other)) };
     assert_eq!(saved.store, 7_914_639_775_243_225_413);
     assert_eq!(saved, expected);
     assert_eq!(values(&mut store), [Some(b"990 nanobux".to_vec()), None]);
+    let made = [Write::Letters { store: 1, floor: 0 }, Write::MailboxPrekey(prekey(1))];
+    commit(&mut store, &made.map(|write| (key(1), write)));
+    let letters = SavedLetters { prekeys: vec![prekey(1)], ..SavedLetters::new(1) };
+    assert_eq!(store.load(&key(1)).unwrap().letters, Some(letters));
 }
 
 /// Proves PRO-8: a store of the first version is understood as it was frozen, and keeps its life.
@@ -255,7 +315,7 @@ fn pro_8_a_store_of_the_first_version_is_brought_up() {
     let mut store = SqliteStore::open(&path).unwrap();
     let saved = store.load(&key(1)).unwrap();
     let (_other_folder, other) = place("second-version");
-    let received = filled(&other);
+    let received = without_letters(filled(&other));
     let expected = Saved {
         store: 17_390_237_679_802_549_760,
         outboxes: Vec::new(),
@@ -272,7 +332,7 @@ fn pro_8_a_store_of_the_first_version_is_brought_up() {
     assert_eq!(SqliteStore::open(&path).unwrap().load(&key(1)).unwrap().asks, [ask(2, 6)]);
     let version = "PRAGMA user_version";
     let raw = rusqlite::Connection::open(&path).unwrap();
-    assert_eq!(raw.query_row(version, [], |row| row.get::<_, i64>(0)).unwrap(), 4);
+    assert_eq!(raw.query_row(version, [], |row| row.get::<_, i64>(0)).unwrap(), 5);
 }
 
 /// Proves PER-4: a store has one owner.
@@ -304,7 +364,7 @@ fn what_is_not_ours_is_refused_and_left_alone() {
         }
     };
     let newer = spoiled("newer", &pragma("PRAGMA user_version = 7"));
-    assert!(matches!(newer, StoreError::Newer { found: 7, known: 4, .. }), "{newer}");
+    assert!(matches!(newer, StoreError::Newer { found: 7, known: 5, .. }), "{newer}");
     let other = spoiled("other", &pragma("PRAGMA application_id = 7"));
     assert!(matches!(other, StoreError::Damaged { .. }), "{other}");
     let junk = spoiled("junk", &|path| std::fs::write(path, [7; 5_000]).unwrap());
@@ -324,6 +384,14 @@ fn a_changed_value_is_noticed() {
         "UPDATE answer SET body = x'00'",
         "UPDATE answer SET status = 1",
         "UPDATE offer SET body = x'00'",
+        "UPDATE query SET store = 1 WHERE serial = 20",
+        "UPDATE query SET store = 2 WHERE serial = 5",
+        "UPDATE letter_store SET floor = 0",
+        "UPDATE letter_dialog SET highest = 1",
+        "INSERT INTO letter_dialog SELECT * FROM dialog",
+        "UPDATE mailbox_prekey SET id = 9 WHERE id = 4",
+        "UPDATE mailbox_prekey SET secret = zeroblob(32) WHERE id = 5",
+        "UPDATE mailbox_prekey SET made_ms = 1",
         "UPDATE offer SET assurance = 0",
         "UPDATE outbox SET next_serial = 0",
         "UPDATE ask SET body = zeroblob(9000) WHERE serial = 5",

@@ -22,6 +22,7 @@ fn answered(serial: u64) -> [(PublicKey, Write); 2] {
     let name = MessageName { peer: key(2), dialog: 7, serial };
     let query = SavedQuery {
         name,
+        store: egtp_proto::StoreKind::Durable,
         code: 1,
         id: MessageId::from_bytes([8; 32]),
         room: 1 << 20,

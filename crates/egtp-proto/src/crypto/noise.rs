@@ -55,12 +55,42 @@ impl Noise {
         psk: &[u8; 32],
         prologue: &[u8],
     ) -> Result<Self, NoiseError> {
+        Self::of_name(live(suite), role, suite, (ours, ephemeral), theirs, psk, prologue)
+    }
+
+    /// Prepares a letter: one message, and nothing comes back. Its writer has an ephemeral key, its reader has none.
+    ///
+    /// # Errors
+    /// [`NoiseError::OutOfOrder`] if a key that the role needs is missing, or for a hybrid suite.
+    pub fn letter(
+        suite: Suite,
+        (ours, ephemeral): (&DhKey, Option<DhKey>),
+        theirs: Option<&[u8; 32]>,
+        psk: &[u8; 32],
+        prologue: &[u8],
+    ) -> Result<Self, NoiseError> {
+        let name = letter(suite).ok_or(NoiseError::OutOfOrder)?;
+        let role = if ephemeral.is_some() { Role::Initiator } else { Role::Responder };
+        let ephemeral = ephemeral.unwrap_or_else(|| ours.clone());
+        Self::of_name(name, role, suite, (ours, ephemeral), theirs, psk, prologue)
+    }
+
+    fn of_name(
+        name: &str,
+        role: Role,
+        suite: Suite,
+        (ours, ephemeral): (&DhKey, DhKey),
+        theirs: Option<&[u8; 32]>,
+        psk: &[u8; 32],
+        prologue: &[u8],
+    ) -> Result<Self, NoiseError> {
         let out_of_order = |_| NoiseError::OutOfOrder;
+        let params: NoiseParams = name.parse().map_err(out_of_order)?;
         let resolver =
             Resolver { suite, next: RefCell::new([Some(ephemeral), Some(ours.clone())].into()) };
         // The static secret is already inside the resolver; snow insists on some bytes to set.
         let unused = [0; 32];
-        let mut builder = Builder::with_resolver(params(suite)?, Box::new(resolver))
+        let mut builder = Builder::with_resolver(params, Box::new(resolver))
             .prologue(prologue)
             .and_then(|builder| builder.local_private_key(&unused))
             .and_then(|builder| builder.psk(0, psk))
@@ -180,14 +210,23 @@ impl std::fmt::Debug for Noise {
     }
 }
 
-fn params(suite: Suite) -> Result<NoiseParams, NoiseError> {
-    let name = match suite {
+/// What a live handshake of a suite is called.
+const fn live(suite: Suite) -> &'static str {
+    match suite {
         Suite::ChaCha20Poly1305 => "Noise_IKpsk0_25519_ChaChaPoly_SHA256",
         Suite::Aes256Gcm => "Noise_IKpsk0_25519_AESGCM_SHA256",
         Suite::HybridChaCha20Poly1305 => "Noise_IKpsk0+psk2_25519_ChaChaPoly_SHA256",
         Suite::HybridAes256Gcm => "Noise_IKpsk0+psk2_25519_AESGCM_SHA256",
-    };
-    name.parse().map_err(|_| NoiseError::OutOfOrder)
+    }
+}
+
+/// What a letter of a suite is called, if it has any: nobody answers, so a second key has no place.
+const fn letter(suite: Suite) -> Option<&'static str> {
+    match suite {
+        Suite::ChaCha20Poly1305 => Some("Noise_Xpsk0_25519_ChaChaPoly_SHA256"),
+        Suite::Aes256Gcm => Some("Noise_Xpsk0_25519_AESGCM_SHA256"),
+        Suite::HybridChaCha20Poly1305 | Suite::HybridAes256Gcm => None,
+    }
 }
 
 /// Where the pattern of a hybrid suite has its second pre-shared key.

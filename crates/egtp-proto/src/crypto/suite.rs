@@ -122,6 +122,14 @@ impl Suites {
         common.unwrap_or(Suite::ChaCha20Poly1305)
     }
 
+    /// The best of ours for a letter: nobody answers one, so that ML-KEM has no place in it.
+    pub fn pick_for_letter(&self, theirs: &[u8]) -> Suite {
+        let own = self.0.iter().copied().filter(|suite| !suite.is_hybrid());
+        own.into_iter()
+            .find(|suite| theirs.contains(&suite.id()))
+            .unwrap_or(Suite::ChaCha20Poly1305)
+    }
+
     /// Whether any of them is hybrid.
     pub fn has_hybrid(&self) -> bool {
         self.0.iter().any(|suite| suite.is_hybrid())

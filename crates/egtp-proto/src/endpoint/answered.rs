@@ -163,6 +163,7 @@ impl Endpoint {
         let consequence = outgoing.after_refusal(refused.transmission, refused.why);
         if let Some(stale) = stale.filter(|_| consequence != Consequence::None) {
             self.void_forgotten(code, refused.dialog, stale);
+            self.forget_mailbox(code, stale);
         }
         match consequence {
             Consequence::None => {}

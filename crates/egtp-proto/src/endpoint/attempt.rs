@@ -3,7 +3,7 @@
 //! Invariant: a hint never deletes anything; whatever RETRY, UNK or a forged answer say, sessions and
 //! pending handshakes stay until something authenticated replaces them.
 
-use super::frames::Arrival;
+use super::frames::{Arrival, Carrier};
 use super::greet::first_eight;
 use super::pack::Phase;
 use super::peer::{Attempt, KnownCard, Peer, Trust};
@@ -312,8 +312,13 @@ impl Endpoint {
         self.admit_session(now, code, session);
         self.authenticated(now, code, session, path, true);
         let name = first_eight(&rsp.ephemeral);
-        let arrival =
-            Arrival { peer: code, identity, name, assurance: Assurance::Confirmed, flight: false };
+        let arrival = Arrival {
+            peer: code,
+            identity,
+            name,
+            assurance: Assurance::Confirmed,
+            carrier: Carrier::Record,
+        };
         self.receive_payload(now, arrival, &frames);
         let peer = self.peers.get(code)?;
         if self.pick_suite(peer) != attempt.suite && !attempt.is_second {
@@ -400,10 +405,10 @@ impl Endpoint {
     ) {
         let Some(peer) = self.peers.get_mut(code) else { return };
         let bound_to = |peer: &Peer, wants| peer.binding(wants).map(|binding| binding.store);
-        let before = StoreKind::ALL.map(|wants| bound_to(peer, wants));
+        let before = StoreKind::ON_CARD.map(|wants| bound_to(peer, wants));
         let stores = card.stores.clone();
         peer.card = Some(KnownCard { card, learned: now.boot, is_kept: false });
-        for (wants, before) in StoreKind::ALL.into_iter().zip(before) {
+        for (wants, before) in StoreKind::ON_CARD.into_iter().zip(before) {
             if before.is_some() && bound_to(peer, wants) != before {
                 let outboxes = peer.outboxes.iter_mut().filter(|one| one.wants() == wants);
                 outboxes.for_each(Outbox::restart_credit);

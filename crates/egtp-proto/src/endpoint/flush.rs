@@ -60,7 +60,9 @@ impl Endpoint {
         if idle && (peer.path.is_some() || !peer.wants_path()) {
             return;
         }
-        let Some(path) = peer.path.or_else(|| self.path_back(now, code)) else { return };
+        let Some(path) = peer.path.or_else(|| self.path_back(now, code)) else {
+            return self.write_letters(now, code);
+        };
         let session = self.session_to_send_on(now, code);
         if session.is_some_and(|session| self.is_worn(now, session)) {
             self.shake(now, code, path, sink);
@@ -371,7 +373,7 @@ impl Endpoint {
                 if one.state == State::Sent {
                     peer.landed(one);
                 }
-                if matches!(one.state, State::Sent | State::Refused) {
+                if matches!(one.state, State::Sent | State::Posted | State::Refused) {
                     one.state = State::Queued;
                     one.offset = one.arrived;
                     one.reported = None;

@@ -9,6 +9,7 @@ use super::Endpoint;
 use super::bodies::Bodies;
 use super::copies::COPIES;
 use super::peer::Trust;
+use crate::card::StoreKind;
 use crate::exchange::inbox::Place;
 use crate::message::{Canonical, Kind, MessageClass};
 use crate::output::{Assurance, Event, IdentityId, MessageEvent};
@@ -26,8 +27,33 @@ pub(super) struct Arrival {
     /// Names the transmission in refusals.
     pub name: TransmissionName,
     pub assurance: Assurance,
-    /// Whether it is a first flight, whose answer waits for quick replies.
-    pub flight: bool,
+    pub carrier: Carrier,
+}
+
+impl Arrival {
+    /// Whether it came in a first flight, whose answer waits for quick replies.
+    pub(super) const fn in_flight(&self) -> bool {
+        matches!(self.carrier, Carrier::Flight)
+    }
+}
+
+/// What a payload was sealed in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Carrier {
+    Record,
+    Flight,
+    Letter,
+}
+
+impl Carrier {
+    /// Whether it may bring a frame.
+    const fn may_bring(self, frame: &Frame<'_>) -> bool {
+        match self {
+            Self::Record => true,
+            Self::Flight => frame.may_ride_in_first_flight(),
+            Self::Letter => frame.may_ride_in_letter(),
+        }
+    }
 }
 
 /// What the frames of a payload have said so far.
@@ -38,6 +64,8 @@ pub(super) struct Context {
     /// The kind of the message before: mostly that of the next one.
     pub kind: Option<Kind>,
     pub bodies: Bodies,
+    /// Whether a message was left out that may be taken when the same letter is brought again.
+    pub left_out: bool,
 }
 
 impl Context {
@@ -54,8 +82,8 @@ impl Context {
 pub(super) type Canonicals = Option<(MessageClass, Canonical)>;
 
 impl Endpoint {
-    /// Takes in all frames of a payload.
-    pub(super) fn receive_frames(&mut self, now: Now, arrival: Arrival, payload: &Bytes) {
+    /// Takes in all frames of a payload. Whether it need not be brought again.
+    pub(super) fn receive_frames(&mut self, now: Now, arrival: Arrival, payload: &Bytes) -> bool {
         let mut reader = Reader::new(payload);
         let mut context = Context::default();
         while !reader.is_empty() {
@@ -64,9 +92,10 @@ impl Endpoint {
                 .and_then(|frame| self.receive_frame(now, arrival, &mut context, frame, payload));
             if taken.is_none() {
                 self.counters.dropped.frames += 1;
-                return;
+                break;
             }
         }
+        !context.left_out
     }
 
     /// `None`: the peer broke the format.
@@ -79,12 +108,14 @@ impl Endpoint {
         payload: &Bytes,
     ) -> Option<()> {
         let code = arrival.peer;
-        if arrival.flight && !frame.may_ride_in_first_flight() {
+        if !arrival.carrier.may_bring(&frame) {
             return None;
         }
         match frame {
-            // Contacts are for the lookup, which does not live here.
-            Frame::Pad | Frame::Contact(_) => {}
+            // A first flight may be forged, and so may what it says of others: nothing is believed of it.
+            Frame::Contact(_) if arrival.in_flight() => {}
+            Frame::Pad => {}
+            Frame::Contact(bytes) => drop(self.take_contact(code, bytes)),
             Frame::PathResponse(answer) => self.parts_arrived(now, code, answer),
             Frame::Ping => {
                 self.peers.get_mut(code)?.owes.record = true;
@@ -136,7 +167,9 @@ impl Endpoint {
         let Some(peer) = self.peers.get(arrival.peer) else { return };
         let key = peer.key;
         let Some(identity) = self.identity_mut(arrival.identity) else { return };
-        let place = match identity.stores.get_mut(head.kind) {
+        // Copies of a letter are judged by what was taken from letters, and by nothing that may be forgotten before.
+        let is_fit = arrival.carrier != Carrier::Letter || head.kind == StoreKind::Letter;
+        let place = match identity.stores.get_mut(head.kind).filter(|_| is_fit) {
             Some(inbox) => inbox.place(&key, &head),
             None => Err(Refusal::Stale),
         };

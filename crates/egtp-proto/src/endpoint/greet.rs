@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::frames::Arrival;
+use super::frames::{Arrival, Carrier};
 use super::pack::Phase;
 use super::peer::Answering;
 use super::{Answer, Budgets, Endpoint, KeptAnswer, Slot, Source};
@@ -236,7 +236,7 @@ impl Endpoint {
             identity,
             name: first_eight(&ephemeral),
             assurance: Assurance::FirstFlight,
-            flight: true,
+            carrier: Carrier::Flight,
         };
         self.receive_payload(now, arrival, &frames);
         if let Some(answering) = self.peers.get_mut(code).and_then(|peer| peer.answering.as_mut())

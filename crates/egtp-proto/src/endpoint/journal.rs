@@ -42,6 +42,10 @@ pub(super) enum Waiting {
     Kept(u32),
     /// So is what it is bound to.
     Bound(u32, Binding),
+    /// A letter was read, and all of it was taken or not.
+    Letter { number: u64, all_taken: bool },
+    /// The secret of a mailbox prekey of ours.
+    MailboxPrekey { identity: IdentityId, id: u32 },
     /// So is its outcome, or that there will be none.
     Over { code: u32, peer: u32, dialog: u64, serial: u64, bytes: usize },
 }
@@ -74,6 +78,9 @@ impl Endpoint {
         let inbox = Inbox::restore(&saved, &mut self.random, &self.limits, now, self.exclusive);
         let Some(own) = self.identity_mut(identity) else { return saved.asks.len() };
         own.stores.add(inbox);
+        if let Some(letters) = &saved.letters {
+            self.add_letters(now, identity, letters);
+        }
         // First of all, so that there is room for their peers.
         let left_out = self.restore_asks(now, identity, &saved.outboxes, saved.asks, token);
         for (query, answer) in saved.queries {
@@ -95,8 +102,9 @@ impl Endpoint {
     ) -> Option<()> {
         let MessageName { peer, dialog, serial } = saved.name;
         let code = self.peer_code(now.boot, identity, peer)?;
-        let inbox = self.identity_mut(identity)?.stores.get_mut(StoreKind::Durable)?;
-        let place = DialogCode { kind: StoreKind::Durable, code: inbox.code(&peer, dialog)? };
+        let kind = saved.store;
+        let inbox = self.identity_mut(identity)?.stores.get_mut(kind)?;
+        let place = DialogCode { kind, code: inbox.code(&peer, dialog)? };
         inbox.dialog_mut(place.code)?.open += 1;
         let offer = saved.offer.as_ref().filter(|_| answer.is_none());
         let is_told = offer.is_some_and(|offer| !offer.wants_reply);
@@ -158,11 +166,13 @@ impl Endpoint {
         let mut rows = Vec::new();
         for (index, identity) in self.identities.iter_mut().enumerate() {
             let id = IdentityId(u16::try_from(index).ok()?);
-            if let Some(inbox) = identity.stores.get_mut(StoreKind::Durable)
-                && inbox.has_changes()
-            {
-                let writes = inbox.take_changes().into_iter();
-                rows.extend(writes.map(|write| Row { identity: id, write }));
+            for kind in [StoreKind::Durable, StoreKind::Letter] {
+                if let Some(inbox) = identity.stores.get_mut(kind)
+                    && inbox.has_changes()
+                {
+                    let writes = inbox.take_changes().into_iter();
+                    rows.extend(writes.map(|write| Row { identity: id, write }));
+                }
             }
         }
         rows.append(&mut self.journal.rows);
@@ -251,11 +261,20 @@ impl Endpoint {
         }
         match place.kind {
             StoreKind::Ram => self.events.push_back(event),
-            StoreKind::Durable => {
+            StoreKind::Durable | StoreKind::Letter => {
                 let taken = Waiting::Taken { peer, identity, place, serial, event };
                 self.wait_for_disk(taken);
             }
         }
+    }
+
+    /// Whether something waits to be written down.
+    pub(super) fn has_rows(&self) -> bool {
+        let on_disk = [StoreKind::Durable, StoreKind::Letter];
+        let has_changes = |own: &super::Identity| {
+            on_disk.iter().any(|kind| own.stores.get(*kind).is_some_and(Inbox::has_changes))
+        };
+        !self.journal.rows.is_empty() || self.identities.iter().any(has_changes)
     }
 
     /// Plans a row.
@@ -270,7 +289,7 @@ impl Endpoint {
         write: impl FnOnce(MessageName, &Query) -> Option<Write>,
     ) {
         let Some(query) = self.queries.get(code) else { return };
-        if query.place.kind != StoreKind::Durable {
+        if !query.place.kind.is_on_disk() {
             return;
         }
         let Some(peer) = self.peers.get(query.peer) else { return };

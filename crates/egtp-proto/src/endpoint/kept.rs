@@ -37,7 +37,7 @@ impl Endpoint {
         };
         let next_serial = outbox.next_serial();
         let Some(one) = self.outgoing.get_mut(event) else { return };
-        one.kept = Some(Box::new(Kept { binding: None, outcome: None }));
+        one.kept = Some(Box::new(Kept::new(None)));
         let ask = SavedAsk {
             name,
             id: one.id,
@@ -152,6 +152,10 @@ impl Endpoint {
                     self.events.push_back(Event::Outcome { token, outcome });
                 }
             }
+            Waiting::Letter { number, all_taken } => {
+                self.events.push_back(Event::LetterRead { number, all_taken });
+            }
+            Waiting::MailboxPrekey { identity, id } => self.mailbox_prekey_written(identity, id),
             Waiting::Taken { .. } | Waiting::Run { .. } => {}
         }
     }
@@ -210,11 +214,11 @@ impl Endpoint {
         let peer = self.peers.get_mut(code)?;
         let outbox = peer.outboxes.of_mut(name.dialog)?;
         peer.post_quantum_open += usize::from(ask.post_quantum);
-        let hard = expires.saturating_sub(now.wall).min(self.limits.hard_timeout_max);
+        let hard = expires.saturating_sub(now.wall).min(self.limits.longest_kept());
         let (wants, bytes, serial) = (StoreKind::Durable, body.len(), name.serial);
         let place = (name.dialog, serial);
         let mut one = Outgoing::new(token, code, wants, place, id, class, kind, body, room, hard);
-        one.kept = Some(Box::new(Kept { binding, outcome: None }));
+        one.kept = Some(Box::new(Kept::new(binding)));
         if let Some(binding) = binding.filter(|_| !is(Bug::EarlierRunForgotten)) {
             one.sent_by_earlier_run(binding);
         }

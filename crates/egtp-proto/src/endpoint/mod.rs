@@ -9,10 +9,10 @@
 //! 5. calls [`Endpoint::tick`] when [`Endpoint::deadline`] has come.
 //!
 //! Nothing is lost if a step is late. Files: `submit` (messages of ours), `receive` (packets),
-//! `attempt` and `greet` (handshakes, from either side), `suites` (which one), `stray` (what is another
+//! `entries` (peers), `attempt` and `greet` (handshakes, from either side), `suites` (which one), `stray` (what is another
 //! endpoint's of the node), `frames`, `taken` and `answered` (what records say), `flush` and `pack` (what
 //! records are made of), `journal` and `kept` (what must be on disk first), `at_rest` (what nobody uses),
-//! `timeouts`.
+//! `timeouts`; `mailboxes`, `letters` and `letter_arrival` (what goes without a session).
 
 mod answered;
 #[cfg(test)]
@@ -22,6 +22,7 @@ mod attempt;
 mod bodies;
 mod cards;
 mod copies;
+mod entries;
 mod fingerprint;
 mod flush;
 mod frames;
@@ -31,6 +32,9 @@ mod hints;
 mod in_hand;
 mod journal;
 mod kept;
+mod letter_arrival;
+mod letters;
+mod mailboxes;
 mod on_disk;
 mod pack;
 mod parts;
@@ -50,6 +54,10 @@ use std::sync::Arc;
 
 pub use self::flush::Lost;
 use self::journal::Journal;
+pub use self::letter_arrival::{LetterError, Reading};
+pub use self::letters::Letters;
+use self::letters::LettersOut;
+pub use self::mailboxes::OwnMailbox;
 use self::peer::Peer;
 pub use self::sizes::Sizes;
 pub use self::stray::{Elsewhere, Stray};
@@ -57,6 +65,7 @@ use self::submit::Closing;
 pub use self::submit::Submission;
 use crate::card::{LiveCard, StoreKind};
 use crate::codes::{OurOwn, Table};
+use crate::contact::Contact;
 use crate::counters::Counters;
 use crate::crypto::{Random, Suites};
 use crate::exchange::inbox::Inbox;
@@ -72,6 +81,7 @@ use crate::session::cookie::Cookies;
 use crate::session::frozen::Freezer;
 use crate::session::handshake::LocalKeys;
 use crate::session::live::Session;
+use crate::session::mailbox_prekeys::MailboxPrekeys;
 use crate::session::prekey::Prekeys;
 use crate::time::{Instant, Now};
 use crate::timers::Timers;
@@ -147,6 +157,9 @@ pub struct Endpoint {
     journal: Journal,
     /// Kinds that are not taken at most once as all others.
     policies: BTreeMap<Kind, Policy>,
+    letters_out: LettersOut,
+    /// Numbers of letters given out.
+    letters_made: u64,
 }
 
 struct Identity {
@@ -155,6 +168,13 @@ struct Identity {
     prekeys: Prekeys,
     stores: Stores,
     contact_sequence: u64,
+    /// Its newest contact that we have been told of: letters carry it.
+    contact: Option<Box<Contact>>,
+    mailbox_prekeys: MailboxPrekeys,
+    /// Whether its contact is to list a mailbox prekey.
+    takes_letters: bool,
+    /// Whether the driver has somebody who keeps letters for others.
+    sends_letters: bool,
 }
 
 enum Slot {
@@ -257,6 +277,10 @@ impl Endpoint {
                 prekeys: Prekeys::new(&mut random, &config.limits, now.boot, codes)?,
                 stores: Stores::new(in_memory(index, &config, now, &mut random), None),
                 contact_sequence: 0,
+                contact: None,
+                mailbox_prekeys: MailboxPrekeys::default(),
+                takes_letters: false,
+                sends_letters: false,
             });
         }
         identities.first()?;
@@ -295,6 +319,8 @@ impl Endpoint {
             counters: Counters::default(),
             journal: Journal::default(),
             policies: BTreeMap::new(),
+            letters_out: LettersOut::new(),
+            letters_made: 0,
             limits: config.limits,
             random,
         })
@@ -418,58 +444,6 @@ impl Endpoint {
 
     fn identity_mut(&mut self, id: IdentityId) -> Option<&mut Identity> {
         self.identities.get_mut(usize::from(id.0))
-    }
-
-    /// The peer's entry, made if there is none. `None` if nobody can be forgotten to make room.
-    fn peer_code(&mut self, now: Instant, identity: IdentityId, key: PublicKey) -> Option<u32> {
-        if let Some(code) = self.by_key.get(&(identity, key)) {
-            if let Some(peer) = self.peers.get_mut(*code) {
-                peer.used = true;
-            }
-            return Some(*code);
-        }
-        if self.peers.len() >= self.limits.peers_max && !self.forget_somebody() {
-            return None;
-        }
-        let own = self.identity(identity)?.secret_keys.public;
-        let peer = Peer::new(identity, &own, key, &mut self.random, now);
-        let code = self.peers.insert(peer);
-        self.by_key.insert((identity, key), code);
-        self.forgettable.push_back(code);
-        self.thaw_peer(identity, &key, code);
-        Some(code)
-    }
-
-    /// Forgets the first peer in turn that has nothing under way and was not used lately.
-    fn forget_somebody(&mut self) -> bool {
-        for _ in 0..self.forgettable.len().saturating_mul(2) {
-            let Some(code) = self.forgettable.pop_front() else { return false };
-            let Some(peer) = self.peers.get_mut(code) else { continue };
-            if peer.used || !peer.is_idle() {
-                peer.used = false;
-                self.forgettable.push_back(code);
-                continue;
-            }
-            self.freeze_peer(code);
-            return true;
-        }
-        false
-    }
-
-    fn forget_peer(&mut self, code: u32) {
-        let Some(peer) = self.peers.remove(code) else { return };
-        self.by_key.remove(&(peer.identity, peer.key));
-        self.provisional = self.provisional.saturating_sub(peer.provisional.len());
-        let attempts = peer.attempts.iter().map(|attempt| attempt.session);
-        for session in peer.sessions.iter().chain(&peer.provisional).copied().chain(attempts) {
-            self.sessions.remove(session);
-        }
-        if let Some((_, timer)) = peer.timer {
-            self.timers.cancel(timer);
-        }
-        if let Some(state) = peer.path.and_then(|path| self.paths.get_mut(&path)) {
-            state.peers.retain(|known| *known != code);
-        }
     }
 
     /// Something is to be sent to this peer: look at it in the next [`Endpoint::transmit`].

@@ -110,6 +110,9 @@ impl Endpoint {
             packer.frame(&Frame::Card(card));
         }
         if phase.is_record() {
+            if let Some(contact) = packer.peer.untold(own.listed_contact(), packer.space()) {
+                packer.frame(&Frame::Contact(contact));
+            }
             packer.small_frames(outgoing);
             if goodbye {
                 packer.frame(&Frame::Close);

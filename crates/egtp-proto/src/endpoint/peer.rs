@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::copies::Lives;
 use super::hints::Hints;
+use super::mailboxes::Mailbox;
 use super::submit::length;
 use crate::card::{LiveCard, StoreKind};
 use crate::codes::Table;
@@ -56,6 +57,10 @@ pub(super) struct Peer {
     pub classical_since: Option<Instant>,
     /// After how much silence its sessions are not used any more, as its contact of this number states.
     pub idle_out: Option<(u64, Duration)>,
+    /// How letters reach it, if its contact says so.
+    pub mailbox: Option<Box<Mailbox>>,
+    /// The number of our contact that it was told last; 0: none.
+    pub told_contact: u64,
     /// Whether the peer cannot be called.
     pub client: bool,
     pub path: Option<PathId>,
@@ -232,6 +237,8 @@ impl Peer {
             suites: KnownSuites::default(),
             classical_since: None,
             idle_out: None,
+            mailbox: None,
+            told_contact: 0,
             client: false,
             path: None,
             came_by: None,
@@ -272,7 +279,17 @@ impl Peer {
 
     /// Whether a message or reply waits to be sent: worth opening a path and a session for.
     pub(super) fn is_pressing(&self) -> bool {
-        self.outboxes.queued() > 0 || !self.replies.is_empty() || !self.large.is_empty()
+        self.outboxes.queued() > 0
+            || !self.replies.is_empty()
+            || !self.large.is_empty()
+            || self.owes_letter_answers()
+    }
+
+    /// Whether what came by letter is still to be answered, and nothing stands by which that would go unasked.
+    fn owes_letter_answers(&self) -> bool {
+        let is_unconnected = self.path.is_none() || self.sessions.is_empty();
+        let refuses = !self.refusals.is_empty() && self.mailbox.is_some();
+        is_unconnected && (refuses || self.acks.iter().any(|place| place.kind == StoreKind::Letter))
     }
 
     /// Notes how far large messages have been sent, as it is asked whether all before this byte has arrived.
@@ -372,7 +389,7 @@ impl Peer {
 
     /// What a message is bound to, or will be when it is sent now.
     pub(super) fn binding_of(&self, one: &Outgoing) -> Option<Binding> {
-        one.binding().or_else(|| self.binding(one.wants))
+        one.binding().or_else(|| self.first_binding(one))
     }
 
     /// Bytes of a message are no longer under way.

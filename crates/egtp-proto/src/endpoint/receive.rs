@@ -5,7 +5,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::frames::Arrival;
+use super::frames::{Arrival, Carrier};
 use super::peer::{Connect, KnownCard, Trust};
 use super::{Endpoint, HEARD_MAX, Paths, Slot, Source};
 use crate::exchange::outbox::Outbox;
@@ -163,7 +163,7 @@ impl Endpoint {
                     identity,
                     name,
                     assurance: Assurance::Confirmed,
-                    flight: false,
+                    carrier: Carrier::Record,
                 };
                 self.receive_frames(now, arrival, &packet.freeze());
             }
@@ -243,6 +243,9 @@ impl Endpoint {
         };
         if newest && may_lead {
             self.move_to(now, code, path);
+        }
+        if is_first {
+            self.send_posted(code);
         }
     }
 

@@ -117,8 +117,10 @@ impl Endpoint {
         if peer.outboxes.bytes_open().saturating_add(body.len()) > self.limits.open_bytes_per_peer {
             return Err(NotSent::Busy);
         }
-        let hard = hard.min(self.limits.hard_timeout_max);
-        let hard_max = hard_max.min(self.limits.hard_timeout_max).max(hard);
+        let longest =
+            if keep.is_some() { self.limits.longest_kept() } else { self.limits.hard_timeout_max };
+        let hard = hard.min(longest);
+        let hard_max = hard_max.min(longest).max(hard);
         let room = room.unwrap_or(usize::MAX).min(self.limits.reply_bytes_max);
         let random = &mut self.random;
         let make = || Outbox::new(wants, random.u64(), &own, &to);

@@ -55,12 +55,17 @@ impl Endpoint {
         for identity in &mut self.identities {
             if identity.secret_keys.public == key {
                 identity.contact_sequence = identity.contact_sequence.max(sequence);
+                let known = identity.contact.as_deref();
+                if known.is_none_or(|known| contact.supersedes(known)) {
+                    identity.contact = Some(Box::new(contact.clone()));
+                }
             }
         }
         for id in (0..self.identities.len()).filter_map(|index| u16::try_from(index).ok()) {
             let code = self.by_key.get(&(IdentityId(id), key));
             if let Some(peer) = code.and_then(|code| self.peers.get_mut(*code)) {
                 peer.suites.contact(sequence, contact.suites());
+                peer.learn_mailbox(contact);
                 if peer.idle_out.is_none_or(|(known, _)| known <= sequence) {
                     peer.idle_out = Some((sequence, contact.idle_out()));
                 }

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::frames::{Arrival, Canonicals, Context};
+use super::frames::{Arrival, Canonicals, Carrier, Context};
 use super::{Endpoint, Timer};
 use crate::card::StoreKind;
 use crate::exchange::durable::{Offer, SavedQuery, Write};
 use crate::exchange::inbox::{Place, Verdict};
 use crate::exchange::query::{Query, Standing, kept};
 use crate::exchange::stores::DialogCode;
-use crate::limits::{ACK_DELAY, REFUSALS_MAX};
+use crate::limits::{ACK_DELAY, LETTER_UNDER_WAY, REFUSALS_MAX};
 use crate::message::{Canonical, Kind, MessageClass};
 use crate::output::{Event, IdentityId, MessageEvent, Policy, QueryEvent, QueryId};
 use crate::planted::{Bug, is};
@@ -50,6 +50,12 @@ impl Endpoint {
             let place = DialogCode { kind: dialog.kind, code };
             self.hand_over(now, arrival, (dialog.dialog, head.serial, place), &head.class, message);
         }
+        let is_for_now = matches!(verdict, Verdict::Refuse(Refusal::Busy | Refusal::Window));
+        if is_for_now && arrival.carrier == Carrier::Letter {
+            // It stays where it waits: nobody is told, who would only write it again.
+            context.left_out = true;
+            return Some(());
+        }
         self.answer_verdict(now, arrival.peer, names, dialog, head.serial, verdict);
         Some(())
     }
@@ -74,7 +80,7 @@ impl Endpoint {
         if bytes > self.limits.largest_taken(peer.client) {
             return Verdict::Refuse(Refusal::TooLarge);
         }
-        let waits_long = dialog.kind == StoreKind::Durable && self.journal.takes_no_more();
+        let waits_long = dialog.kind.is_on_disk() && self.journal.takes_no_more();
         let over = waits_long || !peer.has_share_left(bytes, &self.limits);
         let elsewhere = self.belongs_elsewhere(arrival.identity, dialog.kind, kind);
         let Some(key) = self.peers.get(arrival.peer).map(|peer| peer.key) else {
@@ -139,7 +145,7 @@ impl Endpoint {
                 }
             }
             Verdict::Refuse(why) => {
-                let waits_for_disk = kind == StoreKind::Durable && self.journal.refuses();
+                let waits_for_disk = kind.is_on_disk() && self.journal.refuses();
                 let retry_ms = match why {
                     Refusal::Busy if waits_for_disk => DISK_RETRY_MS,
                     Refusal::Busy => BUSY_RETRY_MS,
@@ -151,7 +157,12 @@ impl Endpoint {
                 }
                 // The sender needs to know what to bind to instead.
                 let binds_anew = matches!(why, Refusal::Stale | Refusal::OtherStore);
-                peer.owes.card = peer.owes.card || binds_anew;
+                match kind {
+                    StoreKind::Letter => peer.told_contact = 0,
+                    StoreKind::Ram | StoreKind::Durable => {
+                        peer.owes.card = peer.owes.card || binds_anew;
+                    }
+                }
             }
         }
         self.soil(code);
@@ -171,7 +182,11 @@ impl Endpoint {
             self.hand_over_told(arrival, (dialog, serial, place), message);
             return;
         };
-        let patience = kept(hard_ms, self.limits.hard_timeout_max);
+        let longest = match place.kind {
+            StoreKind::Letter => LETTER_UNDER_WAY,
+            StoreKind::Ram | StoreKind::Durable => self.limits.hard_timeout_max,
+        };
+        let patience = kept(hard_ms, longest);
         let is_client = self.peers.get(arrival.peer).is_some_and(|peer| peer.client);
         let room_max = self.limits.reply_bytes_max.min(self.limits.largest_sent(is_client));
         let room = usize::try_from(room).unwrap_or(usize::MAX).min(room_max);
@@ -186,7 +201,7 @@ impl Endpoint {
             room,
             bytes,
             timer: None,
-            in_flight: arrival.flight,
+            in_flight: arrival.in_flight(),
             is_offered: false,
             answer: None,
         });
@@ -197,7 +212,7 @@ impl Endpoint {
         if let Some(peer) = self.peers.get_mut(arrival.peer) {
             peer.queries.insert((dialog, serial), query);
             peer.query_bytes += bytes;
-            if let Some(answering) = peer.answering.as_mut().filter(|_| arrival.flight) {
+            if let Some(answering) = peer.answering.as_mut().filter(|_| arrival.in_flight()) {
                 answering.waiting += 1;
             }
         }
@@ -205,12 +220,12 @@ impl Endpoint {
         let policy = self.policy(&message.kind);
         let offer = (policy == Policy::Redeliver).then(|| offer(true, &message));
         self.write_query(query, |name, one| {
-            let (code, id) = (one.code, one.id);
-            Some(Write::Query(SavedQuery { name, code, id, room, patience, offer }))
+            let (store, code, id) = (one.place.kind, one.code, one.id);
+            Some(Write::Query(SavedQuery { name, store, code, id, room, patience, offer }))
         });
         let redelivered = false;
         let event = QueryEvent { query: QueryId(query), message, room, patience, redelivered };
-        if place.kind == StoreKind::Durable && policy == Policy::Transaction {
+        if place.kind.is_on_disk() && policy == Policy::Transaction {
             let name = (dialog, serial, place);
             return self.run_on_disk(arrival, name, true, event);
         }
@@ -228,7 +243,7 @@ impl Endpoint {
         let code = arrival.peer;
         let bytes = message.body.len();
         let policy = self.policy(&message.kind);
-        let is_offered = place.kind == StoreKind::Durable && policy == Policy::Redeliver;
+        let is_offered = place.kind.is_on_disk() && policy == Policy::Redeliver;
         let query = self.queries.insert(Query {
             standing: Standing::Held,
             peer: code,
@@ -252,11 +267,12 @@ impl Endpoint {
             self.needs_dialog(arrival.identity, place);
             let offer = Some(offer(false, &message));
             let (id, room, patience) = (message.id, 0, Duration::ZERO);
+            let store = place.kind;
             self.write_query(query, |name, _| {
-                Some(Write::Query(SavedQuery { name, code: 0, id, room, patience, offer }))
+                Some(Write::Query(SavedQuery { name, store, code: 0, id, room, patience, offer }))
             });
         }
-        if place.kind == StoreKind::Durable && policy == Policy::Transaction {
+        if place.kind.is_on_disk() && policy == Policy::Transaction {
             let patience = Duration::ZERO;
             let query = QueryId(query);
             let event = QueryEvent { query, message, room: 0, patience, redelivered: false };

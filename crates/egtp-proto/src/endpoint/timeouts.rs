@@ -201,9 +201,9 @@ impl Endpoint {
         let Some(peer) = self.peers.get_mut(code) else { return };
         let (outgoing, queries) = (&self.outgoing, &self.queries);
         let resend = peer.resend.deadline(|item| match item {
-            Item::Message(event) => outgoing
-                .get(event)
-                .is_some_and(|one| matches!(one.state, State::Sent | State::Refused)),
+            Item::Message(event) => outgoing.get(event).is_some_and(|one| {
+                matches!(one.state, State::Sent | State::Posted | State::Refused)
+            }),
             Item::Reply(query) => queries.get(query).is_some(),
         });
         let attempts = peer.attempts.iter().filter(|attempt| attempt.active);
@@ -258,6 +258,7 @@ impl Endpoint {
         let due = identity.prekeys.deadline();
         let due = due.unwrap_or_else(|| now.boot.after(PREKEY_REPLACED));
         self.timers.set(due.max(soon(now.boot)), Timer::Prekeys(id));
+        self.replace_mailbox_prekey(now, id);
     }
 }
 

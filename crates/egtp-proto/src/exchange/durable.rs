@@ -4,10 +4,13 @@
 //! durable together or not at all, and what they concern is neither handed to the application nor
 //! acknowledged before that.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use zeroize::Zeroizing;
 
+use crate::card::StoreKind;
 use crate::exchange::outgoing::Binding;
 use crate::key::PublicKey;
 use crate::message::{Kind, MessageClass, MessageId};
@@ -36,7 +39,7 @@ pub struct Row {
 /// A change.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Write {
-    /// The generation that it issues, and its floor.
+    /// The generation that the durable store issues, and its floor.
     Store {
         /// The generation.
         generation: u32,
@@ -45,8 +48,21 @@ pub enum Write {
     },
     /// A dialog is new or has changed.
     Dialog(SavedDialog),
-    /// A dialog is forgotten. A [`Write::Store`] of the same batch says where the floor is now.
+    /// The store for letters, made or with another floor.
+    Letters {
+        /// Its life.
+        store: u64,
+        /// The floor.
+        floor: u32,
+    },
+    /// A mailbox prekey was made.
+    MailboxPrekey(SavedMailboxPrekey),
+    /// Its secret is erased, beyond recovery as far as the disk allows.
+    ErasePrekey(u32),
+    /// A dialog is forgotten. A [`Write::Store`] or [`Write::Letters`] of the same batch says where the floor is now.
     Forget {
+        /// Which store has it.
+        store: StoreKind,
         /// The sender.
         peer: PublicKey,
         /// Its dialog.
@@ -132,6 +148,8 @@ pub struct MessageName {
 /// What is remembered of one sender's dialog.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SavedDialog {
+    /// Which store has it.
+    pub store: StoreKind,
     /// The sender.
     pub peer: PublicKey,
     /// Its dialog.
@@ -149,6 +167,8 @@ pub struct SavedDialog {
 pub struct SavedQuery {
     /// Its name.
     pub name: MessageName,
+    /// Which store has taken it.
+    pub store: StoreKind,
     /// The requester's event code, which the reply repeats; 0 if there is to be none, as are room and patience.
     pub code: u32,
     /// Its id.
@@ -159,6 +179,23 @@ pub struct SavedQuery {
     pub patience: Duration,
     /// What a later life is to hand over again if there is no answer.
     pub offer: Option<Offer>,
+}
+
+/// A key to which letters are sealed.
+#[derive(Clone, Eq, PartialEq)]
+pub struct SavedMailboxPrekey {
+    /// Its id.
+    pub id: u32,
+    /// The secret half.
+    pub secret: Zeroizing<[u8; 32]>,
+    /// When it was made: time since the Unix epoch, as the machine believed it.
+    pub made: Duration,
+}
+
+impl fmt::Debug for SavedMailboxPrekey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SavedMailboxPrekey").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// A message as it is handed over again.

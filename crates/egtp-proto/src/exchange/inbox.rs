@@ -8,25 +8,22 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::time::Duration;
 
 use super::age;
+pub use super::dialog::Dialog;
+use super::dialog::{GAPS_MAX, window_at_first};
 use super::durable::{SavedDialog, Write};
 use super::generation::Generation;
-use super::saved::Saved;
+use super::saved::{Saved, SavedLetters};
 use crate::card::{StoreCard, StoreKind};
 use crate::codes::Table;
 use crate::crypto::Random;
 use crate::key::PublicKey;
-use crate::limits::{Limits, WINDOW_FIRST, WINDOW_MAX, WINDOW_START};
+use crate::limits::{Limits, WINDOW_FIRST, WINDOW_MAX};
 use crate::planted::{Bug, is};
 use crate::time::Now;
 use crate::wire::Serials;
 use crate::wire::frame::{DialogHead, Refusal};
-
-/// Ranges above the base that a dialog remembers; a message that would add one more is refused as
-/// outside the window until gaps are filled.
-const GAPS_MAX: usize = 1024;
 
 /// One store: a life, its floor and its dialogs.
 #[derive(Debug)]
@@ -53,26 +50,6 @@ pub struct Inbox {
 struct Changes {
     dialogs: BTreeSet<u32>,
     forgotten: Vec<(PublicKey, u64)>,
-}
-
-/// What is remembered of one sender's dialog.
-#[derive(Debug)]
-pub struct Dialog {
-    peer: PublicKey,
-    id: u64,
-    /// The floor when the dialog was made, before anything was forgotten to make room for it.
-    floor: u32,
-    /// The highest generation of anything taken in it.
-    highest: u32,
-    taken: Serials,
-    /// What of it is written down, in a durable store: only that is acknowledged.
-    written: Option<Serials>,
-    window: u64,
-    /// When the base was at which serial, to see how fast a whole window passes.
-    mark: (crate::time::Instant, u64),
-    used: u64,
-    /// Queries that wait for a reply or whose reply is not acknowledged: such a dialog stays.
-    pub open: u32,
 }
 
 /// Where a message frame belongs, after the checks of life, generation and floor.
@@ -138,7 +115,13 @@ impl Inbox {
         let mut inbox = Self::new(StoreKind::Durable, random, limits, now, exclusive);
         (inbox.store, inbox.floor) = (saved.store, saved.floor);
         inbox.generation = Generation::of_one(saved.generation);
-        for one in &saved.dialogs {
+        inbox.restore_dialogs(&saved.dialogs, now);
+        inbox
+    }
+
+    fn restore_dialogs(&mut self, saved: &[SavedDialog], now: Now) {
+        let inbox = self;
+        for one in saved {
             inbox.uses += 1;
             let code = inbox.dialogs.insert(Dialog {
                 peer: one.peer,
@@ -148,14 +131,60 @@ impl Inbox {
                 mark: (now.boot, one.taken.base()),
                 taken: one.taken.clone(),
                 written: Some(one.taken.clone()),
-                window: WINDOW_START,
+                window: window_at_first(inbox.kind),
                 used: inbox.uses,
                 open: 0,
             });
             inbox.index.insert((one.peer, one.dialog), code);
             inbox.by_use.push_back((inbox.uses, code));
         }
+    }
+
+    /// The store for letters as it was read back, with the id of the newest mailbox prekey. It forgets nothing by itself:
+    /// when it is full, what begins another dialog is refused for now.
+    pub fn restore_letters(
+        saved: &SavedLetters,
+        newest: u32,
+        random: &mut Random,
+        limits: &Limits,
+        now: Now,
+    ) -> Self {
+        // A letter is judged by what was taken alone: no age is stated.
+        let mut inbox = Self::new(StoreKind::Letter, random, limits, now, false);
+        (inbox.store, inbox.floor) = (saved.store, saved.floor);
+        inbox.generation = Generation::of_one(newest);
+        inbox.dialogs_max = limits.letter_dialogs_max;
+        inbox.dialogs_per_peer = limits.letter_dialogs_per_peer;
+        inbox.restore_dialogs(&saved.dialogs, now);
         inbox
+    }
+
+    /// A mailbox prekey is listed from now on.
+    pub fn listed(&mut self, id: u32) {
+        self.generation = Generation::of_one(id.max(self.generation()));
+    }
+
+    /// Mailbox prekeys up to this one are erased, and with them what was taken under them alone: nothing that was sealed
+    /// to them can be read again. Dialogs with open queries go with the next one.
+    pub fn erase_below(&mut self, id: u32) {
+        self.floor = self.floor.max(id);
+        let floor = self.floor;
+        let is_over = |dialog: &Dialog| dialog.highest <= floor && dialog.open == 0;
+        let over = self.dialogs.iter().filter(|(_, dialog)| is_over(dialog));
+        let over: Vec<u32> = over.map(|(code, _)| code).collect();
+        for code in over {
+            self.forget(code);
+        }
+    }
+
+    /// Its life.
+    pub const fn store(&self) -> u64 {
+        self.store
+    }
+
+    /// Its floor.
+    pub const fn floor(&self) -> u32 {
+        self.floor
     }
 
     /// The code of a dialog.
@@ -168,14 +197,21 @@ impl Inbox {
     pub fn take_changes(&mut self) -> Vec<Write> {
         let Changes { dialogs, forgotten } = std::mem::take(&mut self.changes);
         let mut writes = Vec::with_capacity(dialogs.len() + 1);
+        let (store, floor) = (self.kind, self.floor);
         if !forgotten.is_empty() {
-            writes.push(Write::Store { generation: self.generation(), floor: self.floor });
+            writes.push(match store {
+                StoreKind::Letter => Write::Letters { store: self.store, floor },
+                StoreKind::Ram | StoreKind::Durable => {
+                    Write::Store { generation: self.generation(), floor }
+                }
+            });
         }
-        writes.extend(forgotten.into_iter().map(|(peer, dialog)| Write::Forget { peer, dialog }));
+        let forget = |(peer, dialog)| Write::Forget { store, peer, dialog };
+        writes.extend(forgotten.into_iter().map(forget));
         writes.extend(dialogs.into_iter().filter_map(|code| {
             let Dialog { peer, id, floor, highest, ref taken, .. } = *self.dialogs.get(code)?;
             let taken = taken.clone();
-            Some(Write::Dialog(SavedDialog { peer, dialog: id, floor, highest, taken }))
+            Some(Write::Dialog(SavedDialog { store, peer, dialog: id, floor, highest, taken }))
         }));
         writes
     }
@@ -278,7 +314,8 @@ impl Inbox {
     /// Whether a message would be taken, without taking it: for the parts of a large one.
     pub fn would_take(&self, place: Place, low_water: u64, serial: u64) -> Verdict {
         let Place::Known(code) = place else {
-            let room = serial >= low_water && serial < low_water.saturating_add(WINDOW_FIRST);
+            let window = self.window_new();
+            let room = serial >= low_water && serial < low_water.saturating_add(window);
             return if room { Verdict::Take(0) } else { Verdict::Refuse(Refusal::Window) };
         };
         match self.dialogs.get(code) {
@@ -327,7 +364,7 @@ impl Inbox {
         if serial < head.low_water {
             return Verdict::Refuse(Refusal::Stale);
         }
-        if serial - head.low_water >= WINDOW_FIRST {
+        if serial - head.low_water >= self.window_new() {
             return Verdict::Refuse(Refusal::Window);
         }
         let floor = self.floor;
@@ -344,8 +381,8 @@ impl Inbox {
             highest: head.generation,
             mark: (now.boot, taken.base()),
             taken,
-            written: (self.kind == StoreKind::Durable).then(|| Serials::below(head.low_water)),
-            window: WINDOW_START,
+            written: (self.kind.is_on_disk()).then(|| Serials::below(head.low_water)),
+            window: window_at_first(self.kind),
             used: self.uses,
             open: 0,
         });
@@ -364,6 +401,10 @@ impl Inbox {
     /// so, or one that is killed again and again would be locked out by what its earlier lives have left open; not out of
     /// a durable store, where an earlier life comes back for it.
     fn make_room(&mut self, peer: &PublicKey) -> bool {
+        if self.kind == StoreKind::Letter {
+            let own = self.index.range((*peer, 0)..=(*peer, u64::MAX)).count();
+            return own < self.dialogs_per_peer && self.dialogs.len() < self.dialogs_max;
+        }
         let own: Vec<u32> =
             self.index.range((*peer, 0)..=(*peer, u64::MAX)).map(|(_, code)| *code).collect();
         if own.len() >= self.dialogs_per_peer {
@@ -393,10 +434,19 @@ impl Inbox {
         true
     }
 
+    /// Serials that the first message of a dialog may be above its low-water mark. Letters come in any order, and their
+    /// sender may hear nothing from us for long.
+    const fn window_new(&self) -> u64 {
+        match self.kind {
+            StoreKind::Ram | StoreKind::Durable => WINDOW_FIRST,
+            StoreKind::Letter => WINDOW_MAX,
+        }
+    }
+
     fn forget(&mut self, code: u32) {
         let Some(dialog) = self.dialogs.remove(code) else { return };
         self.index.remove(&(dialog.peer, dialog.id));
-        if self.kind == StoreKind::Durable {
+        if self.kind.is_on_disk() {
             self.changes.dialogs.remove(&code);
             self.changes.forgotten.push((dialog.peer, dialog.id));
         }
@@ -408,7 +458,7 @@ impl Inbox {
     }
 
     fn note_change(&mut self, code: u32) {
-        if self.kind == StoreKind::Durable {
+        if self.kind.is_on_disk() {
             self.changes.dialogs.insert(code);
         }
     }
@@ -432,50 +482,6 @@ impl Inbox {
                     self.by_use.pop_front();
                 }
             }
-        }
-    }
-}
-
-impl Dialog {
-    /// The sender's dialog id.
-    pub const fn id(&self) -> u64 {
-        self.id
-    }
-
-    /// What was taken or voided and may be acknowledged.
-    pub const fn acknowledged(&self) -> &Serials {
-        match &self.written {
-            Some(written) => written,
-            None => &self.taken,
-        }
-    }
-
-    /// The first serial beyond the window.
-    pub const fn limit(&self) -> u64 {
-        self.acknowledged().base().saturating_add(self.window)
-    }
-
-    fn raise(&mut self, low_water: u64) {
-        self.taken.raise(low_water);
-        if let Some(written) = &mut self.written {
-            written.raise(low_water);
-        }
-    }
-
-    fn has_room(&self, serial: u64) -> bool {
-        serial < self.taken.base().saturating_add(self.window)
-            && (serial == self.taken.base() || self.taken.ranges().len() < GAPS_MAX)
-    }
-
-    /// Doubles the window when a whole one has passed within two seconds.
-    fn widen(&mut self, now: &Now) {
-        let (since, base) = self.mark;
-        let passed = self.taken.base().saturating_sub(base);
-        if now.boot.since(since) > Duration::from_secs(2) {
-            self.mark = (now.boot, self.taken.base());
-        } else if passed >= self.window {
-            self.window = (self.window * 2).min(WINDOW_MAX);
-            self.mark = (now.boot, self.taken.base());
         }
     }
 }

@@ -12,6 +12,7 @@
 pub mod age;
 pub mod assembly;
 pub mod backoff;
+mod dialog;
 pub mod durable;
 pub mod flight;
 pub mod generation;

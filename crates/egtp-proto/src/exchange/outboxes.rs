@@ -27,13 +27,20 @@ impl Outboxes {
     pub fn for_store(&mut self, wants: StoreKind, make: impl FnOnce() -> Outbox) -> &mut Outbox {
         match wants {
             StoreKind::Ram => &mut self.ordinary,
-            StoreKind::Durable => self.durable.get_or_insert_with(|| Box::new(make())),
+            StoreKind::Durable | StoreKind::Letter => {
+                self.durable.get_or_insert_with(|| Box::new(make()))
+            }
         }
     }
 
     /// The dialog for new messages that outlive our runs.
     pub fn for_kept(&mut self, make: impl FnOnce() -> Outbox) -> &mut Outbox {
         self.kept.get_or_insert_with(|| Box::new(make()))
+    }
+
+    /// The dialog for messages that outlive our runs, if there is one.
+    pub fn kept_mut(&mut self) -> Option<&mut Outbox> {
+        self.kept.as_deref_mut()
     }
 
     /// Goes on with the dialog of an earlier run.

@@ -96,6 +96,15 @@ pub struct Kept {
     pub binding: Option<Binding>,
     /// Its outcome while that is on its way to the disk; `None` if the application wants none.
     pub outcome: Option<Outcome>,
+    /// When it went into the last letter, unless nobody keeps that.
+    pub posted: Option<Instant>,
+}
+
+impl Kept {
+    /// What is on the disk of a message without an outcome.
+    pub const fn new(binding: Option<Binding>) -> Self {
+        Self { binding, outcome: None, posted: None }
+    }
 }
 
 /// Where a message of ours stands.
@@ -107,6 +116,8 @@ pub enum State {
     Recorded,
     /// It was sent, and an answer is awaited.
     Sent,
+    /// It is in a letter, and an answer is awaited, for days perhaps.
+    Posted,
     /// The receiver has no room for it at the moment: nothing of it is under way, and it is sent again
     /// in its time.
     Refused,
@@ -284,6 +295,24 @@ impl Outgoing {
         self.kept.as_deref().is_some_and(is_unknown) && !is(Bug::SentBeforeBound)
     }
 
+    /// It goes into a letter. That takes none of the credit that the receiver grants.
+    pub fn post(&mut self, now: Instant) {
+        self.state = State::Posted;
+        self.attempts += 1;
+        self.sent = None;
+        self.kept.iter_mut().for_each(|kept| kept.posted = Some(now));
+    }
+
+    /// Nobody keeps the letter that it is in.
+    pub fn not_posted(&mut self) {
+        self.kept.iter_mut().for_each(|kept| kept.posted = None);
+    }
+
+    /// When it went into the last letter, unless nobody keeps that.
+    pub fn posted(&self) -> Option<Instant> {
+        self.kept.as_ref()?.posted
+    }
+
     /// What it is bound to, once it was sent.
     pub const fn binding(&self) -> Option<Binding> {
         self.transmissions.binding
@@ -347,7 +376,12 @@ impl Outgoing {
     /// Nothing more is sent of it: it is not certain that what was sent was refused.
     pub const fn doubt(&mut self) {
         let taken = match self.state {
-            State::Queued | State::Recorded | State::Sent | State::Refused | State::Over => false,
+            State::Queued
+            | State::Recorded
+            | State::Sent
+            | State::Posted
+            | State::Refused
+            | State::Over => false,
             State::Taken => true,
             State::Doubtful { taken } => taken,
         };

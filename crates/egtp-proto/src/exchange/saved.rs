@@ -3,8 +3,10 @@
 //! Invariant: [`Saved::apply`] does to it what a store does to its tables.
 
 use super::durable::{
-    SavedAnswer, SavedAsk, SavedDialog, SavedOutbox, SavedOutcome, SavedQuery, Write,
+    SavedAnswer, SavedAsk, SavedDialog, SavedMailboxPrekey, SavedOutbox, SavedOutcome, SavedQuery,
+    Write,
 };
+use crate::card::StoreKind;
 use crate::key::PublicKey;
 
 /// A durable store as it was read back.
@@ -18,6 +20,8 @@ pub struct Saved {
     pub floor: u32,
     /// Its dialogs, the least recently used first.
     pub dialogs: Vec<SavedDialog>,
+    /// Its store for letters, if it takes any.
+    pub letters: Option<SavedLetters>,
     /// Requests that are not done, with their replies. One without a reply was with its handler when
     /// the process ended: what became of it cannot be known, and its sender is told so.
     pub queries: Vec<(SavedQuery, Option<SavedAnswer>)>,
@@ -29,6 +33,26 @@ pub struct Saved {
     pub outcomes: Vec<SavedOutcome>,
 }
 
+/// The store for letters: what was taken from letters, and the keys to which they are sealed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SavedLetters {
+    /// Its life.
+    pub store: u64,
+    /// The id of the newest mailbox prekey that was erased; 0 if none was.
+    pub floor: u32,
+    /// Its dialogs.
+    pub dialogs: Vec<SavedDialog>,
+    /// Mailbox prekeys, the newest last.
+    pub prekeys: Vec<SavedMailboxPrekey>,
+}
+
+impl SavedLetters {
+    /// A new one. `store` must be random.
+    pub const fn new(store: u64) -> Self {
+        Self { store, floor: 0, dialogs: Vec::new(), prekeys: Vec::new() }
+    }
+}
+
 impl Saved {
     /// A new store. `store` must be random.
     pub const fn new(store: u64) -> Self {
@@ -37,6 +61,7 @@ impl Saved {
             generation: 1,
             floor: 0,
             dialogs: Vec::new(),
+            letters: None,
             queries: Vec::new(),
             outboxes: Vec::new(),
             asks: Vec::new(),
@@ -50,11 +75,22 @@ impl Saved {
             Write::Store { generation, floor } => {
                 (self.generation, self.floor) = (generation, floor);
             }
-            Write::Dialog(one) => {
-                self.forget(&one.peer, one.dialog);
-                self.dialogs.push(one);
+            Write::Letters { store, floor } => {
+                self.letters.get_or_insert_with(|| SavedLetters::new(store)).floor = floor;
             }
-            Write::Forget { peer, dialog } => self.forget(&peer, dialog),
+            Write::MailboxPrekey(prekey) => {
+                self.letters.iter_mut().for_each(|letters| letters.prekeys.push(prekey.clone()));
+            }
+            Write::ErasePrekey(id) => {
+                self.letters
+                    .iter_mut()
+                    .for_each(|letters| letters.prekeys.retain(|one| one.id != id));
+            }
+            Write::Dialog(one) => {
+                self.forget(one.store, &one.peer, one.dialog);
+                self.dialogs_of(one.store).into_iter().for_each(|all| all.push(one.clone()));
+            }
+            Write::Forget { store, peer, dialog } => self.forget(store, &peer, dialog),
             Write::Query(query) => self.queries.push((query, None)),
             // A store runs it before, and gives its answer as a row of its own.
             Write::Run(_) => {}
@@ -82,7 +118,16 @@ impl Saved {
         }
     }
 
-    fn forget(&mut self, peer: &PublicKey, dialog: u64) {
-        self.dialogs.retain(|one| (&one.peer, one.dialog) != (peer, dialog));
+    fn dialogs_of(&mut self, store: StoreKind) -> Option<&mut Vec<SavedDialog>> {
+        match store {
+            StoreKind::Letter => self.letters.as_mut().map(|letters| &mut letters.dialogs),
+            StoreKind::Ram | StoreKind::Durable => Some(&mut self.dialogs),
+        }
+    }
+
+    fn forget(&mut self, store: StoreKind, peer: &PublicKey, dialog: u64) {
+        if let Some(dialogs) = self.dialogs_of(store) {
+            dialogs.retain(|one| (&one.peer, one.dialog) != (peer, dialog));
+        }
     }
 }

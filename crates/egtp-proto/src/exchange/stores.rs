@@ -1,4 +1,5 @@
-//! What an identity has taken from whom: its store in RAM, and a durable one if it has a disk.
+//! What an identity has taken from whom: its store in RAM, a durable one if it has a disk, and one for what may come in
+//! letters if it takes any.
 //!
 //! Invariant: the stores know nothing of each other; a message is judged by the one that it is bound to.
 
@@ -13,6 +14,8 @@ use crate::wire::Serials;
 pub struct Stores {
     ram: Inbox,
     durable: Option<Inbox>,
+    /// Few identities take letters.
+    letters: Option<Box<Inbox>>,
 }
 
 /// Names a peer's dialog in one of the stores.
@@ -27,7 +30,7 @@ pub struct DialogCode {
 impl Stores {
     /// The stores of an identity.
     pub const fn new(ram: Inbox, durable: Option<Inbox>) -> Self {
-        Self { ram, durable }
+        Self { ram, durable, letters: None }
     }
 
     /// Adds a durable store, or replaces it.
@@ -35,19 +38,26 @@ impl Stores {
         self.durable = Some(durable);
     }
 
+    /// Adds a store for letters, or replaces it.
+    pub fn add_letters(&mut self, letters: Inbox) {
+        self.letters = Some(Box::new(letters));
+    }
+
     /// The store of a kind, if there is one.
-    pub const fn get(&self, kind: StoreKind) -> Option<&Inbox> {
+    pub fn get(&self, kind: StoreKind) -> Option<&Inbox> {
         match kind {
             StoreKind::Ram => Some(&self.ram),
             StoreKind::Durable => self.durable.as_ref(),
+            StoreKind::Letter => self.letters.as_deref(),
         }
     }
 
     /// The same, to change it.
-    pub const fn get_mut(&mut self, kind: StoreKind) -> Option<&mut Inbox> {
+    pub fn get_mut(&mut self, kind: StoreKind) -> Option<&mut Inbox> {
         match kind {
             StoreKind::Ram => Some(&mut self.ram),
             StoreKind::Durable => self.durable.as_mut(),
+            StoreKind::Letter => self.letters.as_deref_mut(),
         }
     }
 
@@ -71,18 +81,25 @@ impl Stores {
     ) -> impl Iterator<Item = DialogCode> {
         let ram = self.ram.close(peer, dialog, serials);
         let durable = self.durable.as_mut().and_then(|store| store.close(peer, dialog, serials));
+        let letters = self.letters.as_mut().and_then(|store| store.close(peer, dialog, serials));
         let named = |kind, code: Option<u32>| code.map(|code| DialogCode { kind, code });
-        [named(StoreKind::Ram, ram), named(StoreKind::Durable, durable)].into_iter().flatten()
+        [
+            named(StoreKind::Ram, ram),
+            named(StoreKind::Durable, durable),
+            named(StoreKind::Letter, letters),
+        ]
+        .into_iter()
+        .flatten()
     }
 
     /// What the live card says of them.
     pub fn cards(&self, now: &Now) -> Vec<StoreCard> {
-        self.iter().map(|store| store.card(now)).collect()
+        std::iter::once(&self.ram).chain(&self.durable).map(|store| store.card(now)).collect()
     }
 
     /// The generations that new messages are to be bound to; 0 where there is no store.
     pub fn generations(&self) -> [u32; 2] {
-        StoreKind::ALL.map(|kind| self.get(kind).map_or(0, Inbox::generation))
+        StoreKind::ON_CARD.map(|kind| self.get(kind).map_or(0, Inbox::generation))
     }
 
     /// How many dialogs are remembered.
@@ -91,6 +108,6 @@ impl Stores {
     }
 
     fn iter(&self) -> impl Iterator<Item = &Inbox> {
-        std::iter::once(&self.ram).chain(&self.durable)
+        std::iter::once(&self.ram).chain(&self.durable).chain(self.letters.as_deref())
     }
 }

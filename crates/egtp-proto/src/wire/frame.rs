@@ -10,7 +10,7 @@ pub use super::heads::{
 };
 use super::{Reader, Serials, WireError, Writer};
 use crate::card::{LiveCard, StoreKind};
-use crate::limits::RECORD_FRAMES_MAX;
+use crate::limits::{LETTER_FRAMES_MAX, RECORD_FRAMES_MAX};
 
 /// One frame; byte strings are borrowed from the record.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -94,7 +94,7 @@ impl<'a> Frame<'a> {
             }),
             tag::MESSAGE => {
                 let head = MessageHead::decode(reader)?;
-                Self::Message(head, reader.prefixed(RECORD_FRAMES_MAX)?)
+                Self::Message(head, reader.prefixed(LETTER_FRAMES_MAX)?)
             }
             tag::FRAGMENT => {
                 let (serial, offset, total) = part_head(reader)?;
@@ -105,7 +105,7 @@ impl<'a> Frame<'a> {
             tag::REPLIES => Self::Replies(reader.u64()?),
             tag::REPLY => {
                 let head = ReplyHead::decode(reader)?;
-                Self::Reply(head, reader.prefixed(RECORD_FRAMES_MAX)?)
+                Self::Reply(head, reader.prefixed(LETTER_FRAMES_MAX)?)
             }
             tag::REPLY_FRAGMENT => {
                 let (serial, offset, total) = part_head(reader)?;
@@ -160,6 +160,21 @@ impl<'a> Frame<'a> {
                 | Self::Message(..)
                 | Self::Fragment(..)
                 | Self::Hint { .. }
+        )
+    }
+
+    /// Whether a letter may carry it: what needs no session, and is whole.
+    pub const fn may_ride_in_letter(&self) -> bool {
+        matches!(
+            self,
+            Self::Pad
+                | Self::Dialog(_)
+                | Self::Message(..)
+                | Self::Replies(_)
+                | Self::Reply(..)
+                | Self::Ack(_)
+                | Self::Closed { .. }
+                | Self::Refused(_)
         )
     }
 

@@ -26,6 +26,8 @@ const INI_MASKED: usize = 48;
 /// Bytes of RSP after the prefix that are masked: ephemeral key; of a hybrid suite the KEM ciphertext, too,
 /// which is not quite random.
 const RSP_MASKED: usize = 32;
+/// Bytes of a letter after the prefix that are masked: ephemeral key.
+const LETTER_MASKED: usize = 32;
 /// Bytes of UNK after the prefix that are masked: the echoed tag.
 const UNK_MASKED: usize = 16;
 /// Bytes of INI in front of the Noise message.
@@ -212,7 +214,8 @@ impl Header {
             Self::Rsp { suite, .. } if is_hybrid(*suite) => RSP_MASKED + CIPHERTEXT_BYTES,
             Self::Rsp { .. } => RSP_MASKED,
             Self::Unknown { .. } => UNK_MASKED,
-            Self::Record { .. } | Self::Retry { .. } | Self::Letter { .. } => 0,
+            Self::Letter { .. } => LETTER_MASKED,
+            Self::Record { .. } | Self::Retry { .. } => 0,
         }
     }
 

@@ -13,6 +13,7 @@
 )]
 
 pub mod disk;
+pub mod post;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -28,6 +29,7 @@ use egtp_proto::{
     Config, Endpoint, Event, IdentityId, Kind, Lost, MessageClass, NotSent, Outcome, PathId,
     Policy, PublicKey, QueryId, RefusedWhy, SecretKey, Sink, Source, StoreKind, Submission,
 };
+use post::Post;
 
 /// One machine.
 pub struct Machine {
@@ -103,6 +105,8 @@ pub struct World {
     pub post_quantum: bool,
     /// Until when progress may put off the hard timeout of what is submitted.
     pub hard_max: Duration,
+    /// Letters, and who takes some.
+    pub post: Post,
 }
 
 struct Outbound {
@@ -196,6 +200,7 @@ impl World {
             keeps: false,
             post_quantum: false,
             hard_max: Duration::ZERO,
+            post: Post::default(),
         };
         for seed in 1..=count {
             let now = world.clocks(Duration::ZERO);
@@ -445,8 +450,12 @@ impl World {
                     one.outcomes.entry(token).or_default().push(outcome);
                 }
                 Event::Connect { identity, peer } => {
-                    let other =
-                        self.machines.iter().position(|other| other.key == peer && other.up);
+                    let other = self.machines.iter().position(|other| other.key == peer);
+                    if let Some(other) = other {
+                        self.look_up(machine, other);
+                    }
+                    let now = self.at(machine);
+                    let other = other.filter(|other| self.machines[*other].up);
                     let other = other.filter(|other| self.callable[*other]);
                     match other {
                         Some(other) => {
@@ -460,7 +469,7 @@ impl World {
                         ),
                     }
                 }
-                _ => {}
+                event => self.post_event(machine, event),
             }
         }
         busy

@@ -265,12 +265,12 @@ fn number(row: &Row<'_>, index: usize) -> Rows<u64> {
     Ok(row.get::<_, i64>(index)?.cast_unsigned())
 }
 
-fn store_kind(kind: StoreKind) -> i64 {
-    i64::from(kind == StoreKind::Durable)
+pub(super) fn store_kind(kind: StoreKind) -> i64 {
+    kind.id().into()
 }
 
-fn read_store_kind(number: i64) -> Option<StoreKind> {
-    StoreKind::ALL.into_iter().find(|kind| store_kind(*kind) == number)
+pub(super) fn read_store_kind(number: i64) -> Option<StoreKind> {
+    StoreKind::from_id(u8::try_from(number).ok()?)
 }
 
 /// An outcome as three numbers and bytes: what it is, which of its kind, a count, the reply.

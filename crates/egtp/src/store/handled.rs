@@ -66,6 +66,7 @@ pub(super) fn read_offer(
     let assurance = match row.get::<_, i64>(2)? {
         0 => Assurance::FirstFlight,
         1 => Assurance::Confirmed,
+        2 => Assurance::Letter,
         _ => return Err(damaged("offer")),
     };
     let (mark, wants_reply): (Vec<u8>, bool) = (row.get(3)?, row.get(4)?);
@@ -78,6 +79,7 @@ const fn assurance(assurance: Assurance) -> i64 {
     match assurance {
         Assurance::FirstFlight => 0,
         Assurance::Confirmed => 1,
+        Assurance::Letter => 2,
     }
 }
 

@@ -6,8 +6,10 @@
 
 mod asked;
 mod backup;
+mod dialogs;
 mod fault;
 mod handled;
+mod letters;
 mod log;
 mod new;
 mod rows;
@@ -21,11 +23,11 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 pub use egtp_proto::exchange::durable::{
-    MessageName, Offer, Ran, Run, SavedAnswer, SavedAsk, SavedDialog, SavedOutbox, SavedOutcome,
-    SavedQuery, Write,
+    MessageName, Offer, Ran, Run, SavedAnswer, SavedAsk, SavedDialog, SavedMailboxPrekey,
+    SavedOutbox, SavedOutcome, SavedQuery, Write,
 };
 pub use egtp_proto::exchange::outgoing::Binding;
-pub use egtp_proto::exchange::saved::Saved;
+pub use egtp_proto::exchange::saved::{Saved, SavedLetters};
 use egtp_proto::{PublicKey, QueryEvent, RefusedWhy};
 
 pub use self::backup::restore;

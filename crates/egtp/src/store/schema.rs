@@ -9,9 +9,9 @@ use super::fault::{Fault, Rows};
 use super::log::{AT_REST, IN_USE};
 
 /// What brings a file from each version to the next; a new one is of version 0.
-const STEPS: [&str; 4] = [RECEIVED, ASKED, HANDLED, TOLD];
+const STEPS: [&str; 5] = [RECEIVED, ASKED, HANDLED, TOLD, LETTERS];
 /// The newest version that this program knows: one for each step.
-pub(super) const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 5;
 
 /// What was taken from others, and what they were answered.
 const RECEIVED: &str = "
@@ -75,6 +75,24 @@ CREATE TABLE value (
 
 /// What is handed over again may be a message that wants no reply.
 const TOLD: &str = "ALTER TABLE offer ADD COLUMN wants_reply INTEGER NOT NULL DEFAULT 1";
+
+/// What comes by letter.
+const LETTERS: &str = "
+CREATE TABLE letter_store (
+    identity BLOB NOT NULL PRIMARY KEY, life INTEGER NOT NULL, floor INTEGER NOT NULL,
+    mark BLOB NOT NULL
+) STRICT;
+CREATE TABLE letter_dialog (
+    identity BLOB NOT NULL, peer BLOB NOT NULL, dialog INTEGER NOT NULL, floor INTEGER NOT NULL,
+    highest INTEGER NOT NULL, taken BLOB NOT NULL, mark BLOB NOT NULL,
+    PRIMARY KEY (identity, peer, dialog)
+) STRICT;
+CREATE TABLE mailbox_prekey (
+    identity BLOB NOT NULL, id INTEGER NOT NULL, secret BLOB NOT NULL, made_ms INTEGER NOT NULL,
+    mark BLOB NOT NULL, PRIMARY KEY (identity, id)
+) STRICT;
+ALTER TABLE query ADD COLUMN store INTEGER NOT NULL DEFAULT 1;
+";
 
 /// The version of a file that is ours.
 ///

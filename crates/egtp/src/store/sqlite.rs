@@ -10,20 +10,21 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use egtp_proto::{MessageId, PublicKey, QueryEvent, RefusedWhy};
+use egtp_proto::{MessageId, PublicKey, QueryEvent, RefusedWhy, StoreKind};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, params};
 
 use super::asked::{self, read_asks, read_outboxes, read_outcomes};
+use super::dialogs;
 use super::fault::{Fault, Rows, damaged, fits, public_key, small, told};
 use super::handled::{self, Table};
+use super::letters;
 use super::log::{self, AT_REST, Found, IN_USE, LOG_BYTES};
 use super::new;
-use super::rows::{check, decode, encode};
+use super::rows::check;
 use super::schema::{application, bring_up, version};
 use super::{
-    File, MessageName, Ran, RunHandler, Saved, SavedAnswer, SavedDialog, SavedQuery, Store,
-    StoreError, Write,
+    File, MessageName, Ran, RunHandler, Saved, SavedAnswer, SavedQuery, Store, StoreError, Write,
 };
 
 /// Durable stores in one file.
@@ -82,6 +83,8 @@ impl SqliteStore {
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
         connection.pragma_update(None, "trusted_schema", false)?;
         connection.pragma_update(None, "cell_size_check", true)?;
+        // Secrets of mailbox prekeys are to be gone when they are deleted.
+        connection.pragma_update(None, "secure_delete", "FAST")?;
         // Takes the lock, and keeps it.
         connection.execute_batch("BEGIN EXCLUSIVE; COMMIT;")?;
         let version = version(connection)?;
@@ -132,7 +135,8 @@ impl SqliteStore {
             None => self.begin(key)?,
         };
         let transaction = self.connection.transaction()?;
-        saved.dialogs = read_dialogs(&transaction, key)?;
+        saved.dialogs = dialogs::read(&transaction, key, StoreKind::Durable)?;
+        saved.letters = letters::read(&transaction, key)?;
         saved.queries = read_queries(&transaction, key)?;
         saved.outboxes = read_outboxes(&transaction, key)?;
         saved.asks = read_asks(&transaction, key)?;
@@ -273,42 +277,25 @@ fn write_row(transaction: &Transaction<'_>, key: &[u8], write: &Write) -> Rows<(
                 .query_row([key], |row| row.get(0))?;
             write_store(transaction, key, life.cast_unsigned(), (*generation, *floor))?;
         }
-        Write::Dialog(SavedDialog { peer, dialog, floor, highest, taken }) => {
-            let taken = encode(taken);
-            let mark = dialog_mark(key, peer, *dialog, (*floor, *highest), &taken);
-            transaction
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO dialog VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                )?
-                .execute(params![
-                    key,
-                    peer.as_bytes(),
-                    dialog.cast_signed(),
-                    floor,
-                    highest,
-                    taken,
-                    mark
-                ])?;
-        }
-        Write::Forget { peer, dialog } => {
-            transaction
-                .prepare_cached(
-                    "DELETE FROM dialog WHERE identity = ?1 AND peer = ?2 AND dialog = ?3",
-                )?
-                .execute(params![key, peer.as_bytes(), dialog.cast_signed()])?;
+        Write::Letters { store, floor } => letters::write(transaction, key, (*store, *floor))?,
+        Write::MailboxPrekey(prekey) => letters::write_prekey(transaction, key, prekey)?,
+        Write::ErasePrekey(id) => letters::erase_prekey(transaction, key, *id)?,
+        Write::Dialog(one) => dialogs::write(transaction, key, one)?,
+        Write::Forget { store, peer, dialog } => {
+            dialogs::forget(transaction, key, *store, (peer, *dialog))?;
         }
         Write::Query(query) => {
-            let SavedQuery { name, code, id, room, patience, offer } = query;
+            let SavedQuery { name, store, code, id, room, patience, offer } = query;
             if let Some(offer) = offer {
                 handled::write_offer(transaction, key, name, offer)?;
             }
             let MessageName { peer, dialog, serial } = name;
             let room = i64::try_from(*room).unwrap_or(i64::MAX);
             let patience = i64::try_from(patience.as_millis()).unwrap_or(i64::MAX);
-            let mark = query_mark(key, name, (*code, id.as_bytes()), (room, patience));
+            let mark = query_mark(key, (name, *store), (*code, id.as_bytes()), (room, patience));
             transaction
                 .prepare_cached(
-                    "INSERT OR REPLACE INTO query VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                    "INSERT OR REPLACE INTO query VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                 )?
                 .execute(params![
                     key,
@@ -319,7 +306,8 @@ fn write_row(transaction: &Transaction<'_>, key: &[u8], write: &Write) -> Rows<(
                     id.as_bytes(),
                     room,
                     patience,
-                    mark
+                    mark,
+                    asked::store_kind(*store)
                 ])?;
         }
         // Its handler has run before.
@@ -385,32 +373,13 @@ fn write_store(
     Ok(())
 }
 
-fn read_dialogs(transaction: &Transaction<'_>, key: &[u8]) -> Rows<Vec<SavedDialog>> {
-    // Written again at each change: the order of writing is the order of use.
-    let mut statement = transaction.prepare(
-        "SELECT peer, dialog, floor, highest, taken, mark FROM dialog WHERE identity = ?1 \
-         ORDER BY rowid",
-    )?;
-    let mut rows = statement.query([key])?;
-    let mut dialogs = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (peer, dialog) = (public_key(row.get(0)?)?, row.get::<_, i64>(1)?.cast_unsigned());
-        let (floor, highest) = (small(row.get(2)?)?, small(row.get(3)?)?);
-        let (taken, mark): (Vec<u8>, Vec<u8>) = (row.get(4)?, row.get(5)?);
-        fits("dialog", &dialog_mark(key, &peer, dialog, (floor, highest), &taken), &mark)?;
-        let taken = decode(&taken).ok_or_else(|| damaged("dialog"))?;
-        dialogs.push(SavedDialog { peer, dialog, floor, highest, taken });
-    }
-    Ok(dialogs)
-}
-
 fn read_queries(
     transaction: &Transaction<'_>,
     key: &[u8],
 ) -> Rows<Vec<(SavedQuery, Option<SavedAnswer>)>> {
     let mut statement = transaction.prepare(
         "SELECT peer, dialog, serial, code, query.id, room, patience_ms, query.mark, status, body, \
-         answer.mark FROM query LEFT JOIN answer USING (identity, peer, dialog, serial) \
+         answer.mark, query.store FROM query LEFT JOIN answer USING (identity, peer, dialog, serial) \
          WHERE identity = ?1 ORDER BY query.rowid",
     )?;
     let mut rows = statement.query([key])?;
@@ -423,7 +392,8 @@ fn read_queries(
         let (code, id): (u32, [u8; 32]) = (small(row.get(3)?)?, row.get(4)?);
         let (room, patience): (i64, i64) = (row.get(5)?, row.get(6)?);
         let mark: Vec<u8> = row.get(7)?;
-        fits("query", &query_mark(key, &name, (code, &id), (room, patience)), &mark)?;
+        let store = asked::read_store_kind(row.get(11)?).ok_or_else(|| damaged("query"))?;
+        fits("query", &query_mark(key, (&name, store), (code, &id), (room, patience)), &mark)?;
         let answer = match row.get::<_, Option<u8>>(8)? {
             None => None,
             Some(status) => {
@@ -437,7 +407,7 @@ fn read_queries(
         let patience = Duration::from_millis(patience);
         let id = MessageId::from_bytes(id);
         let offer = handled::read_offer(transaction, key, &name)?;
-        queries.push((SavedQuery { name, code, id, room, patience, offer }, answer));
+        queries.push((SavedQuery { name, store, code, id, room, patience, offer }, answer));
     }
     Ok(queries)
 }
@@ -447,28 +417,18 @@ fn store_mark(key: &[u8], life: u64, (generation, floor): (u32, u32)) -> [u8; 16
     check("store", &[key, &numbers.0, &numbers.1, &numbers.2])
 }
 
-fn dialog_mark(
-    key: &[u8],
-    peer: &PublicKey,
-    dialog: u64,
-    (floor, highest): (u32, u32),
-    taken: &[u8],
-) -> [u8; 16] {
-    let (dialog, floor, highest) =
-        (dialog.to_le_bytes(), floor.to_le_bytes(), highest.to_le_bytes());
-    check("dialog", &[key, peer.as_bytes(), &dialog, &floor, &highest, taken])
-}
-
 fn query_mark(
     key: &[u8],
-    name: &MessageName,
+    (name, store): (&MessageName, StoreKind),
     (code, id): (u32, &[u8; 32]),
     (room, patience): (i64, i64),
 ) -> [u8; 16] {
     let (dialog, serial) = (name.dialog.to_le_bytes(), name.serial.to_le_bytes());
     let (code, room, patience) = (code.to_le_bytes(), room.to_le_bytes(), patience.to_le_bytes());
     let peer = name.peer.as_bytes();
-    check("query", &[key, peer, &dialog, &serial, &code, id, &room, &patience])
+    // What came by letter is marked as if its table were another one.
+    let table = if store == StoreKind::Letter { "query of a letter" } else { "query" };
+    check(table, &[key, peer, &dialog, &serial, &code, id, &room, &patience])
 }
 
 fn answer_mark(key: &[u8], name: &MessageName, status: u8, body: &[u8]) -> [u8; 16] {
