@@ -7,13 +7,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use egtp_proto::exchange::durable::Ran;
 use egtp_proto::{
-    Contact, Kind, MessageClass, MessageId, PeerCard, Policy, PublicKey, QueryId, StoreKind,
+    Contact, Kind, MessageClass, MessageId, OwnMailbox, PeerCard, Policy, Posted, PublicKey,
+    QueryId, StoreKind,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::bell::Bell;
+use crate::driver::Brought;
 use crate::error::Refusal;
 use crate::events::Events;
+use crate::letters::Letter;
 use crate::message::{Message, Recipient};
 use crate::queue::Queue;
 use crate::slot::Slot;
@@ -90,6 +93,14 @@ pub(crate) enum Command {
     Hint(PublicKey, Kind, Bytes),
     /// Whether others may reach this node by a relay.
     TrustRelay(PublicKey, bool),
+    /// Give letters to whoever carries them.
+    Letters(mpsc::UnboundedSender<Letter>),
+    /// What became of a letter.
+    Posted(u64, Posted),
+    /// Take letters, and say what the node's contact is to list.
+    OpenMailbox(watch::Sender<Option<OwnMailbox>>),
+    /// Read a letter.
+    ReadLetter(Bytes, Brought),
     /// Say when no connection to this peer is open any more.
     Disconnected(PublicKey, oneshot::Sender<()>),
     /// Report what is going on.

@@ -48,6 +48,11 @@ pub enum Happening {
         /// The message.
         id: MessageId,
     },
+    /// Somebody keeps a message of this node for its receiver, who is away.
+    Stored {
+        /// The message.
+        id: MessageId,
+    },
     /// A message of this node has ended.
     Ended {
         /// The message.

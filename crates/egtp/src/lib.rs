@@ -45,6 +45,7 @@ pub mod events;
 mod experience;
 mod group;
 pub mod keyfile;
+pub mod letters;
 mod lines;
 pub mod lookup;
 mod loops;

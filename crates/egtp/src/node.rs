@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use egtp_proto::{Contact, Kind, MessageClass, MessageId, PeerCard, PublicKey, Strategy, Ticket};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::batch::Batch;
 use crate::builder::Builder;
@@ -12,6 +13,7 @@ use crate::command::Command;
 use crate::error::{RequestError, ServeError};
 use crate::events::Events;
 use crate::experience::rank;
+use crate::letters::{LetterError, LetterRead, Letters, Mailbox};
 use crate::lines::Lines;
 use crate::message::{Message, Receipt, Recipient};
 use crate::request::{Pending, Request, WAITING_MAX};
@@ -157,6 +159,39 @@ impl Node {
     /// taken in from now on. It need not be registered there yet. A node of several loops is reached directly only.
     pub fn trust_relay(&self, relay: PublicKey, is_trusted: bool) {
         self.0.lines.tell_all(|| Command::TrustRelay(relay, is_trusted));
+    }
+
+    /// The letters of this node: durable messages to peers that no path leads to and whose contact lists a mailbox. For as
+    /// long as somebody takes them, they are written; the latest one who asked gets them. See [`letters`](crate::letters).
+    /// A node of several loops has no durable store, and so no letters.
+    pub fn letters(&self) -> Letters {
+        let (carrier, letters) = mpsc::unbounded_channel();
+        // Without a driver there are none.
+        let _ = self.0.lines.first().push(Command::Letters(carrier));
+        Letters(letters)
+    }
+
+    /// Takes letters for the first identity from now on: others may write to it once its contact lists what the
+    /// [`Mailbox`] says. Nothing is ever listed by a node without a durable store.
+    pub fn open_mailbox(&self) -> Mailbox {
+        let (listing, listed) = watch::channel(None);
+        // Without a driver nothing is listed.
+        let _ = self.0.lines.first().push(Command::OpenMailbox(listing));
+        Mailbox(listed)
+    }
+
+    /// Reads a letter to the first identity, wherever it was kept. What is in it is handed over as if it had come in a
+    /// session. Returns when it is on the disk.
+    ///
+    /// # Errors
+    /// [`LetterError`]: with [`LetterError::Busy`] it is to be brought again later, also if the node has closed; otherwise
+    /// it may be thrown away.
+    pub async fn read_letter(&self, letter: Bytes) -> Result<LetterRead, LetterError> {
+        let (brought, read) = oneshot::channel();
+        match self.0.lines.first().push(Command::ReadLetter(letter, brought)) {
+            Ok(()) => read.await.unwrap_or(Err(LetterError::Busy)),
+            Err(_) => Err(LetterError::Busy),
+        }
     }
 
     /// Answers queries until the node closes. Handlers run as tasks of the calling runtime.

@@ -144,6 +144,12 @@ impl Request {
         self.start_as(MessageClass::Request)
     }
 
+    /// Starts it as a message that wants no reply: it ends with an empty one when its receiver has taken it. With
+    /// [`Request::durable`] it also reaches one that is away, by letter.
+    pub fn start_send(self) -> Pending {
+        self.start_as(MessageClass::Send)
+    }
+
     /// Bytes of its body.
     pub(crate) fn body_bytes(&self) -> usize {
         self.message.body.len()
@@ -204,6 +210,8 @@ pub enum Progress {
     /// A durable request goes to a peer that keeps no store on a disk: it is taken at most once only as long as
     /// that peer runs, and its outcome is unknown if it is restarted meanwhile.
     InMemory,
+    /// Somebody keeps a durable message for the peer, who is away: see [`Node::letters`](crate::Node::letters). Told once.
+    Stored,
     /// The peer has taken it and works on it.
     Taken,
     /// The soft timeout passed. A good moment to ask somebody else as well.

@@ -32,6 +32,7 @@ struct State {
     hard: Duration,
     kept: Note,
     in_memory: Note,
+    stored: Note,
     taken: Note,
     slow: Note,
     /// Bytes that have arrived and bytes in all, if that was not given out yet.
@@ -132,6 +133,10 @@ impl Slot {
         self.note(waiting, |state| state.in_memory = Note::New);
     }
 
+    pub(crate) fn stored(&self, waiting: &mut Vec<Waker>) {
+        self.note(waiting, |state| state.stored = Note::New);
+    }
+
     pub(crate) fn taken(&self, waiting: &mut Vec<Waker>) {
         self.note(waiting, |state| state.taken = Note::New);
     }
@@ -209,6 +214,9 @@ impl Slot {
         }
         if state.in_memory.take() {
             return Some(Progress::InMemory);
+        }
+        if state.stored.take() {
+            return Some(Progress::Stored);
         }
         if let Some((bytes, total)) = state.sent.take() {
             return Some(Progress::Sent { bytes, total });

@@ -81,6 +81,10 @@ impl Driver {
                 let _ = self.hints(now, IdentityId::default()).hint(&to, kind, body);
             }
             Command::TrustRelay(relay, is_trusted) => self.circuits.trust(relay, is_trusted),
+            Command::Letters(carrier) => self.carry_letters(carrier),
+            Command::Posted(number, posted) => self.endpoint.posted(now, number, posted),
+            Command::OpenMailbox(listing) => self.open_mailbox(now, listing),
+            Command::ReadLetter(letter, brought) => self.read_letter(now, &letter, brought),
             Command::Disconnected(peer, tell) => self.tell_when_disconnected(peer, tell),
             Command::Status(answer) => {
                 // Who asked may have gone.

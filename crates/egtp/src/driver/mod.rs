@@ -5,6 +5,7 @@
 //! runtime. Invariant: whatever happened is handed to the endpoint before anything is sent, so that
 //! one packet carries all that was waiting.
 
+mod alarm;
 mod circuit_table;
 mod circuits;
 mod commands;
@@ -12,6 +13,7 @@ mod dispatch;
 mod kept;
 mod moves;
 mod outlet;
+mod post;
 mod report;
 mod requests;
 
@@ -36,6 +38,8 @@ use self::circuit_table::Circuits;
 use self::dispatch::unharmed;
 use self::kept::KeptRequests;
 use self::outlet::{Outlet, owner};
+pub(crate) use self::post::Brought;
+use self::post::Post;
 pub(crate) use self::requests::Restored;
 use self::requests::Running;
 use crate::bell::Ringer;
@@ -70,6 +74,7 @@ pub(crate) struct Driver {
     reach: Reach,
     connections: HashMap<PathId, OpenPath, BuildHasherDefault<OurOwn>>,
     circuits: Circuits,
+    post: Post,
     /// Who wants to know when a peer is connected no longer.
     waiters: Vec<(PublicKey, oneshot::Sender<()>)>,
     running: Table<Running>,
@@ -121,6 +126,7 @@ impl Driver {
             reach,
             connections: HashMap::default(),
             circuits: Circuits::default(),
+            post: Post::default(),
             waiters: Vec::new(),
             running,
             kept,
@@ -230,9 +236,7 @@ impl Driver {
                     debug!(peer = %peer.short(), %strategy, "connected");
                     self.connections.insert(path, OpenPath::new(strategy, OpenedBy::Us));
                     // Its suites are known before the first packet is made.
-                    if let Some(contact) = self.reach.contact(&peer) {
-                        self.endpoint.learn_contact(contact);
-                    }
+                    self.tell_contact(&peer);
                     let (source, lane) = (Source::Verified, Lane::Direct);
                     self.endpoint.path_up(path, identity, Some(peer), source, lane);
                 }
@@ -295,6 +299,8 @@ impl Driver {
                 }
                 Step::Failed(identity, peer, why) => {
                     info!(peer = %peer.short(), %why, "no connection");
+                    // Where letters to it go is known before it is given up.
+                    self.tell_contact(&peer);
                     self.endpoint.connect_failed(now, identity, &peer, why);
                 }
             }
@@ -353,7 +359,14 @@ impl Driver {
             Event::Session { peer, .. } => self.has_session(now, peer),
             Event::TwoCopies { peer, .. } => self.saw_copies(now, peer),
             Event::AnotherCopy { from, .. } => self.told_of_copies(now, from),
-            _ => {}
+            other => self.letter_event(now, other),
+        }
+    }
+
+    /// Tells the endpoint what a peer says about itself, if that is known.
+    fn tell_contact(&mut self, peer: &PublicKey) {
+        if let Some(contact) = self.reach.contact(peer) {
+            self.endpoint.learn_contact(contact);
         }
     }
 
@@ -403,33 +416,6 @@ impl Driver {
                 one.hint(*path, hint);
             }
         }
-    }
-
-    /// Whether to look once more instead of sleeping.
-    fn spins(&self, boot: Duration) -> bool {
-        boot.saturating_sub(self.busy_at) < self.spin
-    }
-
-    /// Sleeps until the endpoint's next deadline, or nearly for ever.
-    fn set_alarm(&mut self, boot: Duration, context: &mut Context<'_>) -> Poll<()> {
-        let deadline = self.endpoint.deadline().map(Instant::since_start);
-        let mut wait = deadline.map_or(IDLE, |deadline| deadline.saturating_sub(boot));
-        if self.closing_since.is_some() {
-            wait = wait.min(Duration::from_millis(100));
-        }
-        if !self.connections.is_empty() {
-            wait = wait.min(self.hints_due.saturating_sub(boot));
-        }
-        if let Some(look) = self.ringer.deadline() {
-            wait = wait.min(look.saturating_sub(boot));
-        }
-        let due = boot + wait;
-        // Too early does no harm, and setting it anew for each packet would.
-        if due < self.alarm || self.alarm <= boot || self.sleep.is_elapsed() {
-            self.alarm = due;
-            self.sleep.as_mut().reset(tokio::time::Instant::now() + wait);
-        }
-        self.sleep.as_mut().poll(context)
     }
 }
 
@@ -492,8 +478,5 @@ impl Drop for Driver {
 
 /// Half the step of the idle schedule.
 const HINTS_EVERY: Duration = Duration::from_secs(4);
-/// How long the driver sleeps when nothing at all is to come.
-const IDLE: Duration = Duration::from_hours(1);
-
 /// Connection ids of the path with number n start at n times two to this power.
 pub(crate) const PATH_SHIFT: u32 = 48;

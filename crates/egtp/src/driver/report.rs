@@ -90,6 +90,14 @@ impl Driver {
         self.with_slot(token, Slot::taken);
     }
 
+    /// A message of ours is kept for its receiver.
+    pub(super) fn stored(&mut self, now: Now, token: u64) {
+        let running = u32::try_from(token).ok().and_then(|token| self.running.get(token));
+        if let Some(id) = running.and_then(|running| running.id) {
+            self.feed.tell(now.wall, Happening::Stored { id });
+        }
+    }
+
     /// A message of ours has ended.
     pub(super) fn ended(
         &mut self,

@@ -171,6 +171,8 @@ impl Driver {
                 }
                 if outlives && let Some(identity) = identity {
                     self.kept.insert(identity, id, slot);
+                    // Where it may go as a letter decides what it is bound to.
+                    self.tell_contact(&to.key);
                 }
                 self.feed.tell(now.wall, Happening::Asked { id, to: to.key, kind });
             }
