@@ -48,6 +48,7 @@ pub mod keyfile;
 mod lines;
 pub mod lookup;
 mod loops;
+pub mod mailbox;
 mod message;
 mod node;
 pub mod path;
