@@ -84,6 +84,9 @@ pub struct Collector {
 impl Collector {
     /// Fetches letters from this relay, at once, whenever `mail` tells that something has come, and every [`POLL`]. Each
     /// is given to `take`, one after the other, oldest first; the same one may come again, if the answer to it was lost.
+    ///
+    /// A relay can tell a node that cannot be called only while a connection to it is open, as one is for as long as the
+    /// node is registered there ([`relay::Client`](crate::relay::Client)). Others get letters at the next look.
     pub fn start<F>(
         node: Node,
         relay: Ticket,

@@ -188,7 +188,6 @@ async fn ask(
 /// How long a relay may take to answer, and while bytes of a large letter are arriving.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PATIENCE_MAX: Duration = Duration::from_mins(10);
-
 /// Mailboxes that an operator is shown at a time.
 const LISTED_MAX: u32 = 1_024;
 /// Bytes of the longest letter that a node with the limits it has by default can pass on: its largest message is one of
