@@ -49,6 +49,7 @@ pub mod letters;
 mod lines;
 pub mod lookup;
 mod loops;
+pub mod mailbox;
 mod message;
 mod node;
 pub mod path;

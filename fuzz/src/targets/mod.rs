@@ -12,6 +12,7 @@ pub mod inbox;
 pub mod key_text;
 pub mod kind;
 pub mod live_card;
+pub mod mailbox;
 pub mod node_id;
 pub mod outbox;
 pub mod packet;

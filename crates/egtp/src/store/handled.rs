@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::fault::{Fault, Rows, damaged, fits};
 use super::rows::check;
-use super::{MessageName, Offer, StoreFailed, Values};
+use super::{Entry, MessageName, Offer, StoreFailed, Values};
 
 pub(super) fn write_offer(
     transaction: &Transaction<'_>,
@@ -127,6 +127,20 @@ impl<'a> Table<'a> {
         Ok(Some(value))
     }
 
+    fn read_next(&self, after: &[u8]) -> Rows<Option<Entry>> {
+        let found: Option<(Vec<u8>, Vec<u8>, Vec<u8>)> = self
+            .connection
+            .prepare_cached(
+                "SELECT key, value, mark FROM value WHERE identity = ?1 AND key > ?2 \
+                 ORDER BY key LIMIT 1",
+            )?
+            .query_row([self.identity, after], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        let Some((key, value, mark)) = found else { return Ok(None) };
+        fits("value", &check("value", &[self.identity, &key, &value]), &mark)?;
+        Ok(Some((key, value)))
+    }
+
     fn write(&self, key: &[u8], value: &[u8]) -> Rows<()> {
         let mark = check("value", &[self.identity, key, value]);
         self.connection
@@ -149,6 +163,11 @@ impl Values for Table<'_> {
         self.noted(read)
     }
 
+    fn next(&mut self, after: &[u8]) -> Result<Option<Entry>, StoreFailed> {
+        let read = self.read_next(after);
+        self.noted(read)
+    }
+
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreFailed> {
         let written = self.write(key, value);
         self.noted(written)
@@ -157,5 +176,72 @@ impl Values for Table<'_> {
     fn remove(&mut self, key: &[u8]) -> Result<(), StoreFailed> {
         let deleted = self.delete(key);
         self.noted(deleted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::super::schema::bring_up;
+    use super::*;
+
+    fn store() -> Connection {
+        let mut connection = Connection::open_in_memory().unwrap();
+        bring_up(&mut connection, 0).unwrap_or_else(|_| panic!("its tables can be made"));
+        connection
+    }
+
+    /// All keys of an identity after this one, with their values.
+    fn walk(table: &mut Table<'_>, mut after: Vec<u8>) -> Vec<Entry> {
+        let mut found = Vec::new();
+        while let Some((key, value)) = table.next(&after).unwrap() {
+            after.clone_from(&key);
+            found.push((key, value));
+        }
+        found
+    }
+
+    #[test]
+    fn a_value_that_was_changed_by_anybody_else_is_not_walked_over() {
+        for change in ["value = x'07'", "key = x'07'"] {
+            let connection = store();
+            let mut table = Table::new(&connection, &[1; 32]);
+            table.put(b"key", b"value").unwrap();
+            connection.execute(&format!("UPDATE value SET {change}"), []).unwrap();
+            assert_eq!(table.next(b""), Err(StoreFailed), "{change}");
+            assert!(matches!(table.failed(), Err(Fault::Damaged(_))), "{change}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// As in a map that is sorted by bytes, and of this identity alone.
+        #[test]
+        fn values_are_walked_over_in_the_order_of_their_keys(
+            keys in prop::collection::vec(prop::collection::vec(prop_oneof![Just(0), Just(0xff), any::<u8>()], 0..4), 0..24),
+            after in prop::collection::vec(any::<u8>(), 0..3),
+        ) {
+            let connection = store();
+            for identity in [[0; 32], [2; 32]] {
+                Table::new(&connection, &identity).put(b"another's", b"value").unwrap();
+            }
+            let mut table = Table::new(&connection, &[1; 32]);
+            let mut model = BTreeMap::new();
+            for (number, key) in (0_u8..).zip(keys) {
+                if number % 4 == 3 {
+                    table.remove(&key).unwrap();
+                    model.remove(&key);
+                } else {
+                    table.put(&key, &[number]).unwrap();
+                    model.insert(key, vec![number]);
+                }
+            }
+            let expected: Vec<_> = model.into_iter().filter(|(key, _)| *key > after).collect();
+            prop_assert_eq!(walk(&mut table, after), expected);
+        }
     }
 }

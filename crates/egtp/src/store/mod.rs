@@ -71,6 +71,9 @@ pub type File = (String, Vec<u8>);
 /// Runs the handler of a message.
 pub type RunHandler<'a> = dyn FnMut(&mut dyn Values, &QueryEvent) -> Result<Bytes, RefusedWhy> + 'a;
 
+/// A key and its value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
 /// What a handler inside a transaction of a store has for itself: values by keys of its own choice, in one
 /// space for each identity of the node.
 pub trait Values {
@@ -79,6 +82,13 @@ pub trait Values {
     /// # Errors
     /// [`StoreFailed`].
     fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreFailed>;
+
+    /// The first key after this one, which need not be there itself, and its value: keys are in the order of their
+    /// bytes, and a key comes before those that begin with it. `None` if there is no further one.
+    ///
+    /// # Errors
+    /// [`StoreFailed`].
+    fn next(&mut self, after: &[u8]) -> Result<Option<Entry>, StoreFailed>;
 
     /// Gives a key a value.
     ///
