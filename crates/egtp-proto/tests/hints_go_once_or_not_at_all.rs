@@ -4,7 +4,7 @@
 mod common;
 
 use bytes::Bytes;
-use common::{World, secs};
+use common::{World, millis, secs};
 use egtp_proto::limits::{HINT_BYTES_MAX, HINTS_BYTES_PER_PEER};
 use egtp_proto::{Event, IdentityId, Kind, Lost, NotSent};
 
@@ -111,6 +111,45 @@ fn hints_that_wait_for_a_path_that_breaks_are_forgotten() {
     world.run(secs(10));
     assert!(world.reply_of(0, next).is_some());
     assert!(heard(&world, 1).is_empty());
+}
+
+/// The path stands, but nothing comes back on it, and another one is taken: for a hint that is as if it had broken. A
+/// relay would otherwise be given packets of circuits that have ended since.
+#[test]
+fn hints_that_wait_for_a_path_that_is_left_for_its_silence_are_forgotten() {
+    for is_renewed in [false, true] {
+        let mut world = acquainted();
+        if is_renewed {
+            // A session this old is renewed, and the path left when nobody answers the handshake.
+            for number in 0..8 {
+                let asked = world.request(0, 1, &[number]);
+                world.run(secs(15 * 60));
+                assert!(world.reply_of(0, asked).is_some());
+            }
+            // So it is not for silence that the path is left.
+            world.delay = secs(7);
+            world.request(1, 0, b"still here");
+            world.delay = millis(10);
+        }
+        world.tamper = |_| false;
+        let asked = world.request(0, 1, b"into the void");
+        world.room = 0;
+        hint(&mut world, 0, 1, "stale".into()).unwrap();
+        let paths = world.links.len();
+        world.run(secs(9));
+        assert!(world.links.len() > paths, "another path was taken");
+        world.tamper = |_| true;
+        world.room = 1 << 20;
+        // It is told that there is room, and has time to shake hands.
+        world.run(secs(1));
+        world.run(secs(10));
+        assert!(world.reply_of(0, asked).is_some());
+        assert_eq!(heard(&world, 1), [""; 0], "renewed: {is_renewed}");
+        // The control: the new path takes hints.
+        hint(&mut world, 0, 1, "fresh".into()).unwrap();
+        world.run(secs(1));
+        assert_eq!(heard(&world, 1), ["fresh"]);
+    }
 }
 
 /// It goes through in one packet, or it would hold up all that come behind it.

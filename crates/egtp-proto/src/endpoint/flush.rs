@@ -322,8 +322,7 @@ impl Endpoint {
             if peer.path != Some(path) {
                 continue;
             }
-            peer.path = None;
-            peer.hints = None;
+            peer.leave_path();
             if lost == Lost::Broken && state.heard == 0 {
                 // Accepted and dropped: as good as refused.
                 peer.connect.failures += 1;

@@ -91,6 +91,13 @@ impl Endpoint {
 }
 
 impl Peer {
+    /// It is not reached by its path any more. What waits goes by no other one: a relay would be given packets of circuits
+    /// that have ended since.
+    pub(super) fn leave_path(&mut self) {
+        self.path = None;
+        self.hints = None;
+    }
+
     /// Whether something may reach it at once.
     fn hears(&self) -> bool {
         self.path.is_some() && self.trust == Trust::Good && !self.sessions.is_empty()

@@ -125,15 +125,14 @@ impl Endpoint {
         let Some(peer) = self.peers.get_mut(code) else { return };
         let path = peer.path;
         let mut repeated = Vec::new();
+        let mut given_up = false;
         for (index, attempt) in peer.attempts.iter_mut().enumerate() {
             if !attempt.active {
                 continue;
             }
             if now.boot.since(attempt.asked) >= FIRST_FLIGHT {
                 attempt.active = false;
-                // The path itself may be dead: the next attempt goes over another one.
-                peer.path = None;
-                peer.connect.asked = false;
+                given_up = true;
             } else if now.boot >= attempt.next
                 && let Some(path) = path
             {
@@ -141,6 +140,11 @@ impl Endpoint {
                 self.ready.push_back((path, attempt.packet.clone()));
                 repeated.push((index, attempt.sends));
             }
+        }
+        if given_up {
+            // The path itself may be dead: the next attempt goes over another one.
+            peer.leave_path();
+            peer.connect.asked = false;
         }
         for (index, sends) in repeated {
             let delay = self.repeat_delay(sends);
@@ -186,7 +190,7 @@ impl Endpoint {
             (true, true) => peer.silent_since = None,
             (true, false) => {
                 peer.silent_since = None;
-                peer.path = None;
+                peer.leave_path();
                 peer.connect.asked = false;
             }
             // Too soon for another handshake: ask for a sign of life once more instead.
