@@ -1,8 +1,9 @@
 //! How a peer is reached: what is known of its addresses, and the attempts to open a connection.
 //!
 //! Asks what is known first, then the lookups, and dials what they say; the first connection wins. Relays are asked
-//! when what leads to the peer itself has failed, or has had a head start. Knows no sockets and no sessions. Invariant: at most one search for each peer is under way, and it
-//! always ends: opened, or failed with a reason.
+//! when what leads to the peer itself has failed, or has had a head start. Knows no sockets and no sessions. Invariant: at
+//! most one search for each peer is under way, it always ends: opened, or failed with a reason; and what comes late of an
+//! earlier one does not end it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -29,9 +30,19 @@ pub(crate) struct Reach {
     lookups: Vec<Arc<dyn Lookup>>,
     book: Book,
     searches: HashMap<(IdentityId, PublicKey), Search>,
-    dials: HashMap<DialId, (IdentityId, PublicKey)>,
+    dials: HashMap<DialId, Name>,
     next_dial: u64,
-    asked: JoinSet<(IdentityId, PublicKey, Brought)>,
+    next_search: u64,
+    asked: JoinSet<(Name, Brought)>,
+}
+
+/// Which search something is for. The same peer may have been searched for before, and what comes late of that neither
+/// ends nor advances a later search.
+#[derive(Clone, Copy, Debug)]
+struct Name {
+    identity: IdentityId,
+    peer: PublicKey,
+    number: u64,
 }
 
 /// What has been waited for.
@@ -44,8 +55,9 @@ enum Brought {
 }
 
 /// One search for a connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Search {
+    number: u64,
     /// Addresses that were tried in this search.
     tried: Vec<Strategy>,
     /// Dials that have not ended.
@@ -58,11 +70,23 @@ struct Search {
     head_start: HeadStart,
 }
 
+impl Search {
+    const fn new(number: u64) -> Self {
+        Self {
+            number,
+            tried: Vec::new(),
+            open: 0,
+            asked: false,
+            answered: false,
+            head_start: HeadStart::Before,
+        }
+    }
+}
+
 /// See [`HEAD_START`].
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum HeadStart {
     /// Not begun: no relay is known.
-    #[default]
     Before,
     Runs,
     Over,
@@ -86,6 +110,7 @@ impl Reach {
             searches: HashMap::new(),
             dials: HashMap::new(),
             next_dial: (u64::from(of_loop) << LOOP_SHIFT) + 1,
+            next_search: 0,
             asked: JoinSet::new(),
         }
     }
@@ -119,18 +144,22 @@ impl Reach {
         peer: PublicKey,
         reaches: impl Fn(&Strategy) -> bool,
     ) -> Vec<Step> {
-        self.searches.entry((identity, peer)).or_default();
+        self.searches.entry((identity, peer)).or_insert_with(|| {
+            self.next_search += 1;
+            Search::new(self.next_search)
+        });
         self.advance(identity, peer, reaches)
     }
 
     /// Which of us a dial is for.
     pub(crate) fn who_dials(&self, dial: DialId) -> Option<IdentityId> {
-        self.dials.get(&dial).map(|(identity, _)| *identity)
+        self.dials.get(&dial).map(|search| search.identity)
     }
 
-    /// A dial has succeeded: whose connection it is. `None` if it is not wanted any more.
+    /// A dial has succeeded: whose connection it is. `None` if it is not wanted any more. One of an earlier search is as
+    /// good as any.
     pub(crate) fn opened(&mut self, dial: DialId) -> Option<(IdentityId, PublicKey)> {
-        let (identity, peer) = self.dials.remove(&dial)?;
+        let Name { identity, peer, .. } = self.dials.remove(&dial)?;
         self.searches.remove(&(identity, peer))?;
         Some((identity, peer))
     }
@@ -141,10 +170,10 @@ impl Reach {
         dial: DialId,
         reaches: impl Fn(&Strategy) -> bool,
     ) -> Vec<Step> {
-        let Some((identity, peer)) = self.dials.remove(&dial) else { return Vec::new() };
-        let Some(search) = self.searches.get_mut(&(identity, peer)) else { return Vec::new() };
+        let Some(name) = self.dials.remove(&dial) else { return Vec::new() };
+        let Some(search) = self.of_name(&name) else { return Vec::new() };
         search.open = search.open.saturating_sub(1);
-        self.advance(identity, peer, reaches)
+        self.advance(name.identity, name.peer, reaches)
     }
 
     /// Takes in an answer of the lookups, if there is one.
@@ -153,13 +182,12 @@ impl Reach {
         context: &mut std::task::Context<'_>,
         reaches: impl Fn(&Strategy) -> bool,
     ) -> Option<Vec<Step>> {
-        let std::task::Poll::Ready(Some(Ok((identity, peer, brought)))) =
-            self.asked.poll_join_next(context)
+        let std::task::Poll::Ready(Some(Ok((name, brought)))) = self.asked.poll_join_next(context)
         else {
             return None;
         };
-        let mut search = self.searches.get_mut(&(identity, peer));
-        match (&mut search, &brought) {
+        let Name { identity, peer, .. } = name;
+        match (self.of_name(&name), &brought) {
             (Some(search), Brought::Answer(_)) => search.answered = true,
             (Some(search), Brought::HeadStart) => search.head_start = HeadStart::Over,
             (None, _) => {}
@@ -171,7 +199,14 @@ impl Reach {
             }
             Brought::Answer(Ok(None)) | Brought::HeadStart => {}
         }
+        // What is learned from a late answer is good for the present search too.
         Some(self.advance(identity, peer, reaches))
+    }
+
+    /// A search that is still under way.
+    fn of_name(&mut self, name: &Name) -> Option<&mut Search> {
+        let search = self.searches.get_mut(&(name.identity, name.peer));
+        search.filter(|search| search.number == name.number)
     }
 
     fn advance(
@@ -182,6 +217,7 @@ impl Reach {
     ) -> Vec<Step> {
         let Some(search) = self.searches.get_mut(&(identity, peer)) else { return Vec::new() };
         let mut steps = Vec::new();
+        let name = Name { identity, peer, number: search.number };
         let (relayed, own): (Vec<_>, Vec<_>) =
             self.book.strategies(&peer).into_iter().partition(Strategy::is_relayed);
         let mut dial = |search: &mut Search, strategies: Vec<Strategy>| {
@@ -192,7 +228,7 @@ impl Reach {
                     search.open += 1;
                     let dial = DialId(self.next_dial);
                     self.next_dial += 1;
-                    self.dials.insert(dial, (identity, peer));
+                    self.dials.insert(dial, name);
                     steps.push(Step::Dial(dial, peer, strategy));
                 }
             }
@@ -205,7 +241,7 @@ impl Reach {
             search.head_start = HeadStart::Runs;
             self.asked.spawn(async move {
                 tokio::time::sleep(HEAD_START).await;
-                (identity, peer, Brought::HeadStart)
+                (name, Brought::HeadStart)
             });
         }
         if search.open > 0 {
@@ -216,7 +252,7 @@ impl Reach {
             let lookups = self.lookups.clone();
             self.asked.spawn(async move {
                 let found = resolve_first(&lookups, peer, LOOKUP_TIME).await;
-                (identity, peer, Brought::Answer(found.map(|contact| contact.map(Box::new))))
+                (name, Brought::Answer(found.map(|contact| contact.map(Box::new))))
             });
             return steps;
         }
@@ -296,6 +332,7 @@ mod tests {
     use egtp_proto::SecretKey;
 
     use super::*;
+    use crate::lookup::BoxFuture;
 
     fn dialed(steps: &[Step]) -> Vec<(DialId, Strategy)> {
         let dial = |step: &Step| match step {
@@ -322,11 +359,8 @@ mod tests {
         let (mut reach, first, [relay, own]) = begun();
         assert_eq!(first.iter().map(|(_, to)| to).collect::<Vec<_>>(), [&own]);
         let begun = tokio::time::Instant::now();
-        let steps = poll_fn(|context| match reach.poll(context, |_| true) {
-            Some(steps) => Poll::Ready(steps),
-            None => Poll::Pending,
-        });
-        assert_eq!(dialed(&steps.await).pop().map(|(_, to)| to), Some(relay));
+        let steps = next(&mut reach).await;
+        assert_eq!(dialed(&steps).pop().map(|(_, to)| to), Some(relay));
         assert!(begun.elapsed() >= Duration::from_millis(200), "{:?}", begun.elapsed());
     }
 
@@ -336,6 +370,99 @@ mod tests {
         let failed = first.first().map(|(dial, _)| *dial).unwrap();
         let next = dialed(&reach.failed(failed, |_| true));
         assert_eq!(next.iter().map(|(_, to)| to).collect::<Vec<_>>(), [&relay]);
+    }
+
+    /// The next that has been waited for, if anything is.
+    async fn next(reach: &mut Reach) -> Vec<Step> {
+        poll_fn(|context| match reach.poll(context, |_| true) {
+            Some(steps) => Poll::Ready(steps),
+            None => Poll::Pending,
+        })
+        .await
+    }
+
+    #[test]
+    fn a_dial_of_an_earlier_search_that_fails_late_does_not_end_the_present_one() {
+        let key = SecretKey::from_seed([1; 32]).public();
+        let at = |port: u16| Strategy::Tcp(format!("192.0.2.1:{port}").parse().unwrap());
+        let mut reach = Reach::new(Vec::new(), 0);
+        reach.hint(key, &[at(1), at(2)]);
+        let search = |reach: &mut Reach| {
+            let dialed = dialed(&reach.search(IdentityId(0), key, |_| true));
+            [dialed[0].0, dialed[1].0]
+        };
+        let earlier = search(&mut reach);
+        assert!(reach.opened(earlier[0]).is_some());
+        let present = search(&mut reach);
+        assert!(reach.failed(earlier[1], |_| true).is_empty());
+        let steps = reach.failed(present[0], |_| true);
+        assert!(steps.is_empty(), "the other one is still being dialed: {steps:?}");
+        let steps = reach.failed(present[1], |_| true);
+        assert!(matches!(&steps[..], [Step::Failed(..)]), "the control: {steps:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_start_of_an_earlier_search_is_not_that_of_the_present_one() {
+        let (mut reach, first, [relay, _]) = begun();
+        // What it waits for has begun.
+        tokio::task::yield_now().await;
+        tokio::time::advance(Duration::from_millis(200)).await;
+        assert!(reach.opened(first[0].0).is_some());
+        let key = SecretKey::from_seed([1; 32]).public();
+        let begun = tokio::time::Instant::now();
+        assert_eq!(dialed(&reach.search(IdentityId(0), key, |_| true)).len(), 1);
+        let mut steps = Vec::new();
+        while steps.is_empty() {
+            steps = next(&mut reach).await;
+        }
+        assert_eq!(dialed(&steps).pop().map(|(_, to)| to), Some(relay));
+        assert!(begun.elapsed() >= Duration::from_millis(200), "{:?}", begun.elapsed());
+    }
+
+    /// Knows nothing, and takes a second to say so.
+    #[derive(Debug)]
+    struct Slow;
+
+    impl Lookup for Slow {
+        fn name(&self) -> &'static str {
+            "slow"
+        }
+
+        fn resolve(&self, _: PublicKey) -> BoxFuture<'_, Result<Option<Contact>, LookupError>> {
+            let answer = tokio::time::Instant::now() + Duration::from_secs(1);
+            Box::pin(async move {
+                tokio::time::sleep_until(answer).await;
+                Ok(None)
+            })
+        }
+
+        fn publish(&self, _: Contact) -> BoxFuture<'_, Result<(), LookupError>> {
+            Box::pin(async { Ok(()) })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_of_the_lookups_to_an_earlier_search_does_not_end_the_present_one() {
+        let key = SecretKey::from_seed([1; 32]).public();
+        let own: Strategy = "tcp/192.0.2.1:7700".parse().unwrap();
+        let mut reach = Reach::new(vec![Arc::new(Slow)], 0);
+        assert!(reach.search(IdentityId(0), key, |_| true).is_empty());
+        // Meanwhile somebody says where the peer is.
+        reach.hint(key, &[own]);
+        let steps = dialed(&reach.search(IdentityId(0), key, |_| true));
+        assert!(reach.opened(steps[0].0).is_some());
+        // What it waits for has begun.
+        tokio::task::yield_now().await;
+        tokio::time::advance(Duration::from_millis(500)).await;
+        let begun = tokio::time::Instant::now();
+        let steps = dialed(&reach.search(IdentityId(0), key, |_| true));
+        assert!(reach.failed(steps[0].0, |_| true).is_empty(), "the lookups are asked");
+        let mut steps = Vec::new();
+        while steps.is_empty() {
+            steps = next(&mut reach).await;
+        }
+        assert!(matches!(&steps[..], [Step::Failed(..)]), "{steps:?}");
+        assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
     }
 
     #[test]
