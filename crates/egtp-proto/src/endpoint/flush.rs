@@ -52,6 +52,7 @@ impl Endpoint {
         if let Some((path, answer)) = self.answer_flight(now, code) {
             self.send_within_bounds(path, answer, sink);
         }
+        self.ask_direct(now, code, sink);
         let Some(peer) = self.peers.get_mut(code) else { return };
         if peer.outboxes.has_news() && peer.ack_due.is_none() && !peer.sessions.is_empty() {
             peer.ack_due = Some(now.boot.after(ACK_DELAY));
@@ -201,7 +202,7 @@ impl Endpoint {
         most.saturating_sub(beside)
     }
 
-    fn send_probe(
+    pub(super) fn send_probe(
         &mut self,
         now: Now,
         code: u32,

@@ -9,7 +9,7 @@
 //! 5. calls [`Endpoint::tick`] when [`Endpoint::deadline`] has come.
 //!
 //! Nothing is lost if a step is late. Files: `submit` (messages of ours), `receive` (packets),
-//! `attempt` and `greet` (handshakes, from either side), `suites` (which one), `stray` (what is another
+//! `attempt` and `greet` (handshakes, from either side), `suites` (which one), `asked` (whether a path stands), `stray` (what is another
 //! endpoint's of the node), `frames`, `taken` and `answered` (what records say), `flush` and `pack` (what
 //! records are made of), `journal` and `kept` (what must be on disk first), `at_rest` (what nobody uses),
 //! `timeouts`.
@@ -17,6 +17,7 @@
 mod answered;
 #[cfg(test)]
 mod answered_tests;
+mod asked;
 mod at_rest;
 mod attempt;
 mod bodies;

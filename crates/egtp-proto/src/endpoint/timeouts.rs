@@ -117,6 +117,7 @@ impl Endpoint {
         self.repeat_attempts(now, code);
         self.drop_stale_sessions(now, code);
         self.notice_silence(now, code);
+        self.leave_if_silent(now, code);
         self.soil(code);
     }
 
@@ -231,15 +232,25 @@ impl Endpoint {
         let confirmation =
             (awaits_confirmation && peer.is_pressing()).then(|| now.boot.after(CONFIRMATION_STEP));
         let parts = peer.flight.lost_at();
+        let direct = peer.answer_due();
         let provisional = (!peer.provisional.is_empty()).then(|| now.boot.after(PROVISIONAL_KEPT));
-        let earliest =
-            [resend, peer.ack_due, silence, reconnect, answer, confirmation, provisional, parts]
-                .into_iter()
-                .flatten()
-                .chain(attempts.flatten())
-                .min()
-                // What is due already was just looked at: look again a little later, not at once.
-                .map(|due| due.max(now.boot.after(STEP)));
+        let earliest = [
+            resend,
+            peer.ack_due,
+            silence,
+            reconnect,
+            answer,
+            confirmation,
+            provisional,
+            parts,
+            direct,
+        ]
+        .into_iter()
+        .flatten()
+        .chain(attempts.flatten())
+        .min()
+        // What is due already was just looked at: look again a little later, not at once.
+        .map(|due| due.max(now.boot.after(STEP)));
         let present = peer.timer.map(|(due, _)| due);
         if present == earliest || (present < earliest && present.is_some_and(|due| due > now.boot))
         {
