@@ -73,6 +73,35 @@ fn a_first_flight_through_a_relay_is_no_longer_than_its_packets_may_be() {
     assert!(world.recorded.iter().all(|flight| flight.packet.len() <= RELAYED_PACKET_MAX));
 }
 
+/// The direct path breaks with a first flight on it that no circuit takes, before it has arrived or behind that. Another one
+/// is made that fits, at once; what was in both is one message. Proves P-13, H-17.
+#[test]
+fn a_first_flight_that_is_too_long_for_a_circuit_is_made_anew_at_once() {
+    for has_arrived in [false, true] {
+        let mut world = World::new(2);
+        world.request(1, 0, b"a first flight waits for the card, and so do these");
+        let asked: Vec<(usize, u64)> =
+            (0..40).map(|_| (1, world.request(1, 0, &[7; 900]))).collect();
+        let is_long = |one: &Flight| one.to == 0 && one.packet.len() > RELAYED_PACKET_MAX;
+        assert!(world.run_until(secs(1), |world| world.recorded.iter().any(is_long)));
+        if has_arrived {
+            let has_come = |world: &World| world.executions(0, &[7; 900]) > 0;
+            assert!(world.run_until(secs(1), has_come));
+        }
+        world.relayed = true;
+        world.cut(1, Lost::Broken);
+        // A relay takes no longer one.
+        world.tamper = |flight| flight.packet.len() <= RELAYED_PACKET_MAX;
+        world.recorded.clear();
+        let begun = world.now;
+        assert!(world.run_until(secs(20), |world| all_have_replies(world, &asked)));
+        let took = world.now.since(begun);
+        assert!(took < secs(2), "arrived: {has_arrived}, {took:?}");
+        assert_eq!(world.executions(0, &[7; 900]), 40);
+        assert!(world.recorded.iter().all(|flight| flight.packet.len() <= RELAYED_PACKET_MAX));
+    }
+}
+
 /// Proves SES-2, SES-3, SES-4, SES-6, B-1, B-3: through a relay as well, restarting one of both is enough.
 #[test]
 fn who_restarts_without_memory_is_found_again_through_a_relay() {

@@ -98,6 +98,7 @@ impl Endpoint {
 
     /// Opens a session, if there is a reason and no handshake under way.
     fn shake(&mut self, now: Now, code: u32, path: PathId, sink: &mut impl Sink) {
+        self.give_up_too_long(code, path);
         let Some(peer) = self.peers.get(code) else { return };
         // The peer has just opened one itself: its first record will confirm it.
         let expected = peer.answering.is_some() || self.awaits_confirmation(now, code);
@@ -185,7 +186,7 @@ impl Endpoint {
     }
 
     /// Bytes of the longest packet of a path: through a relay it is part of one of the relay's own records.
-    fn packet_max(&self, path: PathId) -> usize {
+    pub(super) fn packet_max(&self, path: PathId) -> usize {
         if self.is_relayed(path) { RELAYED_PACKET_MAX } else { PACKET_BYTES_MAX }
     }
 

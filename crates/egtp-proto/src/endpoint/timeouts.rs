@@ -123,8 +123,11 @@ impl Endpoint {
 
     /// First flights are repeated as they are for a while, then given up; a late answer still counts.
     fn repeat_attempts(&mut self, now: Now, code: u32) {
+        let path = self.peers.get(code).and_then(|peer| peer.path);
+        if let Some(path) = path {
+            self.give_up_too_long(code, path);
+        }
         let Some(peer) = self.peers.get_mut(code) else { return };
-        let path = peer.path;
         let mut repeated = Vec::new();
         let mut given_up = false;
         for (index, attempt) in peer.attempts.iter_mut().enumerate() {
