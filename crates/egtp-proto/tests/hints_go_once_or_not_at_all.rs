@@ -100,6 +100,51 @@ fn hints_that_wait_are_bounded_and_go_when_there_is_room() {
     assert_eq!(world.machines[0].endpoint.hint_room(IdentityId(0), &key), HINTS_BYTES_PER_PEER);
 }
 
+/// At a relay many may be slow at once. Those who take nothing share what there is, and one who has little waiting is still
+/// served.
+#[test]
+fn hints_that_wait_for_all_together_are_bounded_and_nobody_is_shut_out() {
+    const ALL: usize = 4 * 1024 * 1024;
+    let mut world = World::with(41, |config| config.limits.hint_bytes_max = ALL);
+    for peer in 1..41 {
+        let first = world.request(0, peer, b"first");
+        world.run(secs(2));
+        assert!(world.reply_of(0, first).is_some());
+    }
+    let large = Bytes::from(vec![7; HINT_BYTES_MAX]);
+    let size = large.len() + "news/1".len();
+    world.room = 0;
+    let mut taken = Vec::new();
+    for peer in 1..41 {
+        let before = taken.len();
+        while hint(&mut world, 0, peer, large.clone()).is_ok() {
+            taken.push(peer);
+        }
+        assert_eq!(hint(&mut world, 0, peer, large.clone()), Err(NotSent::Busy));
+        assert!(taken.len() > before, "nothing for {peer}");
+    }
+    assert!(taken.len() * size <= ALL, "{}", taken.len() * size);
+    let of = |peer| taken.iter().filter(|one| **one == peer).count();
+    assert_eq!(of(1), HINTS_BYTES_PER_PEER / size, "while there was enough");
+    assert!((1..40).all(|peer| of(peer) >= of(peer + 1)), "{taken:?}");
+    // What is forgotten with a path makes room for the others.
+    let room = |world: &World, peer: usize| {
+        let key = world.key(peer);
+        world.machines[0].endpoint.hint_room(IdentityId(0), &key)
+    };
+    let before = room(&world, 40);
+    for peer in 1..20 {
+        world.cut(peer, Lost::Closed);
+    }
+    assert!(before < size && room(&world, 40) > 10 * size, "{before}, {}", room(&world, 40));
+    world.room = 1 << 20;
+    world.run(secs(1));
+    for peer in 20..41 {
+        assert_eq!(heard(&world, peer).len(), of(peer));
+        assert_eq!(room(&world, peer), HINTS_BYTES_PER_PEER);
+    }
+}
+
 #[test]
 fn hints_that_wait_for_a_path_that_breaks_are_forgotten() {
     let mut world = acquainted();

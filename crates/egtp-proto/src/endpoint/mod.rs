@@ -129,6 +129,8 @@ pub struct Endpoint {
     outgoing: Table<Outgoing>,
     queries: Table<Query>,
     paths: Paths,
+    /// What waits of them for all peers.
+    hints: hints::InAll,
     timers: Timers<Timer>,
     expired: Vec<Timer>,
     events: VecDeque<Event>,
@@ -282,6 +284,7 @@ impl Endpoint {
             outgoing: Table::new(random.u32()),
             queries: Table::new(random.u32()),
             paths: Paths::default(),
+            hints: hints::InAll::default(),
             timers,
             expired: Vec::new(),
             events: VecDeque::new(),
