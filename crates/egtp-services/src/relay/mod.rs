@@ -94,7 +94,8 @@ impl Relay {
         Self { table: Arc::new(Mutex::new(table)) }
     }
 
-    /// What a node serves to be a relay: for those who may register, and for everybody who wants to talk to them.
+    /// What a node serves to be a relay: for those who may register, and for everybody who wants to talk to them. The
+    /// node has one identity and one loop; another refuses to serve this ([`egtp::ServeError::RelayIsShared`]).
     ///
     /// # Errors
     /// [`KindError`] if the kinds of [`egtp::relay`] were no kinds, which they are.
