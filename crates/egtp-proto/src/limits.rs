@@ -35,7 +35,7 @@ pub const LETTER_UNDER_WAY: Duration = Duration::from_hours(14 * 24);
 /// Bytes of a hint's body: so many that any fits one record beside its head.
 pub const HINT_BYTES_MAX: usize = RECORD_FRAMES_MAX - 256;
 
-/// Bytes of hints that wait for a record, for each peer. A further one is not sent.
+/// Bytes of hints that wait for a record, for each peer, see also [`Limits::hint_bytes_max`]. A further one is not sent.
 pub const HINTS_BYTES_PER_PEER: usize = 512 * 1024;
 
 /// Bytes of a packet that goes through a relay, in a hint with the key of the peer beside it.
@@ -193,6 +193,9 @@ pub struct Limits {
     pub unverified_per_second: u32,
     /// The same for sources that have.
     pub verified_per_second: u32,
+    /// Bytes of hints that wait for a record, for all peers together, as at a relay. From half of it on each peer has less
+    /// than [`HINTS_BYTES_PER_PEER`], and from three quarters on one hint. Above it a further one is not sent.
+    pub hint_bytes_max: usize,
     /// A session on which nothing was received for this long is not used for sending, unless the peer's contact
     /// states another time.
     pub idle_out: Duration,
@@ -249,6 +252,7 @@ impl Default for Limits {
             answers_max: 1024,
             unverified_per_second: 2_000,
             verified_per_second: 20_000,
+            hint_bytes_max: 64 * 1024 * 1024,
             idle_out: Duration::from_hours(1),
             hard_timeout_max: Duration::from_hours(24),
         }

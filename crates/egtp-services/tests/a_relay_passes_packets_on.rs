@@ -7,8 +7,8 @@ use bytes::Bytes;
 use egtp::path::{Attempts, Became, DialError};
 use egtp::relay::{self, GONE, OPEN, PASS, Presence, REGISTER};
 use egtp::{
-    Allowed, Host, HostPort, Kind, Message, Node, NotSent, PublicKey, Query, RequestError, Router,
-    SecretKey, Strategy, Ticket,
+    Allowed, Builder, Host, HostPort, Kind, Message, Node, NotSent, PublicKey, Query, RequestError,
+    Router, SecretKey, ServeError, StartError, Strategy, Ticket,
 };
 use egtp_services::echo;
 use egtp_services::relay::{Client, Limits, Relay, Standing};
@@ -395,6 +395,28 @@ async fn a_peer_whose_own_address_is_closed_is_reached_by_its_relay() {
     let message = Message::new(kind(echo::KIND), "around");
     let asked = alice.request(ticket, message).hard_timeout(WHILE);
     assert_eq!(asked.await.unwrap().body, "around");
+}
+
+/// Packets would leave by the identity and the loop that they came to, and reach only those who are there as well.
+#[tokio::test]
+async fn a_node_with_several_identities_or_loops_refuses_to_be_a_relay() {
+    let routers = || Relay::new(limits()).routers(Allowed::Anybody).unwrap();
+    let key = || SecretKey::from_seed([1; 32]);
+    let listening = || Node::builder().listen("127.0.0.1:0".parse().unwrap());
+    for shared in [|node: Builder, key| node.also(key), |node: Builder, _| node.loops(2)] {
+        let [register, others] = routers();
+        let builder = shared(listening().serve(register).serve(others), key());
+        let refused = builder.start().await.map(|_| ()).unwrap_err();
+        assert!(matches!(refused, StartError::Serve(ServeError::RelayIsShared)), "{refused}");
+        assert!(refused.to_string().contains("leave out `also` and `loops`"), "{refused}");
+        // Nor later.
+        let node = shared(listening(), key()).start().await.unwrap();
+        let [register, others] = routers();
+        let refused = timeout(WHILE, node.serve(others)).await;
+        assert_eq!(refused, Ok(Err(ServeError::RelayIsShared)));
+        // The control: what else it serves is its own affair.
+        assert!(timeout(Duration::ZERO, node.serve(register)).await.is_err());
+    }
 }
 
 /// A relay that is busy enters a registration some time after it has taken it. That is no reason to go to the next one.

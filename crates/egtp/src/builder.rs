@@ -297,6 +297,10 @@ impl Builder {
         if let Some((kind, _)) = policies.first().filter(|_| self.store.is_none()) {
             return Err(ServeError::NeedsStore { kind: kind.clone() }.into());
         }
+        let is_shared = count > 1 || keys.len() > 1;
+        if is_shared && self.routers.iter().any(Router::is_relay) {
+            return Err(ServeError::RelayIsShared.into());
+        }
         let serving = self.routers.into_iter().map(|router| router.register(&routes));
         let serving = serving.collect::<Result<Vec<Serving>, ServeError>>()?;
         let clock = Arc::clone(&self.clock);

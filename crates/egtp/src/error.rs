@@ -94,6 +94,13 @@ pub enum ServeError {
         /// The kind.
         kind: Kind,
     },
+    /// A relay passes packets on by the identity and the loop that they came to, and this node has several of one or the
+    /// other: some of its users would not find each other.
+    #[error(
+        "a relay is a node with one identity and one loop: leave out `also` and `loops`, or let a node of its own be the \
+         relay"
+    )]
+    RelayIsShared,
     /// The node is closing.
     #[error("this node is closing")]
     Closing,

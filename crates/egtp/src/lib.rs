@@ -34,6 +34,7 @@
 //! # }
 //! ```
 
+mod address_book;
 mod batch;
 mod bell;
 mod builder;

@@ -198,13 +198,18 @@ impl Node {
     ///
     /// # Errors
     /// [`ServeError::KindTaken`] at once if a kind is served already, [`ServeError::NeedsStore`] if one
-    /// needs a store and the node has none, [`ServeError::Closing`] when the node has closed.
+    /// needs a store and the node has none, [`ServeError::RelayIsShared`] if it makes a relay of a node with several
+    /// identities or loops, [`ServeError::Closing`] when the node has closed.
     pub async fn serve(&self, router: Router) -> Result<(), ServeError> {
         // The handle is not held while serving: the node closes when the last one goes.
         let table = self.0.routes.clone();
         let policies = router.policies();
         if let Some((kind, _)) = policies.first().filter(|_| !self.0.has_store) {
             return Err(ServeError::NeedsStore { kind: kind.clone() });
+        }
+        let is_shared = self.0.keys.len() > 1 || self.0.lines.iter().count() > 1;
+        if is_shared && router.is_relay() {
+            return Err(ServeError::RelayIsShared);
         }
         let serving = router.register(&table)?;
         for (kind, policy) in policies {

@@ -1,16 +1,19 @@
 //! How a peer is reached: what is known of its addresses, and the attempts to open a connection.
 //!
 //! Asks what is known first, then the lookups, and dials what they say; the first connection wins. Relays are asked
-//! when what leads to the peer itself has failed, or has had a head start. Knows no sockets and no sessions. Invariant: at most one search for each peer is under way, and it
-//! always ends: opened, or failed with a reason.
+//! when what leads to the peer itself has failed, or has had a head start; what was opened last time and led nowhere comes
+//! behind all else, one after another. Knows no sockets and no sessions. Invariant: at
+//! most one search for each peer is under way, it always ends: opened, or failed with a reason; and what comes late of an
+//! earlier one does not end it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use egtp_proto::{Contact, HostPort, IdentityId, NotSent, PublicKey, Strategy};
 use tokio::task::JoinSet;
 
+use crate::address_book::{Book, Ways};
 use crate::lookup::{Lookup, LookupError, resolve_first};
 use crate::path::DialId;
 
@@ -20,6 +23,9 @@ const LOOP_SHIFT: u32 = 40;
 const LOOKUP_TIME: Duration = Duration::from_secs(2);
 /// What addresses of the peer itself are given before its relays are asked: most connections stand by then.
 const HEAD_START: Duration = Duration::from_millis(250);
+/// What all else is given before something that led nowhere when it was opened last, and each of these before the next: a
+/// relay that is far away has answered by then, and is not beaten by one that only says that the peer is there.
+const TRUSTED_START: Duration = Duration::from_secs(3);
 /// Addresses tried for one peer in one search.
 const STRATEGIES_MAX: usize = 16;
 
@@ -29,9 +35,19 @@ pub(crate) struct Reach {
     lookups: Vec<Arc<dyn Lookup>>,
     book: Book,
     searches: HashMap<(IdentityId, PublicKey), Search>,
-    dials: HashMap<DialId, (IdentityId, PublicKey)>,
+    dials: HashMap<DialId, (Name, Strategy)>,
     next_dial: u64,
-    asked: JoinSet<(IdentityId, PublicKey, Brought)>,
+    next_search: u64,
+    asked: JoinSet<(Name, Brought)>,
+}
+
+/// Which search something is for. The same peer may have been searched for before, and what comes late of that neither
+/// ends nor advances a later search.
+#[derive(Clone, Copy, Debug)]
+struct Name {
+    identity: IdentityId,
+    peer: PublicKey,
+    number: u64,
 }
 
 /// What has been waited for.
@@ -39,13 +55,14 @@ pub(crate) struct Reach {
 enum Brought {
     /// What the lookups say.
     Answer(Result<Option<Box<Contact>>, LookupError>),
-    /// The head start is over.
-    HeadStart,
+    /// The head start before this turn is over.
+    HeadStart(Turn),
 }
 
 /// One search for a connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Search {
+    number: u64,
     /// Addresses that were tried in this search.
     tried: Vec<Strategy>,
     /// Dials that have not ended.
@@ -54,18 +71,45 @@ struct Search {
     asked: bool,
     /// Whether they have answered.
     answered: bool,
-    /// What the peer's own addresses have had before its relays.
-    head_start: HeadStart,
+    /// What was in doubt and was dialed all the same.
+    doubted: usize,
+    /// What others have a head start before, which has begun or is over.
+    waiting: Vec<Turn>,
+    over: Vec<Turn>,
 }
 
-/// See [`HEAD_START`].
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-enum HeadStart {
-    /// Not begun: no relay is known.
-    #[default]
-    Before,
-    Runs,
-    Over,
+/// What is not dialed at once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Turn {
+    /// The peer's relays.
+    Relays,
+    /// What is in doubt: the first, the second, and so on.
+    Doubtful(usize),
+}
+
+impl Search {
+    const fn new(number: u64) -> Self {
+        Self {
+            number,
+            tried: Vec::new(),
+            open: 0,
+            asked: false,
+            answered: false,
+            doubted: 0,
+            waiting: Vec::new(),
+            over: Vec::new(),
+        }
+    }
+
+    /// Whether something may still come of it without anything more.
+    const fn is_pending(&self) -> bool {
+        self.open > 0 || (self.asked && !self.answered)
+    }
+
+    /// Whether it can still dial this, and has not.
+    fn may_dial(&self, strategy: &Strategy) -> bool {
+        self.tried.len() < STRATEGIES_MAX && !self.tried.contains(strategy)
+    }
 }
 
 /// What to do next.
@@ -86,6 +130,7 @@ impl Reach {
             searches: HashMap::new(),
             dials: HashMap::new(),
             next_dial: (u64::from(of_loop) << LOOP_SHIFT) + 1,
+            next_search: 0,
             asked: JoinSet::new(),
         }
     }
@@ -109,7 +154,7 @@ impl Reach {
 
     /// The newest contact of a peer that has been seen.
     pub(crate) fn contact(&self, key: &PublicKey) -> Option<&Contact> {
-        self.book.entries.get(key)?.contact.as_ref()
+        self.book.contact(key)
     }
 
     /// Searches for a connection to a peer.
@@ -119,20 +164,30 @@ impl Reach {
         peer: PublicKey,
         reaches: impl Fn(&Strategy) -> bool,
     ) -> Vec<Step> {
-        self.searches.entry((identity, peer)).or_default();
+        self.searches.entry((identity, peer)).or_insert_with(|| {
+            self.next_search += 1;
+            Search::new(self.next_search)
+        });
         self.advance(identity, peer, reaches)
     }
 
     /// Which of us a dial is for.
     pub(crate) fn who_dials(&self, dial: DialId) -> Option<IdentityId> {
-        self.dials.get(&dial).map(|(identity, _)| *identity)
+        self.dials.get(&dial).map(|(search, _)| search.identity)
     }
 
-    /// A dial has succeeded: whose connection it is. `None` if it is not wanted any more.
+    /// A dial has succeeded: whose connection it is. `None` if it is not wanted any more. One of an earlier search is as
+    /// good as any. Until the peer has proved itself there, it is in doubt whether it leads anywhere.
     pub(crate) fn opened(&mut self, dial: DialId) -> Option<(IdentityId, PublicKey)> {
-        let (identity, peer) = self.dials.remove(&dial)?;
+        let (Name { identity, peer, .. }, strategy) = self.dials.remove(&dial)?;
         self.searches.remove(&(identity, peer))?;
+        self.book.doubt(peer, &strategy);
         Some((identity, peer))
+    }
+
+    /// A peer has proved its key where this leads.
+    pub(crate) fn proved(&mut self, peer: &PublicKey, strategy: &Strategy) {
+        self.book.forgive(peer, strategy);
     }
 
     /// A dial has failed.
@@ -141,10 +196,10 @@ impl Reach {
         dial: DialId,
         reaches: impl Fn(&Strategy) -> bool,
     ) -> Vec<Step> {
-        let Some((identity, peer)) = self.dials.remove(&dial) else { return Vec::new() };
-        let Some(search) = self.searches.get_mut(&(identity, peer)) else { return Vec::new() };
+        let Some((name, _)) = self.dials.remove(&dial) else { return Vec::new() };
+        let Some(search) = self.of_name(&name) else { return Vec::new() };
         search.open = search.open.saturating_sub(1);
-        self.advance(identity, peer, reaches)
+        self.advance(name.identity, name.peer, reaches)
     }
 
     /// Takes in an answer of the lookups, if there is one.
@@ -153,15 +208,14 @@ impl Reach {
         context: &mut std::task::Context<'_>,
         reaches: impl Fn(&Strategy) -> bool,
     ) -> Option<Vec<Step>> {
-        let std::task::Poll::Ready(Some(Ok((identity, peer, brought)))) =
-            self.asked.poll_join_next(context)
+        let std::task::Poll::Ready(Some(Ok((name, brought)))) = self.asked.poll_join_next(context)
         else {
             return None;
         };
-        let mut search = self.searches.get_mut(&(identity, peer));
-        match (&mut search, &brought) {
+        let Name { identity, peer, .. } = name;
+        match (self.of_name(&name), &brought) {
             (Some(search), Brought::Answer(_)) => search.answered = true,
-            (Some(search), Brought::HeadStart) => search.head_start = HeadStart::Over,
+            (Some(search), Brought::HeadStart(turn)) => search.over.push(*turn),
             (None, _) => {}
         }
         match brought {
@@ -169,9 +223,16 @@ impl Reach {
             Brought::Answer(Err(error)) => {
                 tracing::info!(peer = %peer.short(), %error, "lookup failed");
             }
-            Brought::Answer(Ok(None)) | Brought::HeadStart => {}
+            Brought::Answer(Ok(None)) | Brought::HeadStart(_) => {}
         }
+        // What is learned from a late answer is good for the present search too.
         Some(self.advance(identity, peer, reaches))
+    }
+
+    /// A search that is still under way.
+    fn of_name(&mut self, name: &Name) -> Option<&mut Search> {
+        let search = self.searches.get_mut(&(name.identity, name.peer));
+        search.filter(|search| search.number == name.number)
     }
 
     fn advance(
@@ -182,109 +243,71 @@ impl Reach {
     ) -> Vec<Step> {
         let Some(search) = self.searches.get_mut(&(identity, peer)) else { return Vec::new() };
         let mut steps = Vec::new();
-        let (relayed, own): (Vec<_>, Vec<_>) =
-            self.book.strategies(&peer).into_iter().partition(Strategy::is_relayed);
-        let mut dial = |search: &mut Search, strategies: Vec<Strategy>| {
-            for strategy in strategies {
-                let room = search.tried.len() < STRATEGIES_MAX;
-                if room && reaches(&strategy) && !search.tried.contains(&strategy) {
-                    search.tried.push(strategy.clone());
-                    search.open += 1;
-                    let dial = DialId(self.next_dial);
-                    self.next_dial += 1;
-                    self.dials.insert(dial, (identity, peer));
-                    steps.push(Step::Dial(dial, peer, strategy));
-                }
+        let name = Name { identity, peer, number: search.number };
+        let Ways { own, relayed, doubtful } = self.book.ways(&peer);
+        let mut dial = |search: &mut Search, strategy: Strategy| {
+            search.tried.push(strategy.clone());
+            search.open += 1;
+            let dial = DialId(self.next_dial);
+            self.next_dial += 1;
+            self.dials.insert(dial, (name, strategy.clone()));
+            steps.push(Step::Dial(dial, peer, strategy));
+        };
+        let asked = &mut self.asked;
+        let mut give_head_start = |search: &mut Search, turn: Turn, time: Duration| {
+            if !search.waiting.contains(&turn) {
+                search.waiting.push(turn);
+                asked.spawn(async move {
+                    tokio::time::sleep(time).await;
+                    (name, Brought::HeadStart(turn))
+                });
             }
         };
-        dial(search, own);
-        let is_alone = search.open > 0 && search.head_start != HeadStart::Over;
-        if !is_alone {
-            dial(search, relayed);
-        } else if !relayed.is_empty() && search.head_start == HeadStart::Before {
-            search.head_start = HeadStart::Runs;
-            self.asked.spawn(async move {
-                tokio::time::sleep(HEAD_START).await;
-                (identity, peer, Brought::HeadStart)
-            });
+        let is_new = |search: &Search, one: &Strategy| reaches(one) && search.may_dial(one);
+        for one in own {
+            if is_new(search, &one) {
+                dial(search, one);
+            }
         }
-        if search.open > 0 {
-            return steps;
+        let is_their_turn = search.open == 0 || search.over.contains(&Turn::Relays);
+        for one in relayed {
+            if !is_new(search, &one) {
+                continue;
+            }
+            if is_their_turn {
+                dial(search, one);
+            } else {
+                give_head_start(search, Turn::Relays, HEAD_START);
+            }
         }
-        if !search.asked && !self.lookups.is_empty() {
-            search.asked = true;
+        let may_ask = search.open == 0 && !search.asked && !self.lookups.is_empty();
+        search.asked |= may_ask;
+        for one in doubtful {
+            let turn = Turn::Doubtful(search.doubted);
+            if !is_new(search, &one) {
+                continue;
+            }
+            if search.is_pending() && !search.over.contains(&turn) {
+                give_head_start(search, turn, TRUSTED_START);
+                break;
+            }
+            search.doubted += 1;
+            dial(search, one);
+        }
+        if may_ask {
             let lookups = self.lookups.clone();
             self.asked.spawn(async move {
                 let found = resolve_first(&lookups, peer, LOOKUP_TIME).await;
-                (identity, peer, Brought::Answer(found.map(|contact| contact.map(Box::new))))
+                (name, Brought::Answer(found.map(|contact| contact.map(Box::new))))
             });
-            return steps;
         }
-        if search.asked && !search.answered {
+        if search.is_pending() {
             return steps;
         }
         let why = if search.tried.is_empty() { NotSent::NotFound } else { NotSent::Unreachable };
         self.searches.remove(&(identity, peer));
         steps.push(Step::Failed(identity, peer, why));
         steps
-    }
-}
-
-/// The machine's address book: keys and where they may be, in memory, bounded.
-#[derive(Debug, Default)]
-struct Book {
-    entries: HashMap<PublicKey, Entry>,
-    by_age: VecDeque<PublicKey>,
-}
-
-#[derive(Debug, Default)]
-struct Entry {
-    hints: Vec<Strategy>,
-    /// What others have said, the newest first. One of them may be wrong on purpose.
-    suggested: VecDeque<Strategy>,
-    contact: Option<Contact>,
-}
-
-/// What others have said of one key.
-const SUGGESTED_MAX: usize = 4;
-/// Keys that the book remembers; the one that was entered first makes room.
-const BOOK_MAX: usize = 100_000;
-
-impl Book {
-    fn strategies(&self, key: &PublicKey) -> Vec<Strategy> {
-        let Some(entry) = self.entries.get(key) else { return Vec::new() };
-        let contact = entry.contact.iter().flat_map(|contact| contact.strategies().iter());
-        entry.hints.iter().chain(contact).chain(&entry.suggested).cloned().collect()
-    }
-
-    fn hint(&mut self, key: PublicKey, hints: &[Strategy]) {
-        self.entry(key).hints = hints.to_vec();
-    }
-
-    fn suggest(&mut self, key: PublicKey, strategy: Strategy) {
-        let suggested = &mut self.entry(key).suggested;
-        suggested.retain(|known| *known != strategy);
-        suggested.push_front(strategy);
-        suggested.truncate(SUGGESTED_MAX);
-    }
-
-    fn learn(&mut self, contact: Contact) {
-        let entry = self.entry(contact.key());
-        if entry.contact.as_ref().is_none_or(|known| contact.supersedes(known)) {
-            entry.contact = Some(contact);
-        }
-    }
-
-    fn entry(&mut self, key: PublicKey) -> &mut Entry {
-        if !self.entries.contains_key(&key) {
-            self.by_age.push_back(key);
-            if self.by_age.len() > BOOK_MAX
-                && let Some(oldest) = self.by_age.pop_front()
-            {
-                self.entries.remove(&oldest);
-            }
-        }
-        self.entries.entry(key).or_default()
     }
 }
 
@@ -296,6 +319,7 @@ mod tests {
     use egtp_proto::SecretKey;
 
     use super::*;
+    use crate::lookup::BoxFuture;
 
     fn dialed(steps: &[Step]) -> Vec<(DialId, Strategy)> {
         let dial = |step: &Step| match step {
@@ -322,11 +346,8 @@ mod tests {
         let (mut reach, first, [relay, own]) = begun();
         assert_eq!(first.iter().map(|(_, to)| to).collect::<Vec<_>>(), [&own]);
         let begun = tokio::time::Instant::now();
-        let steps = poll_fn(|context| match reach.poll(context, |_| true) {
-            Some(steps) => Poll::Ready(steps),
-            None => Poll::Pending,
-        });
-        assert_eq!(dialed(&steps.await).pop().map(|(_, to)| to), Some(relay));
+        let steps = next(&mut reach).await;
+        assert_eq!(dialed(&steps).pop().map(|(_, to)| to), Some(relay));
         assert!(begun.elapsed() >= Duration::from_millis(200), "{:?}", begun.elapsed());
     }
 
@@ -338,17 +359,152 @@ mod tests {
         assert_eq!(next.iter().map(|(_, to)| to).collect::<Vec<_>>(), [&relay]);
     }
 
+    /// The next that has been waited for, if anything is.
+    async fn next(reach: &mut Reach) -> Vec<Step> {
+        poll_fn(|context| match reach.poll(context, |_| true) {
+            Some(steps) => Poll::Ready(steps),
+            None => Poll::Pending,
+        })
+        .await
+    }
+
     #[test]
-    fn what_others_say_of_a_node_is_tried_last_and_displaces_nothing() {
+    fn a_dial_of_an_earlier_search_that_fails_late_does_not_end_the_present_one() {
         let key = SecretKey::from_seed([1; 32]).public();
         let at = |port: u16| Strategy::Tcp(format!("192.0.2.1:{port}").parse().unwrap());
         let mut reach = Reach::new(Vec::new(), 0);
-        for port in 1..=6 {
-            reach.suggest(key, &format!("192.0.2.1:{port}").parse().unwrap());
+        reach.hint(key, &[at(1), at(2)]);
+        let search = |reach: &mut Reach| {
+            let dialed = dialed(&reach.search(IdentityId(0), key, |_| true));
+            [dialed[0].0, dialed[1].0]
+        };
+        let earlier = search(&mut reach);
+        assert!(reach.opened(earlier[0]).is_some());
+        reach.proved(&key, &at(1));
+        let present = search(&mut reach);
+        assert!(reach.failed(earlier[1], |_| true).is_empty());
+        let steps = reach.failed(present[0], |_| true);
+        assert!(steps.is_empty(), "the other one is still being dialed: {steps:?}");
+        let steps = reach.failed(present[1], |_| true);
+        assert!(matches!(&steps[..], [Step::Failed(..)]), "the control: {steps:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_start_of_an_earlier_search_is_not_that_of_the_present_one() {
+        let (mut reach, first, [relay, own]) = begun();
+        // What it waits for has begun.
+        tokio::task::yield_now().await;
+        tokio::time::advance(Duration::from_millis(200)).await;
+        assert!(reach.opened(first[0].0).is_some());
+        let key = SecretKey::from_seed([1; 32]).public();
+        reach.proved(&key, &own);
+        let begun = tokio::time::Instant::now();
+        assert_eq!(dialed(&reach.search(IdentityId(0), key, |_| true)).len(), 1);
+        let mut steps = Vec::new();
+        while steps.is_empty() {
+            steps = next(&mut reach).await;
         }
-        reach.hint(key, &[at(100)]);
-        assert_eq!(reach.book.strategies(&key), [100, 6, 5, 4, 3].map(at));
-        reach.suggest(key, &"192.0.2.1:4".parse().unwrap());
-        assert_eq!(reach.book.strategies(&key), [100, 4, 6, 5, 3].map(at));
+        assert_eq!(dialed(&steps).pop().map(|(_, to)| to), Some(relay));
+        assert!(begun.elapsed() >= Duration::from_millis(200), "{:?}", begun.elapsed());
+    }
+
+    /// Knows nothing, and takes a second to say so.
+    #[derive(Debug)]
+    struct Slow;
+
+    impl Lookup for Slow {
+        fn name(&self) -> &'static str {
+            "slow"
+        }
+
+        fn resolve(&self, _: PublicKey) -> BoxFuture<'_, Result<Option<Contact>, LookupError>> {
+            let answer = tokio::time::Instant::now() + Duration::from_secs(1);
+            Box::pin(async move {
+                tokio::time::sleep_until(answer).await;
+                Ok(None)
+            })
+        }
+
+        fn publish(&self, _: Contact) -> BoxFuture<'_, Result<(), LookupError>> {
+            Box::pin(async { Ok(()) })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_of_the_lookups_to_an_earlier_search_does_not_end_the_present_one() {
+        let key = SecretKey::from_seed([1; 32]).public();
+        let own: Strategy = "tcp/192.0.2.1:7700".parse().unwrap();
+        let mut reach = Reach::new(vec![Arc::new(Slow)], 0);
+        assert!(reach.search(IdentityId(0), key, |_| true).is_empty());
+        // Meanwhile somebody says where the peer is.
+        reach.hint(key, std::slice::from_ref(&own));
+        let steps = dialed(&reach.search(IdentityId(0), key, |_| true));
+        assert!(reach.opened(steps[0].0).is_some());
+        reach.proved(&key, &own);
+        // What it waits for has begun.
+        tokio::task::yield_now().await;
+        tokio::time::advance(Duration::from_millis(500)).await;
+        let begun = tokio::time::Instant::now();
+        let steps = dialed(&reach.search(IdentityId(0), key, |_| true));
+        assert!(reach.failed(steps[0].0, |_| true).is_empty(), "the lookups are asked");
+        let mut steps = Vec::new();
+        while steps.is_empty() {
+            steps = next(&mut reach).await;
+        }
+        assert!(matches!(&steps[..], [Step::Failed(..)]), "{steps:?}");
+        assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+    }
+
+    /// What is dialed next, as time passes.
+    async fn next_dialed(reach: &mut Reach) -> Vec<(DialId, Strategy)> {
+        let mut steps = Vec::new();
+        while steps.is_empty() {
+            steps = next(reach).await;
+        }
+        dialed(&steps)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_opened_and_proved_nothing_is_tried_when_all_else_has_had_its_time() {
+        let (mut reach, first, [relay, own]) = begun();
+        let key = SecretKey::from_seed([1; 32]).public();
+        assert!(reach.opened(first[0].0).is_some());
+        // The address has accepted a connection, and that was all.
+        let steps = dialed(&reach.search(IdentityId(0), key, |_| true));
+        assert_eq!(steps.iter().map(|(_, to)| to).collect::<Vec<_>>(), [&relay]);
+        let begun = tokio::time::Instant::now();
+        let late = next_dialed(&mut reach).await;
+        assert_eq!(late.iter().map(|(_, to)| to).collect::<Vec<_>>(), [&own]);
+        assert!(begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
+        // The relay was slower, and nobody has proved anything on the address: next time both are in doubt, and the one
+        // that was tried least lately comes first.
+        assert!(reach.opened(steps[0].0).is_some());
+        let steps = dialed(&reach.search(IdentityId(0), key, |_| true));
+        assert_eq!(steps.iter().map(|(_, to)| to).collect::<Vec<_>>(), [&own]);
+        let second = dialed(&reach.failed(steps[0].0, |_| true));
+        assert_eq!(second.iter().map(|(_, to)| to).collect::<Vec<_>>(), [&relay], "at once");
+        assert!(reach.opened(second[0].0).is_some());
+        reach.proved(&key, &relay);
+        let steps = dialed(&reach.search(IdentityId(0), key, |_| true));
+        assert_eq!(steps.iter().map(|(_, to)| to).collect::<Vec<_>>(), [&relay], "forgiven");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_lookups_are_asked_before_what_led_nowhere_last_time() {
+        let (mut reach, first, [relay, own]) = begun();
+        let key = SecretKey::from_seed([1; 32]).public();
+        assert!(reach.opened(first[0].0).is_some());
+        reach.hint(key, std::slice::from_ref(&own));
+        reach.lookups = vec![Arc::new(Slow)];
+        assert!(reach.search(IdentityId(0), key, |_| true).is_empty());
+        let begun = tokio::time::Instant::now();
+        // They know nothing better.
+        let steps = next_dialed(&mut reach).await;
+        assert_eq!(steps.iter().map(|(_, to)| to).collect::<Vec<_>>(), [&own]);
+        assert_eq!(begun.elapsed(), Duration::from_secs(1));
+        // Somebody does, while it is dialed.
+        reach.hint(key, &[own, relay.clone()]);
+        let steps = dialed(&reach.failed(steps[0].0, |_| true));
+        assert_eq!(steps.iter().map(|(_, to)| to).collect::<Vec<_>>(), [&relay]);
     }
 }

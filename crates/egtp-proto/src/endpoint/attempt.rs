@@ -150,6 +150,17 @@ impl Endpoint {
         })
     }
 
+    /// A first flight that was made for a direct path is too long for a circuit that has taken its place. It may have
+    /// left, so it stays a transmission of what is in it, and its late answer counts; but to repeat it would be to wait for
+    /// nothing, and another one is made that fits.
+    pub(super) fn give_up_too_long(&mut self, code: u32, path: PathId) {
+        let most = self.packet_max(path);
+        let Some(peer) = self.peers.get_mut(code) else { return };
+        for attempt in peer.attempts.iter_mut().filter(|attempt| attempt.packet.len() > most) {
+            attempt.active = false;
+        }
+    }
+
     /// The wait before a first flight is repeated: 1 s, 2 s, 4 s.
     pub(super) fn repeat_delay(&mut self, sends: u32) -> std::time::Duration {
         let first = std::time::Duration::from_secs(1);

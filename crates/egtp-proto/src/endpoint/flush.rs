@@ -52,6 +52,7 @@ impl Endpoint {
         if let Some((path, answer)) = self.answer_flight(now, code) {
             self.send_within_bounds(path, answer, sink);
         }
+        self.ask_direct(now, code, sink);
         let Some(peer) = self.peers.get_mut(code) else { return };
         if peer.outboxes.has_news() && peer.ack_due.is_none() && !peer.sessions.is_empty() {
             peer.ack_due = Some(now.boot.after(ACK_DELAY));
@@ -99,6 +100,7 @@ impl Endpoint {
 
     /// Opens a session, if there is a reason and no handshake under way.
     fn shake(&mut self, now: Now, code: u32, path: PathId, sink: &mut impl Sink) {
+        self.give_up_too_long(code, path);
         let Some(peer) = self.peers.get(code) else { return };
         // The peer has just opened one itself: its first record will confirm it.
         let expected = peer.answering.is_some() || self.awaits_confirmation(now, code);
@@ -186,7 +188,7 @@ impl Endpoint {
     }
 
     /// Bytes of the longest packet of a path: through a relay it is part of one of the relay's own records.
-    fn packet_max(&self, path: PathId) -> usize {
+    pub(super) fn packet_max(&self, path: PathId) -> usize {
         if self.is_relayed(path) { RELAYED_PACKET_MAX } else { PACKET_BYTES_MAX }
     }
 
@@ -203,7 +205,7 @@ impl Endpoint {
         most.saturating_sub(beside)
     }
 
-    fn send_probe(
+    pub(super) fn send_probe(
         &mut self,
         now: Now,
         code: u32,
@@ -324,8 +326,7 @@ impl Endpoint {
             if peer.path != Some(path) {
                 continue;
             }
-            peer.path = None;
-            peer.hints = None;
+            peer.leave_path();
             if lost == Lost::Broken && state.heard == 0 {
                 // Accepted and dropped: as good as refused.
                 peer.connect.failures += 1;

@@ -1,9 +1,11 @@
 //! Hints: messages that are sealed and cannot be replayed, and for which nobody vouches besides. A hint goes once,
 //! with the next record on a living path, or not at all.
 //!
-//! Invariant: bounded for each peer, and nothing is opened, tried or kept for the sake of a hint.
+//! Invariant: bounded for each peer and for all together, and nothing is opened, tried or kept for the sake of a hint.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
@@ -18,26 +20,59 @@ use crate::time::Now;
 /// Bytes of a hint's frame besides its body, generously.
 const HINT_AROUND: usize = RECORD_FRAMES_MAX - HINT_BYTES_MAX;
 
+/// In how many steps what a peer may have waiting grows with what is free.
+const SHARES: usize = 256;
+
 /// Hints that wait for a record.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Hints {
     waiting: VecDeque<(Kind, Bytes)>,
     bytes: usize,
+    in_all: InAll,
+}
+
+/// Bytes of hints that wait for all peers of an endpoint. Each queue counts itself out, however it ends.
+#[derive(Clone, Debug, Default)]
+pub(super) struct InAll(Arc<AtomicUsize>);
+
+impl InAll {
+    fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Hints {
+    const fn new(in_all: InAll) -> Self {
+        Self { waiting: VecDeque::new(), bytes: 0, in_all }
+    }
+
+    fn push(&mut self, kind: Kind, body: Bytes) {
+        let bytes = size(&kind, &body);
+        self.bytes += bytes;
+        self.in_all.0.fetch_add(bytes, Ordering::Relaxed);
+        self.waiting.push_back((kind, body));
+    }
+
     /// The next one, if there is room for it.
     pub(super) fn next_within(&mut self, fits: impl Fn(usize) -> bool) -> Option<(Kind, Bytes)> {
         let (kind, body) = self.waiting.front()?;
         if !fits(size(kind, body)) {
             return None;
         }
-        self.bytes = self.bytes.saturating_sub(size(kind, body));
+        let bytes = size(kind, body);
+        self.bytes -= bytes;
+        self.in_all.0.fetch_sub(bytes, Ordering::Relaxed);
         self.waiting.pop_front()
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+}
+
+impl Drop for Hints {
+    fn drop(&mut self) {
+        self.in_all.0.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -68,15 +103,14 @@ impl Endpoint {
         if body.len() > limit {
             return Err(NotSent::TooLarge { bytes: body.len(), limit });
         }
-        let peer = self.peers.get_mut(code).filter(|peer| has_session && peer.hears());
-        let hints = &mut peer.ok_or(NotSent::Unreachable)?.hints;
-        let bytes = hints.as_ref().map_or(0, |hints| hints.bytes) + size(&kind, &body);
-        if bytes > HINTS_BYTES_PER_PEER {
+        let peer = self.peers.get(code).filter(|peer| has_session && peer.hears());
+        if size(&kind, &body) > self.room_for_hints(peer.ok_or(NotSent::Unreachable)?) {
             return Err(NotSent::Busy);
         }
-        let hints = hints.get_or_insert_default();
-        hints.bytes = bytes;
-        hints.waiting.push_back((kind, body));
+        if let Some(peer) = self.peers.get_mut(code) {
+            let new = || Box::new(Hints::new(self.hints.clone()));
+            peer.hints.get_or_insert_with(new).push(kind, body);
+        }
         self.soil(code);
         Ok(())
     }
@@ -85,12 +119,32 @@ impl Endpoint {
     pub fn hint_room(&self, identity: IdentityId, to: &PublicKey) -> usize {
         let code = self.by_key.get(&(identity, *to));
         let peer = code.and_then(|code| self.peers.get(*code)).filter(|peer| peer.hears());
-        let waiting = |peer: &Peer| peer.hints.as_ref().map_or(0, |hints| hints.bytes);
-        peer.map_or(0, |peer| HINTS_BYTES_PER_PEER.saturating_sub(waiting(peer)))
+        peer.map_or(0, |peer| self.room_for_hints(peer))
+    }
+
+    /// A peer has its full share while half of what there is for all is free, and less from there on. The last quarter is
+    /// for those who have hardly anything waiting: one hint each.
+    fn room_for_hints(&self, peer: &Peer) -> usize {
+        let all = self.limits.hint_bytes_max;
+        let free = all.saturating_sub(self.hints.bytes());
+        let quarter = all / 4;
+        // In steps that are fine enough, so that nothing overflows.
+        let share = (HINTS_BYTES_PER_PEER / SHARES)
+            * (free.saturating_sub(quarter) / (quarter / SHARES).max(1));
+        let share = share.clamp(RECORD_FRAMES_MAX, HINTS_BYTES_PER_PEER);
+        let waiting = peer.hints.as_ref().map_or(0, |hints| hints.bytes);
+        share.saturating_sub(waiting).min(free)
     }
 }
 
 impl Peer {
+    /// It is not reached by its path any more. What waits goes by no other one: a relay would be given packets of circuits
+    /// that have ended since.
+    pub(super) fn leave_path(&mut self) {
+        self.path = None;
+        self.hints = None;
+    }
+
     /// Whether something may reach it at once.
     fn hears(&self) -> bool {
         self.path.is_some() && self.trust == Trust::Good && !self.sessions.is_empty()

@@ -9,7 +9,8 @@
 //! 5. calls [`Endpoint::tick`] when [`Endpoint::deadline`] has come.
 //!
 //! Nothing is lost if a step is late. Files: `submit` (messages of ours), `receive` (packets),
-//! `entries` (peers), `attempt` and `greet` (handshakes, from either side), `suites` (which one), `stray` (what is another
+//! `entries` (peers), `attempt` and `greet` (handshakes, from either side), `suites` (which one), `asked` (whether a path
+//! stands), `stray` (what is another
 //! endpoint's of the node), `frames`, `taken` and `answered` (what records say), `flush` and `pack` (what
 //! records are made of), `journal` and `kept` (what must be on disk first), `at_rest` (what nobody uses),
 //! `timeouts`; `mailboxes`, `letters` and `letter_arrival` (what goes without a session).
@@ -17,6 +18,7 @@
 mod answered;
 #[cfg(test)]
 mod answered_tests;
+mod asked;
 mod at_rest;
 mod attempt;
 mod bodies;
@@ -138,6 +140,8 @@ pub struct Endpoint {
     outgoing: Table<Outgoing>,
     queries: Table<Query>,
     paths: Paths,
+    /// What waits of them for all peers.
+    hints: hints::InAll,
     timers: Timers<Timer>,
     expired: Vec<Timer>,
     events: VecDeque<Event>,
@@ -305,6 +309,7 @@ impl Endpoint {
             outgoing: Table::new(random.u32()),
             queries: Table::new(random.u32()),
             paths: Paths::default(),
+            hints: hints::InAll::default(),
             timers,
             expired: Vec::new(),
             events: VecDeque::new(),

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::asked::Asked;
 use super::copies::Lives;
 use super::hints::Hints;
 use super::mailboxes::Mailbox;
@@ -66,6 +67,8 @@ pub(super) struct Peer {
     pub path: Option<PathId>,
     /// Where it came from when it opened a session last, until that is tried.
     pub came_by: Option<PathId>,
+    /// Most peers are never asked.
+    pub asked: Option<Box<Asked>>,
     pub connect: Connect,
     pub trust: Trust,
     pub outboxes: Outboxes,
@@ -242,6 +245,7 @@ impl Peer {
             client: false,
             path: None,
             came_by: None,
+            asked: None,
             connect: Connect::default(),
             trust: Trust::Good,
             outboxes: Outboxes::new(Outbox::new(StoreKind::Ram, random.u64(), own, &key)),

@@ -222,6 +222,7 @@ impl Endpoint {
         peer.silent_since = None;
         peer.connect = Connect::default();
         peer.used = true;
+        peer.heard_on(path);
         if peer.trust != Trust::Good && !peer.is_shaking() {
             peer.trust = Trust::Good;
             self.soil(code);
@@ -236,13 +237,16 @@ impl Endpoint {
         // Who has opened the session is there: nobody else could have sealed this.
         state.unproven = state.unproven.filter(|_| state.lane != Lane::Relay);
         // Roaming: only the newest authenticated record moves the path. A claimed address would first be challenged;
-        // what comes by a relay goes back to whom it came from, but a direct path is not left for it.
-        let may_lead = match state.lane {
-            Lane::Direct => state.source == Source::Verified,
-            Lane::Relay => self.lane_to(code) != Some(Lane::Direct),
-        };
-        if newest && may_lead {
-            self.move_to(now, code, path);
+        // what comes by a relay goes back to whom it came from, but a direct path is not left for it while that stands.
+        let lane = state.lane;
+        let may_lead = lane == Lane::Relay || state.source == Source::Verified;
+        if !newest || !may_lead {
+            return;
+        }
+        let rival = if lane == Lane::Relay { self.direct_path(code) } else { None };
+        match rival {
+            Some(direct) => self.ask_instead(now, code, direct, path),
+            None => self.move_to(now, code, path),
         }
         if is_first {
             self.send_posted(code);
@@ -252,6 +256,11 @@ impl Endpoint {
     /// Whether a peer is reached directly or through a relay now; `None` if there is no path to it.
     pub fn reached_by(&self, identity: IdentityId, peer: &PublicKey) -> Option<Lane> {
         self.lane_to(*self.by_key.get(&(identity, *peer))?)
+    }
+
+    fn direct_path(&self, code: u32) -> Option<PathId> {
+        let path = self.peers.get(code)?.path;
+        path.filter(|_| self.lane_to(code) == Some(Lane::Direct))
     }
 
     fn lane_to(&self, code: u32) -> Option<Lane> {

@@ -117,23 +117,26 @@ impl Endpoint {
         self.repeat_attempts(now, code);
         self.drop_stale_sessions(now, code);
         self.notice_silence(now, code);
+        self.leave_if_silent(now, code);
         self.soil(code);
     }
 
     /// First flights are repeated as they are for a while, then given up; a late answer still counts.
     fn repeat_attempts(&mut self, now: Now, code: u32) {
+        let path = self.peers.get(code).and_then(|peer| peer.path);
+        if let Some(path) = path {
+            self.give_up_too_long(code, path);
+        }
         let Some(peer) = self.peers.get_mut(code) else { return };
-        let path = peer.path;
         let mut repeated = Vec::new();
+        let mut given_up = false;
         for (index, attempt) in peer.attempts.iter_mut().enumerate() {
             if !attempt.active {
                 continue;
             }
             if now.boot.since(attempt.asked) >= FIRST_FLIGHT {
                 attempt.active = false;
-                // The path itself may be dead: the next attempt goes over another one.
-                peer.path = None;
-                peer.connect.asked = false;
+                given_up = true;
             } else if now.boot >= attempt.next
                 && let Some(path) = path
             {
@@ -141,6 +144,11 @@ impl Endpoint {
                 self.ready.push_back((path, attempt.packet.clone()));
                 repeated.push((index, attempt.sends));
             }
+        }
+        if given_up {
+            // The path itself may be dead: the next attempt goes over another one.
+            peer.leave_path();
+            peer.connect.asked = false;
         }
         for (index, sends) in repeated {
             let delay = self.repeat_delay(sends);
@@ -186,7 +194,7 @@ impl Endpoint {
             (true, true) => peer.silent_since = None,
             (true, false) => {
                 peer.silent_since = None;
-                peer.path = None;
+                peer.leave_path();
                 peer.connect.asked = false;
             }
             // Too soon for another handshake: ask for a sign of life once more instead.
@@ -227,15 +235,25 @@ impl Endpoint {
         let confirmation =
             (awaits_confirmation && peer.is_pressing()).then(|| now.boot.after(CONFIRMATION_STEP));
         let parts = peer.flight.lost_at();
+        let direct = peer.answer_due();
         let provisional = (!peer.provisional.is_empty()).then(|| now.boot.after(PROVISIONAL_KEPT));
-        let earliest =
-            [resend, peer.ack_due, silence, reconnect, answer, confirmation, provisional, parts]
-                .into_iter()
-                .flatten()
-                .chain(attempts.flatten())
-                .min()
-                // What is due already was just looked at: look again a little later, not at once.
-                .map(|due| due.max(now.boot.after(STEP)));
+        let earliest = [
+            resend,
+            peer.ack_due,
+            silence,
+            reconnect,
+            answer,
+            confirmation,
+            provisional,
+            parts,
+            direct,
+        ]
+        .into_iter()
+        .flatten()
+        .chain(attempts.flatten())
+        .min()
+        // What is due already was just looked at: look again a little later, not at once.
+        .map(|due| due.max(now.boot.after(STEP)));
         let present = peer.timer.map(|(due, _)| due);
         if present == earliest || (present < earliest && present.is_some_and(|due| due > now.boot))
         {

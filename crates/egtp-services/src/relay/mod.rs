@@ -6,6 +6,7 @@
 //! registered; it remembers no packet.
 
 mod client;
+mod rates;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub use self::client::{Client, Standing};
+use self::rates::Rates;
 
 /// What a relay does for whom.
 #[derive(Clone, Debug)]
@@ -32,6 +34,9 @@ pub struct Limits {
     pub circuits_max: usize,
     /// How long a pair that is silent is remembered.
     pub circuit_idle: Duration,
+    /// Bytes that each sender may have passed on in a second, and a second of it in one go after silence. Above it packets
+    /// are dropped, like those that a full network drops: the two ends send again, and more slowly.
+    pub bytes_per_second: u64,
 }
 
 impl Default for Limits {
@@ -41,6 +46,7 @@ impl Default for Limits {
             lease_max: Duration::from_mins(2),
             circuits_max: 65_536,
             circuit_idle: Duration::from_mins(10),
+            bytes_per_second: 8 * 1024 * 1024,
         }
     }
 }
@@ -60,12 +66,26 @@ struct Table {
     circuits: HashMap<(PublicKey, PublicKey), Instant>,
     /// When silent pairs were looked for last.
     swept: Instant,
+    rates: Rates,
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug)]
+enum Verdict {
+    Passes,
+    /// These two do not talk.
+    Strangers,
+    /// Its sender has sent more than its share.
+    TooMuch,
 }
 
 impl Relay {
     /// A relay that nobody is registered at.
     pub fn new(limits: Limits) -> Self {
+        // Both ends of each pair.
+        let senders_max = limits.circuits_max.saturating_mul(2);
         let table = Table {
+            rates: Rates::new(limits.bytes_per_second, senders_max),
             limits,
             registered: HashMap::new(),
             circuits: HashMap::new(),
@@ -74,7 +94,8 @@ impl Relay {
         Self { table: Arc::new(Mutex::new(table)) }
     }
 
-    /// What a node serves to be a relay: for those who may register, and for everybody who wants to talk to them.
+    /// What a node serves to be a relay: for those who may register, and for everybody who wants to talk to them. The
+    /// node has one identity and one loop; another refuses to serve this ([`egtp::ServeError::RelayIsShared`]).
     ///
     /// # Errors
     /// [`KindError`] if the kinds of [`egtp::relay`] were no kinds, which they are.
@@ -120,14 +141,19 @@ impl Relay {
 
     fn pass(&self, hint: &MessageEvent, hints: &mut dyn Hints, (pass, gone): (&Kind, &Kind)) {
         let Some((to, packet)) = relay::decode_pass(&hint.body) else { return };
-        let is_passed = self.lock().uses(hint.from, to) && {
-            let body = relay::encode_pass(&hint.from, &packet);
-            let passed = hints.hint(&to, pass.clone(), body);
-            let is_there = passed != Err(egtp::NotSent::Unreachable);
-            if !is_there {
-                self.lock().lost(&to);
+        let verdict = self.lock().judge(hint.from, to, packet.len());
+        let is_passed = match verdict {
+            Verdict::TooMuch => return,
+            Verdict::Strangers => false,
+            Verdict::Passes => {
+                let body = relay::encode_pass(&hint.from, &packet);
+                let passed = hints.hint(&to, pass.clone(), body);
+                let is_there = passed != Err(egtp::NotSent::Unreachable);
+                if !is_there {
+                    self.lock().lost(&to);
+                }
+                is_there
             }
-            is_there
         };
         if !is_passed {
             // Also to whom we know nothing of, since a relay may have been restarted: he would send for ever, and wait.
@@ -183,6 +209,17 @@ impl Table {
         }
         self.circuits.insert(pair, Instant::now());
         Presence::Live
+    }
+
+    /// What becomes of a packet.
+    fn judge(&mut self, from: PublicKey, to: PublicKey, bytes: usize) -> Verdict {
+        if !self.uses(from, to) {
+            Verdict::Strangers
+        } else if self.rates.take(from, bytes) {
+            Verdict::Passes
+        } else {
+            Verdict::TooMuch
+        }
     }
 
     /// Whether these two talk. Then they do so now.

@@ -8,6 +8,7 @@
 mod alarm;
 mod circuit_table;
 mod circuits;
+mod closing;
 mod commands;
 mod dispatch;
 mod kept;
@@ -23,13 +24,13 @@ use std::future::Future;
 use std::hash::BuildHasherDefault;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use egtp_proto::codes::{OurOwn, Table};
 use egtp_proto::time::{Instant, Now};
 use egtp_proto::wire::Lane;
-use egtp_proto::{Endpoint, Event, Lost, Outcome, PathId, PublicKey, QueryEvent, Source, Strategy};
+use egtp_proto::{Endpoint, Event, Lost, PathId, PublicKey, QueryEvent, Source, Strategy};
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use tracing::{debug, info};
@@ -54,8 +55,6 @@ use crate::slot::Slot;
 use crate::status::{OpenPath, OpenedBy};
 use crate::store::Writer;
 
-/// How long goodbyes may take.
-const CLOSING_TIME: Duration = Duration::from_secs(3);
 /// Commands in one round: enough to fill a record. What comes of them goes out before the next ones are looked at, so
 /// that the peer is at work meanwhile.
 const COMMANDS_PER_ROUND: usize = 128;
@@ -324,6 +323,7 @@ impl Driver {
             Event::Authenticated { path, peer } => {
                 if let Some(open) = self.connections.get_mut(&path) {
                     open.peer = Some(peer);
+                    self.reach.proved(&peer, &open.strategy);
                 }
                 match owner(&mut self.paths, path) {
                     Some(one) => one.accept_peer(path),
@@ -368,38 +368,6 @@ impl Driver {
         if let Some(contact) = self.reach.contact(peer) {
             self.endpoint.learn_contact(contact);
         }
-    }
-
-    fn close_path(&mut self, path: PathId) {
-        if Circuits::has(path) {
-            return self.end_circuit(self.now(), path, Lost::Closed);
-        }
-        if let Some(one) = owner(&mut self.paths, path) {
-            one.close(path);
-        }
-    }
-
-    fn begin_closing(&mut self) {
-        if self.closing_since.is_none() {
-            self.closing_since = Some(self.clock.boot());
-            if self.circuits.are_open() {
-                self.endpoint.close_relayed();
-                self.transmit(self.now());
-            }
-            self.endpoint.close();
-        }
-    }
-
-    /// Whether the goodbyes are said and all rows written: then every connection is told to close, and
-    /// nothing is left.
-    fn has_closed(&mut self) -> bool {
-        let Some(since) = self.closing_since else { return false };
-        let open: Vec<PathId> = self.connections.keys().copied().collect();
-        for path in &open {
-            self.close_path(*path);
-        }
-        (open.is_empty() && !self.is_writing)
-            || self.clock.boot().saturating_sub(since) > CLOSING_TIME
     }
 
     /// Tells connections whether an answer is awaited on them: often enough for the idle schedule, not
@@ -450,29 +418,6 @@ impl Future for Driver {
         }
         context.waker().wake_by_ref();
         Poll::Pending
-    }
-}
-
-impl Drop for Driver {
-    /// Whatever still waits for this node learns that it is closing.
-    fn drop(&mut self) {
-        // First of all: who waits for the end may open the store and the key at once.
-        self.writer = None;
-        self.hold = None;
-        for command in self.taken.drain(..).chain(self.commands.close()) {
-            if let Command::Start(start) = command {
-                start.slot.finish_here(Outcome::Closing);
-            }
-        }
-        for (_, running) in self.running.iter() {
-            running.slot.finish_here(Outcome::Closing);
-        }
-        for open in self.queries.values() {
-            open.withdrawn.set();
-        }
-        self.routes.close();
-        self.ringer.waiting.drain(..).for_each(Waker::wake);
-        self.commands.bell().take_down();
     }
 }
 

@@ -19,6 +19,7 @@ use super::routes::{
 use super::{Handler, Query};
 use crate::error::ServeError;
 use crate::message::IntoReply;
+use crate::relay;
 use crate::store::Values;
 
 type BoxedHandler = Arc<dyn Fn(Query) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
@@ -122,6 +123,11 @@ impl Router {
     ) -> Self {
         self.hints.insert(kind, Arc::new(take));
         self
+    }
+
+    /// Whether it makes a relay of its node.
+    pub(crate) fn is_relay(&self) -> bool {
+        self.hints.keys().any(|kind| kind.as_str() == relay::PASS)
     }
 
     /// Kinds that are not taken as all others.
