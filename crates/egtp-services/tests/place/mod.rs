@@ -5,7 +5,7 @@
 mod folder;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +38,11 @@ impl Place {
         let clock = Arc::new(TokioClock::new(Duration::from_hours(500_000)));
         let (recipients, depositing) = (Allowed::Anybody, Allowed::Anybody);
         Self { folder, limits, recipients, depositing, clock }
+    }
+
+    /// Where what it keeps is, and what else a test keeps.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder.0
     }
 
     fn store(&self) -> PathBuf {
