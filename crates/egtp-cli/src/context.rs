@@ -121,6 +121,14 @@ impl Context {
         }
     }
 
+    /// The same for a command that works on a directory also if none was named: the usual one then.
+    ///
+    /// # Errors
+    /// As [`Context::directory`].
+    pub(crate) fn in_directory(&self) -> Result<Self, Failure> {
+        Ok(Self { keeping: Keeping::In(self.directory()?), ..self.clone() })
+    }
+
     /// The directory that was named, for a command that otherwise uses none.
     pub(crate) const fn named_directory(&self) -> Option<&Directory> {
         match &self.keeping {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use egtp::path::Attempts;
 use egtp::store::SqliteStore;
 use egtp::{Builder, HostPort, Kind, Node, Router, Strategy, Ticket};
+use egtp_services::mailbox::Mail;
 
 use crate::asker::OwnNode;
 use crate::context::Context;
@@ -19,6 +20,7 @@ use crate::guarantee::{IN_MEMORY, ON_DISK};
 use crate::json::Object;
 use crate::listening::Listening;
 use crate::output::Output;
+use crate::posted::Posted;
 use crate::ready::{Ready, Role};
 use crate::relayed::Relayed;
 use crate::signals::Signals;
@@ -56,6 +58,7 @@ pub(crate) struct Standing {
     risk: Risk,
     kept: Option<(Control, Ownership)>,
     relayed: Option<Relayed>,
+    posted: Option<Posted>,
 }
 
 impl Standing {
@@ -75,8 +78,13 @@ impl Standing {
         let signals = Signals::catch()?;
         let output = context.output;
         let Duty { routers, kinds, risk, role } = duty;
+        let mail = Mail::new();
         let attempts = Attempts::default();
         let mut builder = routers.into_iter().fold(Node::builder(), Builder::serve);
+        if role == Role::Node {
+            let router = mail.router().map_err(|error| Failure::new(Code::Internal, error))?;
+            builder = builder.serve(router);
+        }
         builder = builder.attempts(attempts.clone());
         let directory = context.directory_if_kept()?;
         let relays = match role {
@@ -100,11 +108,9 @@ impl Standing {
             builder = builder.listen(address);
         }
         let node = builder.start().await?;
-        let relayed = Relayed::begin(&node, relays, output).await;
-        let mut strategies = here::advertised(node.listening());
+        let relayed = Relayed::begin(&node, relays.clone(), output).await;
         let by_relays = relayed.as_ref().map(Relayed::strategies).unwrap_or_default();
-        strategies.truncate(Ticket::STRATEGIES_MAX - by_relays.len().min(RELAYS_TOLD));
-        strategies.extend(by_relays.into_iter().take(RELAYS_TOLD));
+        let strategies = reached(node.listening(), by_relays);
         if let Some(directory) = &directory {
             directory.keep_listening(&strategies)?;
             if kept_port.is_none() && listening.is_usual() {
@@ -112,6 +118,13 @@ impl Standing {
                 port.map_or(Ok(()), |at| directory.keep_port(at.port))?;
             }
         }
+        let posted = match &directory {
+            Some(directory) => {
+                let inward = (&*relays, &mail);
+                Some(Posted::begin(&node, directory.clone(), inward, &strategies, output).await?)
+            }
+            None => None,
+        };
         let guarantee = if directory.is_some() { ON_DISK } else { IN_MEMORY };
         let ready = Ready {
             key: node.key(),
@@ -128,7 +141,12 @@ impl Standing {
             let host = Host::staying(own, command, ready.clone());
             kept = Some((Control::listen(&directory, host)?, ownership));
         }
-        Ok(Self { node, ready, signals, output, risk, kept, relayed })
+        Ok(Self { node, ready, signals, output, risk, kept, relayed, posted })
+    }
+
+    /// The node.
+    pub(crate) fn node(&self) -> Node {
+        self.node.clone()
     }
 
     /// Says that the node is ready, and stays until a signal asks it to go.
@@ -145,11 +163,19 @@ impl Standing {
                     None => std::future::pending().await,
                 }
             };
+            let listed = async {
+                match &mut self.posted {
+                    Some(posted) => posted.changed().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = self.node.closed() => return Err(ended_early()),
                 () = self.signals.next() => break,
                 told = moved => told?,
+                () = listed => {}
             }
+            self.sign()?;
         }
         self.signals.give_up_on_next();
         // Whoever read the events may have gone; the node still says goodbye to its peers.
@@ -168,6 +194,13 @@ impl Standing {
             drop(ownership);
         }
         Ok(())
+    }
+
+    /// Its contact says how it is reached now.
+    fn sign(&self) -> Result<(), Failure> {
+        let Some(posted) = &self.posted else { return Ok(()) };
+        let by_relays = self.relayed.as_ref().map(Relayed::strategies).unwrap_or_default();
+        posted.sign(reached(self.node.listening(), by_relays))
     }
 
     /// Says who can reach the node, if it is more than this machine.
@@ -201,6 +234,14 @@ fn settle_in(directory: &Directory, output: Output) -> Result<egtp::SecretKey, F
         output.say(format_args!("A new identity was made in {path}; keep a copy of {path}/key."));
     }
     Ok(key)
+}
+
+/// How a node is reached: at its own addresses, then by its relays.
+fn reached(listening: &[Strategy], by_relays: Vec<Strategy>) -> Vec<Strategy> {
+    let mut strategies = here::advertised(listening);
+    strategies.truncate(Ticket::STRATEGIES_MAX - by_relays.len().min(RELAYS_TOLD));
+    strategies.extend(by_relays.into_iter().take(RELAYS_TOLD));
+    strategies
 }
 
 fn is_loopback(at: &Strategy) -> bool {

@@ -54,6 +54,8 @@ pub(crate) enum Step {
     Kept(Id),
     /// The peer has no disk to remember it on, although it should.
     InMemory,
+    /// Somebody keeps it for the peer, who is away.
+    Stored,
     /// The peer has taken it.
     Taken,
     /// Its soft timeout has passed.
@@ -92,6 +94,10 @@ impl Asking {
                         if let Some(store) = store { builder.store(store) } else { builder }
                     };
                     let own = start(names, settle).await?;
+                    let own = match memory {
+                        Memory::Ram => own,
+                        Memory::Disk => own.writing_letters(directory)?,
+                    };
                     let control = Control::listen(directory, Host::new(own.clone(), command))?;
                     let asker = Asker { to, at: At::Own(own) };
                     Ok(Self { asker, kept: Some((control, ownership)) })

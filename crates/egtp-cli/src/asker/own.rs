@@ -3,6 +3,7 @@
 //! Knows no command and no socket. Invariant: what it says of a request that was given up is never more
 //! than what is known.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use egtp::lookup::Lookup;
@@ -10,15 +11,17 @@ use egtp::path::{Attempts, Became};
 use egtp::{
     Message, MessageId, Node, NotSent, Pending, Progress, PublicKey, Recipient, RequestError, Taken,
 };
+use egtp_services::post::Courier;
 use tokio::sync::watch;
 
 use super::Step;
-use crate::control::Question;
+use crate::control::{Question, Wants};
 use crate::directory::Directory;
 use crate::ended::{self, Ended};
 use crate::failure::{Code, Failure};
 use crate::message_id::Id;
 use crate::outcome::NoReply;
+use crate::own_contact;
 use crate::peer::{self, Peer};
 use crate::progress_line::Part;
 use crate::why::{self, Known};
@@ -31,17 +34,32 @@ pub(crate) struct OwnNode {
     names: Option<Directory>,
     /// Whether peers come to it through relays.
     is_relayed: bool,
+    /// Who carries its letters, if that is this one's business.
+    courier: Option<Arc<Courier>>,
 }
 
 impl OwnNode {
     /// The node that fills this memory of attempts, and where its user keeps names and contacts.
     pub(crate) const fn new(node: Node, attempts: Attempts, names: Option<Directory>) -> Self {
-        Self { node, attempts, names, is_relayed: false }
+        Self { node, attempts, names, is_relayed: false, courier: None }
     }
 
     /// The same, and peers come to it through relays.
     pub(crate) fn reached_by_relays(self) -> Self {
         Self { is_relayed: true, ..self }
+    }
+
+    /// The same, and what is durable goes by letter to those who are away. An answer finds its way if the last contact of
+    /// this directory says where that is.
+    ///
+    /// # Errors
+    /// When that contact is damaged.
+    pub(crate) fn writing_letters(self, directory: &Directory) -> Result<Self, Failure> {
+        if let Some(contact) = own_contact::last(directory, &directory.key()?)? {
+            self.node.learn(contact);
+        }
+        let courier = Some(Arc::new(Courier::start(self.node.clone())));
+        Ok(Self { courier, ..self })
     }
 
     /// The node itself.
@@ -56,6 +74,7 @@ impl OwnNode {
 
     /// Tells peers goodbye and stops.
     pub(crate) async fn close(self) {
+        drop(self.courier);
         self.node.close().await;
     }
 
@@ -88,7 +107,11 @@ impl OwnNode {
             None => request,
         };
         let request = if question.post_quantum { request.post_quantum() } else { request };
-        let pending = if question.durable { request.durable() } else { request }.start();
+        let request = if question.durable { request.durable() } else { request };
+        let pending = match question.wants {
+            Wants::Reply => request.start(),
+            Wants::Receipt => request.start_send(),
+        };
         self.follow(pending, Some(to), tell, interrupted).await
     }
 
@@ -160,6 +183,7 @@ impl OwnNode {
                     }
                 }
                 Ok(Progress::InMemory) => tell(Step::InMemory),
+                Ok(Progress::Stored) => tell(Step::Stored),
                 Ok(Progress::Taken) => {
                     is_taken = true;
                     tell(Step::Taken);

@@ -1,16 +1,14 @@
 //! `egtp contact`: signed contacts as text, out and in.
 
-use std::time::{Duration, SystemTime};
-
 use clap::{Args, Subcommand};
 use egtp::lookup::Lookup;
-use egtp::{Contact, ContactDraft, Limits, SecretKey};
-use egtp_proto::crypto::{Cipher, Suites};
+use egtp::{Contact, SecretKey};
 
 use crate::context::Context;
 use crate::directory::Directory;
 use crate::failure::{Code, Failure};
 use crate::json::Object;
+use crate::own_contact::{self, Letters};
 use crate::peer::{self, Peer};
 use crate::{body, contacts, counts, text_file};
 
@@ -65,36 +63,8 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
 }
 
 fn export(context: &Context, directory: &Directory, key: &SecretKey) -> Result<(), Failure> {
-    // Two that sign at the same time would use the same number twice.
-    let _held = text_file::hold(&directory.contact())?;
-    let last = last_signed(directory, key)?;
-    let today = today()?;
-    let mut draft = ContactDraft {
-        sequence: last.as_ref().map_or(1, Contact::sequence),
-        strategies: directory.listening()?,
-        suites: Suites::all(Cipher::Aes256Gcm).ids(),
-        mailbox_prekey: None,
-        letter_store: None,
-        instance: last.as_ref().map_or_else(random, |last| Ok(last.instance()))?,
-        message_bytes_max: u32::try_from(Limits::default().message_bytes_max).unwrap_or(u32::MAX),
-        idle_out_seconds: u32::try_from(Limits::default().idle_out.as_secs()).unwrap_or(u32::MAX),
-        expiry_day: today.saturating_add(DAYS_VALID),
-        parent: None,
-    };
-    let same = last.filter(|last| *last.draft() == draft);
-    let contact = if let Some(same) = same {
-        same
-    } else {
-        // The first has the number 1; each change the next one.
-        if directory.contact().exists() {
-            draft.sequence = draft.sequence.saturating_add(1);
-        }
-        let signed = draft.sign(key, today);
-        let signed = signed.map_err(|error| Failure::new(Code::Internal, error))?;
-        let text = format!("{HEADER}{}\n", signed.to_text());
-        text_file::replace(&directory.contact(), &text)?;
-        signed
-    };
+    let strategies = directory.listening()?;
+    let contact = own_contact::sign(directory, key, strategies, Letters::AsBefore)?;
     if contact.is_client() {
         context.output.say(
             "This contact names no address: the node was never started here. Others cannot reach it \
@@ -106,18 +76,6 @@ fn export(context: &Context, directory: &Directory, key: &SecretKey) -> Result<(
         &describe(&contact).text("contact", &text).text("node_id", contact.key().node_id()),
         text,
     )
-}
-
-/// What was signed last. Its number can never be used again, so a damaged file is not passed over.
-fn last_signed(directory: &Directory, key: &SecretKey) -> Result<Option<Contact>, Failure> {
-    let path = directory.contact();
-    let Some(text) = text_file::read(&path)? else { return Ok(None) };
-    let line = text_file::lines(&text).map(|(_, line)| line).collect::<String>();
-    let contact: Contact = line.parse().map_err(|error| text_file::damaged(&path, error))?;
-    if contact.key() != key.public() {
-        return Err(text_file::damaged(&path, "it is the contact of another key"));
-    }
-    Ok(Some(contact))
 }
 
 async fn import(context: &Context, directory: &Directory, text: &str) -> Result<(), Failure> {
@@ -180,25 +138,10 @@ fn describe(contact: &Contact) -> Object {
         .with("sequence", contact.sequence())
         .with("expiry_day", contact.expiry_day())
         .list("strategies", contact.strategies())
+        .with("takes_letters", contact.letter_store().is_some())
 }
 
 /// The file that `export` keeps can be imported as it is.
 fn without_comments(text: &str) -> String {
     text_file::lines(text).map(|(_, line)| line).collect()
 }
-
-fn today() -> Result<u32, Failure> {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    u32::try_from(since.as_secs() / SECONDS_PER_DAY).map_err(|_| {
-        let message = "this machine's clock is thousands of years ahead";
-        Failure::with_next(Code::Usage, message, "set the clock, and export again")
-    })
-}
-
-fn random() -> Result<u64, Failure> {
-    getrandom::u64().map_err(|error| Failure::new(Code::Internal, error))
-}
-
-const HEADER: &str = "# The contact that was signed last. The next one gets a higher number.\n";
-const DAYS_VALID: u32 = 90;
-const SECONDS_PER_DAY: u64 = 24 * 60 * 60;

@@ -14,6 +14,7 @@ mod ping;
 mod relay;
 mod request;
 mod restore;
+mod send;
 mod serve;
 mod status;
 mod trace;
@@ -36,6 +37,7 @@ pub(crate) enum Verb {
     Serve(serve::Arguments),
     Relay(relay::Arguments),
     Request(request::Arguments),
+    Send(send::Arguments),
     Ping(ping::Arguments),
     Peers(peers::Arguments),
     Contact(contact::Arguments),
@@ -67,6 +69,7 @@ impl Verb {
             Self::Relay(arguments) => relay::run(context, &arguments).await.map(done),
             Self::Serve(arguments) => serve::run(context, arguments).await.map(done),
             Self::Request(arguments) => request::run(context, arguments).await,
+            Self::Send(arguments) => send::run(context, &arguments).await,
             Self::Ping(arguments) => ping::run(context, &arguments).await,
             Self::Peers(arguments) => peers::run(context, &arguments).map(done),
             Self::Contact(arguments) => contact::run(context, &arguments).await.map(done),

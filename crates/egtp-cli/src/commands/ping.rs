@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::asker::{Asker, Asking, Memory, Wait};
 use crate::context::Context;
-use crate::control::Question;
+use crate::control::{Question, Wants};
 use crate::failure::{Code, Failure};
 use crate::json::{Object, milliseconds};
 use crate::peer::Peer;
@@ -79,6 +79,7 @@ async fn measure(context: &Context, arguments: &Arguments, asker: &Asker) -> Res
             hard_max: None,
             durable: false,
             post_quantum: false,
+            wants: Wants::Reply,
         };
         let ended = asker.ask(&question, |_| {}, interrupted.clone()).await?;
         if let Some(failure) = ended.failure {

@@ -1,7 +1,9 @@
 //! `egtp relay`: passes packets on to nodes that cannot be called.
 
 use clap::Args;
-use egtp::Kind;
+use egtp::mailbox::PUT;
+use egtp::{Allowed, Kind};
+use egtp_services::mailbox::{self, Mailboxes};
 use egtp_services::relay::{Limits, Relay};
 
 use super::serve::{allowed, echo_service};
@@ -15,8 +17,8 @@ use crate::standing::{Duty, Risk, Standing};
 /// Pass packets on to nodes that cannot be called, until Ctrl-C (or SIGTERM, or SIGHUP)
 ///
 /// A node registers here (egtp up --relay TICKET), and others reach it by a ticket that names this relay. The relay
-/// sees who talks to whom, when and how much; it can delay and drop packets, and read or change none. It keeps none
-/// either: who is not connected is not reached. It answers echo/1 as well.
+/// sees who talks to whom, when and how much; it can delay and drop packets, and read or change none. It keeps sealed
+/// letters for those who are away (--max-letters). It answers echo/1 as well.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   egtp relay --listen tcp/0.0.0.0:7700            everybody who knows its ticket may register
@@ -32,6 +34,13 @@ pub(crate) struct Arguments {
     /// How many nodes may be registered at a time; a further one is told that the relay is busy
     #[arg(long, value_name = "N", default_value = "16384", value_parser = counts::parse::<usize>)]
     max_registered: usize,
+
+    /// Keep letters for those who may register, while they are away: how many in all; 0 for none
+    ///
+    /// Each has room for 1,024 letters and 64 MiB, and each sender for a quarter of that. A letter is kept for 14 days. With
+    /// --ephemeral none are kept: there is no disk to keep them on.
+    #[arg(long, value_name = "N", default_value = "1048576", value_parser = counts::parse::<u64>)]
+    max_letters: u64,
 
     #[command(flatten)]
     listening: Listening,
@@ -62,9 +71,26 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
     let (kind, echo) = echo_service()?;
     let mut routers = Vec::from(routers.map_err(internal)?);
     routers.push(echo);
+    let keeps_letters = arguments.max_letters > 0 && context.directory_if_kept()?.is_some();
+    let mut announcer = None;
+    if keeps_letters {
+        let limits =
+            mailbox::Limits { letters_max: arguments.max_letters, ..mailbox::Limits::default() };
+        let (mailboxes, announces) = Mailboxes::new(limits, allowed(context, &arguments.allow)?);
+        let nobody = Allowed::from_iter([]);
+        routers.extend(mailboxes.routers(Allowed::Anybody, nobody).map_err(internal)?);
+        announcer = Some(announces);
+    }
     let register = Kind::new(egtp::relay::REGISTER).map_err(internal)?;
     let open = Kind::new(egtp::relay::OPEN).map_err(internal)?;
-    let duty =
-        Duty { routers, kinds: vec![register, open, kind], risk: Risk::Ask, role: Role::Relay };
-    Standing::start(context, "relay", &arguments.listening, duty, None).await?.stay().await
+    let mut kinds = vec![register, open, kind];
+    if keeps_letters {
+        kinds.push(Kind::new(PUT).map_err(internal)?);
+    }
+    let duty = Duty { routers, kinds, risk: Risk::Ask, role: Role::Relay };
+    let standing = Standing::start(context, "relay", &arguments.listening, duty, None).await?;
+    if let Some(announcer) = announcer {
+        tokio::spawn(announcer.run(standing.node()));
+    }
+    standing.stay().await
 }

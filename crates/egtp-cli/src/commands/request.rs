@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::asker::{Asker, Asking, Memory, Step, Wait};
 use crate::context::Context;
-use crate::control::Question;
+use crate::control::{Question, Wants};
 use crate::ended::Ended;
 use crate::failure::{Code, Failure};
 use crate::output::{self, Form, Output};
@@ -95,6 +95,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
         hard_max: arguments.hard_max,
         durable: arguments.durable,
         post_quantum: arguments.post_quantum,
+        wants: Wants::Reply,
     };
     let memory = if arguments.durable { Memory::Disk } else { Memory::Ram };
     let mut signals = Signals::catch()?;
@@ -190,6 +191,10 @@ pub(super) fn tell(step: Step, output: Output, line: &mut ProgressLine) {
             output.say(
                 "The peer keeps no store on a disk: if it is restarted before it replies, the outcome is unknown.",
             );
+        }
+        Step::Stored => {
+            line.end();
+            output.say("The peer is away: a relay keeps it for when it is back.");
         }
         Step::Taken => {}
         Step::Slow => {

@@ -205,6 +205,7 @@ impl Attached {
                     tell(Step::Kept(id));
                 }
                 "in_memory" => tell(Step::InMemory),
+                "stored" => tell(Step::Stored),
                 "taken" => {
                     taken = Taken::Yes;
                     tell(Step::Taken);

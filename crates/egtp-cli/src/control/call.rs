@@ -67,6 +67,17 @@ pub(crate) struct Question {
     pub(crate) durable: bool,
     /// Whether only a hybrid session may carry it.
     pub(crate) post_quantum: bool,
+    /// What is wanted of the peer.
+    pub(crate) wants: Wants,
+}
+
+/// What is wanted of whoever gets a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Wants {
+    /// A reply.
+    Reply,
+    /// That it takes the message.
+    Receipt,
 }
 
 /// A kind that another process answers.
@@ -168,6 +179,7 @@ impl Question {
             hard_max: fields.milliseconds("hard_max_ms")?,
             durable: fields.flag("durable")?,
             post_quantum: fields.flag("post_quantum")?,
+            wants: if fields.flag("send")? { Wants::Receipt } else { Wants::Reply },
         })
     }
 
@@ -181,6 +193,7 @@ impl Question {
             .with("hard_max_ms", self.hard_max.map(milliseconds))
             .with("durable", self.durable)
             .with("post_quantum", self.post_quantum)
+            .with("send", self.wants == Wants::Receipt)
     }
 }
 
@@ -235,6 +248,7 @@ mod tests {
             hard_max: Some(Duration::from_millis(7)),
             durable: true,
             post_quantum: true,
+            wants: Wants::Receipt,
         };
         let service = Service { kind, allowed: [key].into_iter().collect(), concurrency: 3 };
         for what in [

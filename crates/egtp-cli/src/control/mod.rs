@@ -23,7 +23,7 @@ mod socket;
 mod tasks;
 
 pub(crate) use attached::Attached;
-pub(crate) use call::{Question, Service, Which};
+pub(crate) use call::{Question, Service, Wants, Which};
 pub(crate) use fields::Fields;
 pub(crate) use happened::Happened;
 pub(crate) use host::Host;

@@ -84,6 +84,7 @@ fn telling(mailer: &Mailer, number: u64) -> impl FnMut(Step) {
         let object = match step {
             Step::Kept(id) => event(number, "kept").text("id", id),
             Step::InMemory => event(number, "in_memory"),
+            Step::Stored => event(number, "stored"),
             Step::Taken => event(number, "taken"),
             Step::Slow => event(number, "slow"),
             Step::Sent(part) => write_part(event(number, "sent"), part),
