@@ -118,6 +118,25 @@ egtp --data ./erin up --listen none --relay "$RELAY" --json >erin.json &
 up=$!
 ERIN=$(started erin.json)
 [ "$(egtp request "$ERIN" echo/1 hello)" = hello ]
+
+echo "- a letter to somebody who is away"
+egtp --data ./erin contact export >erin.txt
+kill -INT "$up"
+wait "$up"
+up=""
+egtp --data ./alice contact import @erin.txt
+egtp --data ./alice peers add erin "$ERIN"
+egtp --data ./alice send @erin note/1 'see you'
+egtp --data ./erin up --listen none --relay "$RELAY" --json >erin.json &
+up=$!
+started erin.json >/dev/null
+seen=""
+for _ in $(seq 100); do
+    seen=$(egtp --data ./erin inbox)
+    [ -n "$seen" ] && break
+    sleep 0.1
+done
+[ "$seen" = 'see you' ]
 kill -TERM "$up" "$other"
 wait "$up" "$other"
 up="" other=""

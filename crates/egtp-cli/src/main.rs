@@ -21,6 +21,7 @@ mod failure;
 mod guarantee;
 mod guest;
 mod here;
+mod inbox;
 mod invocation;
 mod json;
 mod listening;

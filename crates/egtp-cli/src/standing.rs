@@ -17,6 +17,7 @@ use crate::control::{Control, Host};
 use crate::directory::{Directory, Identity, Ownership};
 use crate::failure::{Code, Failure};
 use crate::guarantee::{IN_MEMORY, ON_DISK};
+use crate::inbox::Inbox;
 use crate::json::Object;
 use crate::listening::Listening;
 use crate::output::Output;
@@ -81,6 +82,8 @@ impl Standing {
         let mail = Mail::new();
         let attempts = Attempts::default();
         let mut builder = routers.into_iter().fold(Node::builder(), Builder::serve);
+        let inbox = Inbox::default();
+        builder = builder.serve(inbox.router());
         if role == Role::Node {
             let router = mail.router().map_err(|error| Failure::new(Code::Internal, error))?;
             builder = builder.serve(router);
@@ -138,7 +141,7 @@ impl Standing {
         if let Some((directory, ownership)) = directory.zip(ownership) {
             let own = OwnNode::new(node.clone(), attempts, context.names());
             let own = if relayed.is_some() { own.reached_by_relays() } else { own };
-            let host = Host::staying(own, command, ready.clone());
+            let host = Host::staying(own, command, ready.clone(), inbox);
             kept = Some((Control::listen(&directory, host)?, ownership));
         }
         Ok(Self { node, ready, signals, output, risk, kept, relayed, posted })

@@ -294,6 +294,7 @@ impl Builder {
         let routes = Routes::of_loops(count);
         let policies: Vec<(Kind, Policy)> =
             self.routers.iter().flat_map(Router::policies).collect();
+        let keeps_sends = self.store.is_some() && self.routers.iter().any(Router::takes_sends);
         if let Some((kind, _)) = policies.first().filter(|_| self.store.is_none()) {
             return Err(ServeError::NeedsStore { kind: kind.clone() }.into());
         }
@@ -329,6 +330,9 @@ impl Builder {
             let mut endpoint = Endpoint::new(config, now).ok_or(StartError::Cryptography)?;
             for (kind, policy) in &policies {
                 endpoint.set_policy(kind.clone(), *policy);
+            }
+            if keeps_sends {
+                endpoint.set_policy_of_sends(Policy::Redeliver);
             }
             Ok::<_, StartError>(endpoint)
         };

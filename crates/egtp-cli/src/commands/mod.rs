@@ -8,6 +8,7 @@ mod contact;
 mod errors;
 mod events;
 mod id;
+mod inbox;
 mod init;
 mod peers;
 mod ping;
@@ -38,6 +39,7 @@ pub(crate) enum Verb {
     Relay(relay::Arguments),
     Request(request::Arguments),
     Send(send::Arguments),
+    Inbox(inbox::Arguments),
     Ping(ping::Arguments),
     Peers(peers::Arguments),
     Contact(contact::Arguments),
@@ -70,6 +72,7 @@ impl Verb {
             Self::Serve(arguments) => serve::run(context, arguments).await.map(done),
             Self::Request(arguments) => request::run(context, arguments).await,
             Self::Send(arguments) => send::run(context, &arguments).await,
+            Self::Inbox(arguments) => inbox::run(context, &arguments).await.map(done),
             Self::Ping(arguments) => ping::run(context, &arguments).await,
             Self::Peers(arguments) => peers::run(context, &arguments).map(done),
             Self::Contact(arguments) => contact::run(context, &arguments).await.map(done),

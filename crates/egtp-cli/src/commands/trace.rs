@@ -58,6 +58,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
 fn state(step: &Happened) -> &str {
     match step.event.as_str() {
         "asked" => "queued",
+        "stored" => "stored",
         "received" | "taken" => "received",
         "replied" if step.refused.is_some() => "refused",
         "replied" => "answered",

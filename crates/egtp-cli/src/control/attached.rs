@@ -263,6 +263,15 @@ impl Attached {
         }
     }
 
+    /// The messages of the node's inbox: those that are there, or also those that come.
+    ///
+    /// # Errors
+    /// [`Code::Closing`] when its owner has ended.
+    pub(crate) async fn inbox(&self, follow: bool) -> Result<served::Served, Failure> {
+        let exchange = self.begin(What::Inbox { follow }).await.ok_or_else(|| self.has_ended())?;
+        Ok(served::Served::new(exchange))
+    }
+
     /// What happens in the node. Returns when those that come can be waited for.
     ///
     /// # Errors

@@ -39,6 +39,11 @@ pub(super) enum What {
     BackUp(String),
     /// Give queries of a kind to this connection.
     Serve(Service),
+    /// Lend the messages of the inbox to this connection: those that are there, or also those that come.
+    Inbox {
+        /// Whether also those that come.
+        follow: bool,
+    },
     /// The answer to a query that was given to the call with this number.
     Answer(u64, Answer),
     /// End the call with this number.
@@ -116,6 +121,7 @@ impl Call {
             "take" => What::Take(fields.needed("id", Fields::parsed)?),
             "forget" => What::Forget(fields.needed("id", Fields::parsed)?),
             "backup" => What::BackUp(absolute(fields.needed("file", Fields::text)?)?),
+            "inbox" => What::Inbox { follow: fields.flag("follow")? },
             "serve" => What::Serve(Service::read(fields)?),
             "reply" => {
                 let body = fields.needed("body_base64", Fields::bytes)?;
@@ -144,6 +150,7 @@ impl Call {
             What::Take(id) => object.with("do", "take").text("id", id),
             What::Forget(id) => object.with("do", "forget").text("id", id),
             What::BackUp(file) => object.with("do", "backup").with("file", &**file),
+            What::Inbox { follow } => object.with("do", "inbox").with("follow", *follow),
             What::Serve(service) => service.write(object.with("do", "serve")),
             What::Answer(query, answer) => match answer {
                 Answer::Reply(body) => object
@@ -261,6 +268,7 @@ mod tests {
             What::Forget(Id(MessageId::from_bytes([0; 32]))),
             What::BackUp("/tmp/a file".into()),
             What::Serve(service),
+            What::Inbox { follow: true },
             What::Answer(5, Answer::Reply(Bytes::from_static(b"\n"))),
             What::Answer(6, Answer::Refuse(Refusal::TooLarge)),
             What::Answer(7, Answer::Ignore),

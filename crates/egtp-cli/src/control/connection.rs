@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use super::call::{Call, What};
 use super::desk::{self, Desk};
 use super::host::{self, Host};
+use super::lender;
 use super::line::Lines;
 use super::mailer::{Mailer, mailer};
 use super::tasks::{self, failed};
@@ -154,6 +155,11 @@ impl Calls {
                 let new = Arc::new(Desk::new(mailer, number));
                 desk = Some(Arc::clone(&new));
                 Box::pin(desk::serve(host, new, service, self.guest.clone(), cancelled))
+            }
+            What::Inbox { follow } => {
+                let new = Arc::new(Desk::new(mailer, number));
+                desk = Some(Arc::clone(&new));
+                Box::pin(lender::lend(host, new, follow, cancelled))
             }
             // Neither begins anything.
             What::Cancel | What::Answer(..) => return,

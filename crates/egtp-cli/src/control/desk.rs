@@ -37,6 +37,16 @@ impl Desk {
         Self { mailer, call, open: Mutex::new(Some(InHand::default())) }
     }
 
+    /// What the other process hears by.
+    pub(super) const fn mailer(&self) -> &Mailer {
+        &self.mailer
+    }
+
+    /// The call that it belongs to.
+    pub(super) const fn call(&self) -> u64 {
+        self.call
+    }
+
     /// An answer has come. One to a query that is no more is of no use to anybody.
     pub(super) fn answer(&self, query: u64, answer: Answer) {
         let mut open = self.lock();
@@ -78,7 +88,8 @@ impl Desk {
         }
     }
 
-    fn enter(&self) -> Option<(u64, oneshot::Receiver<Answer>)> {
+    /// A number for a query, and where its answer comes. `None` once nobody answers any more.
+    pub(super) fn enter(&self) -> Option<(u64, oneshot::Receiver<Answer>)> {
         let mut open = self.lock();
         let open = open.as_mut()?;
         let number = open.next;
@@ -140,7 +151,8 @@ pub(super) async fn serve(
     let _ = desk.mailer.send(&object).await;
 }
 
-fn describe(object: Object, query: &Query) -> Object {
+/// What is said of a query.
+pub(super) fn describe(object: Object, query: &Query) -> Object {
     object
         .text("id", query.id())
         .text("from", query.from())

@@ -88,14 +88,14 @@ impl Fields {
         Ok(self.text(name)?.map(decode).transpose()?.map(Bytes::from))
     }
 
-    /// A duration in milliseconds, of at most a day, if it is there.
+    /// a duration in milliseconds, of at most 14 days, if it is there.
     pub(crate) fn milliseconds(&self, name: &str) -> Result<Option<Duration>, String> {
         let Some(number) = self.typed(name, "a number of milliseconds", Value::as_f64)? else {
             return Ok(None);
         };
         let duration = Duration::try_from_secs_f64(number / 1e3).ok();
         let duration = duration.filter(|duration| *duration <= LONGEST);
-        duration.map(Some).ok_or_else(|| format!("the field {name} is no duration up to a day"))
+        duration.map(Some).ok_or_else(|| format!("the field {name} is no duration up to 14 days"))
     }
 
     /// The failure in the field `error`, if it is there.
@@ -129,4 +129,4 @@ impl Fields {
 }
 
 /// The longest duration that the command line takes, too.
-const LONGEST: Duration = Duration::from_hours(24);
+const LONGEST: Duration = Duration::from_hours(14 * 24);

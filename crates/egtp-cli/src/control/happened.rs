@@ -47,6 +47,7 @@ impl Happened {
                 ..about("asked", id)
             },
             Happening::Received { id } => about("received", id),
+            Happening::Stored { id } => about("stored", id),
             Happening::Ended { id, ending, path } => Self {
                 outcome: Some(ending.name().to_owned()),
                 path: path.as_ref().map(ToString::to_string),

@@ -10,6 +10,7 @@ use egtp::Kind;
 use super::Report;
 use crate::asker::OwnNode;
 use crate::failure::{Code, Failure};
+use crate::inbox::Inbox;
 use crate::json::Object;
 use crate::ready::Ready;
 
@@ -24,6 +25,8 @@ struct Inner {
     /// How it is reached, if it stays.
     ready: Option<Ready>,
     answered: Mutex<BTreeMap<Kind, String>>,
+    /// What it was sent and nothing answers, if it keeps that.
+    inbox: Option<Inbox>,
 }
 
 /// That a kind is answered by somebody, until it is dropped.
@@ -36,19 +39,24 @@ pub(super) struct Answering {
 impl Host {
     /// A node that this process runs for this command, and that ends with it.
     pub(crate) fn new(own: OwnNode, command: &str) -> Self {
-        Self::of(own, command, None)
+        Self::of(own, command, None, None)
     }
 
     /// A node that stays, and answers these kinds itself.
-    pub(crate) fn staying(own: OwnNode, command: &str, ready: Ready) -> Self {
-        Self::of(own, command, Some(ready))
+    pub(crate) fn staying(own: OwnNode, command: &str, ready: Ready, inbox: Inbox) -> Self {
+        Self::of(own, command, Some(ready), Some(inbox))
     }
 
-    fn of(own: OwnNode, command: &str, ready: Option<Ready>) -> Self {
+    /// Where messages wait that nothing answers.
+    pub(super) fn inbox(&self) -> Option<&Inbox> {
+        self.0.inbox.as_ref()
+    }
+
+    fn of(own: OwnNode, command: &str, ready: Option<Ready>, inbox: Option<Inbox>) -> Self {
         let owner = process(std::process::id(), command);
         let kinds = ready.iter().flat_map(|ready| &ready.kinds);
         let answered = Mutex::new(kinds.map(|kind| (kind.clone(), owner.clone())).collect());
-        Self(Arc::new(Inner { own, owner, ready, answered }))
+        Self(Arc::new(Inner { own, owner, ready, answered, inbox }))
     }
 
     /// The node, to ask through.

@@ -14,6 +14,7 @@ mod exchange;
 mod fields;
 mod happened;
 pub(crate) mod host;
+mod lender;
 mod line;
 mod mailer;
 pub(crate) mod owner;

@@ -31,6 +31,8 @@ pub(crate) struct Held {
     pub(crate) body: Bytes,
     pub(crate) reply_room: usize,
     pub(crate) redelivered: bool,
+    /// When the node was given it, where that is said.
+    pub(crate) received_at: Option<String>,
     answering: Option<(u64, u64, Line)>,
     withdrawn: watch::Receiver<bool>,
 }
@@ -77,6 +79,7 @@ impl Served {
             reply_room: usize::try_from(fields.needed("reply_bytes_max", Fields::number)?)
                 .unwrap_or(usize::MAX),
             redelivered: fields.flag("redelivered")?,
+            received_at: fields.text("received_at")?.map(ToOwned::to_owned),
             answering: Some((number, query, line)),
             withdrawn,
         };

@@ -161,6 +161,7 @@ pub struct Endpoint {
     journal: Journal,
     /// Kinds that are not taken at most once as all others.
     policies: BTreeMap<Kind, Policy>,
+    policy_of_sends: Policy,
     letters_out: LettersOut,
     /// Numbers of letters given out.
     letters_made: u64,
@@ -324,6 +325,7 @@ impl Endpoint {
             counters: Counters::default(),
             journal: Journal::default(),
             policies: BTreeMap::new(),
+            policy_of_sends: Policy::AtMostOnce,
             letters_out: LettersOut::new(),
             letters_made: 0,
             limits: config.limits,

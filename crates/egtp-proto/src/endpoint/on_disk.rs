@@ -14,6 +14,7 @@ use crate::exchange::stores::DialogCode;
 use crate::message::Kind;
 use crate::output::{IdentityId, Policy, QueryEvent, QueryId};
 use crate::time::Now;
+use crate::wire::frame::Class;
 
 impl Endpoint {
     /// What becomes of the requests of a kind when we die while at work on them. Counts for what arrives
@@ -26,8 +27,20 @@ impl Endpoint {
         }
     }
 
+    /// The same for messages that want no reply, of all kinds that have no policy of their own. For a program that keeps
+    /// them until somebody looks.
+    pub const fn set_policy_of_sends(&mut self, policy: Policy) {
+        self.policy_of_sends = policy;
+    }
+
+    /// What becomes of a request of this kind.
     pub(super) fn policy(&self, kind: &Kind) -> Policy {
         self.policies.get(kind).copied().unwrap_or_default()
+    }
+
+    /// What becomes of a message of this kind that wants no reply.
+    pub(super) fn policy_of_send(&self, kind: &Kind) -> Policy {
+        self.policies.get(kind).copied().unwrap_or(self.policy_of_sends)
     }
 
     /// Whether a message of this kind, bound to this store, is one for the disk.
@@ -35,10 +48,14 @@ impl Endpoint {
         &self,
         identity: IdentityId,
         store: StoreKind,
-        kind: &Kind,
+        (class, kind): (&Class, &Kind),
     ) -> bool {
         let has_disk = || self.can_keep(identity);
-        store == StoreKind::Ram && self.policies.contains_key(kind) && has_disk()
+        let policy = match class {
+            Class::Request { .. } => self.policy(kind),
+            Class::Send => self.policy_of_send(kind),
+        };
+        store == StoreKind::Ram && policy != Policy::AtMostOnce && has_disk()
     }
 
     /// A message was taken whose handler runs on the disk.

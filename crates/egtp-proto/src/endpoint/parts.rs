@@ -107,7 +107,7 @@ impl Endpoint {
             return Err(Verdict::Refuse(Refusal::Busy));
         }
         let Ok(kind) = Kind::new(head.kind) else { return Ok(()) };
-        if self.belongs_elsewhere(arrival.identity, store, &kind) {
+        if self.belongs_elsewhere(arrival.identity, store, (&head.class, &kind)) {
             return Err(Verdict::Refuse(Refusal::OtherStore));
         }
         let Some(peer) = self.peers.get_mut(arrival.peer) else { return Ok(()) };

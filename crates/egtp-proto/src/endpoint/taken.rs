@@ -34,7 +34,8 @@ impl Endpoint {
     ) -> Option<()> {
         let kind = context.kind(head.kind)?;
         let (dialog, place, canonicals) = context.dialog.as_mut()?;
-        let verdict = self.decide(now, arrival, dialog, *place, (head.serial, &kind), body.len());
+        let what = (head.serial, &head.class, &kind);
+        let verdict = self.decide(now, arrival, dialog, *place, what, body.len());
         if let Verdict::Take(code) = verdict {
             *place = Ok(Place::Known(code));
             let canonical = self.canonical(arrival, dialog.dialog, &head.class, canonicals)?;
@@ -67,7 +68,7 @@ impl Endpoint {
         arrival: Arrival,
         dialog: &DialogHead,
         place: Result<Place, Refusal>,
-        (serial, kind): (u64, &Kind),
+        (serial, class, kind): (u64, &Class, &Kind),
         bytes: usize,
     ) -> Verdict {
         let place = match place {
@@ -82,7 +83,7 @@ impl Endpoint {
         }
         let waits_long = dialog.kind.is_on_disk() && self.journal.takes_no_more();
         let over = waits_long || !peer.has_share_left(bytes, &self.limits);
-        let elsewhere = self.belongs_elsewhere(arrival.identity, dialog.kind, kind);
+        let elsewhere = self.belongs_elsewhere(arrival.identity, dialog.kind, (class, kind));
         let Some(key) = self.peers.get(arrival.peer).map(|peer| peer.key) else {
             return Verdict::Refuse(Refusal::Busy);
         };
@@ -242,7 +243,7 @@ impl Endpoint {
     ) {
         let code = arrival.peer;
         let bytes = message.body.len();
-        let policy = self.policy(&message.kind);
+        let policy = self.policy_of_send(&message.kind);
         let is_offered = place.kind.is_on_disk() && policy == Policy::Redeliver;
         let query = self.queries.insert(Query {
             standing: Standing::Held,

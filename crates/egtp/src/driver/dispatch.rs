@@ -48,7 +48,7 @@ impl Driver {
     pub(super) fn tell(&mut self, now: Now, event: QueryEvent) {
         self.took(now, &event.message);
         let query = event.query;
-        match self.routes.find(&event.message.kind, &event.message.from) {
+        match self.routes.find_for_send(&event.message.kind, &event.message.from) {
             Err(why) => {
                 let (from, kind) = (event.message.from.short(), &event.message.kind);
                 warn!(%from, %kind, ?why, "a message was taken and nobody serves it");

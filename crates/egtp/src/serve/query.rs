@@ -107,6 +107,12 @@ impl Query {
         let _ = self.commands.push(Command::Ignore(self.event.query));
     }
 
+    /// Holds it no longer, and leaves it on the disk, if it is there: the next life of this node is given it again. For a
+    /// message that wants no reply and that nobody has looked at when the program ends.
+    pub fn leave_for_next_life(mut self) {
+        self.is_answered = true;
+    }
+
     /// Waits until the asker wants nothing more of this question: it gave up, or its time is over.
     pub fn withdrawn(&self) -> impl Future<Output = ()> + Send + 'static {
         let withdrawn = Arc::clone(&self.withdrawn);

@@ -32,6 +32,7 @@ pub struct Router {
     arriving: HashMap<Kind, ArrivingHandler>,
     hints: HashMap<Kind, HintHandler>,
     fallback: Option<BoxedHandler>,
+    sends: Option<BoxedHandler>,
     concurrency: usize,
     allowed: Allowed,
 }
@@ -52,6 +53,7 @@ impl Router {
             arriving: HashMap::new(),
             hints: HashMap::new(),
             fallback: None,
+            sends: None,
             concurrency: 1024,
             allowed: Allowed::Anybody,
         }
@@ -144,6 +146,20 @@ impl Router {
         self
     }
 
+    /// Takes every message that wants no reply and whose kind has no route, as an inbox does. On a node with a store they
+    /// are given to the next life again until the handler has ended them ([`Query::ignore`]), as by [`Router::redeliver`];
+    /// so one may be held for as long as it takes somebody to look. For [`Builder::serve`](crate::Builder::serve) alone:
+    /// what comes before its handler would be lost.
+    pub fn sends(mut self, handler: impl Handler) -> Self {
+        self.sends = Some(boxed(handler));
+        self
+    }
+
+    /// Whether it takes messages that want no reply, of all kinds.
+    pub(crate) const fn takes_sends(&self) -> bool {
+        self.sends.is_some()
+    }
+
     /// How many handlers may run at once; further queries wait.
     pub const fn concurrency(mut self, max: usize) -> Self {
         self.concurrency = max;
@@ -172,9 +188,10 @@ impl Router {
             (kind.clone(), to, self.arriving.get(kind).cloned())
         });
         let fallback = self.fallback.is_some().then(|| queue.clone());
+        let sends = self.sends.is_some().then(|| queue.clone());
         let hints = self.hints.iter().map(|(kind, take)| (kind.clone(), Arc::clone(take)));
         let registration =
-            routes.register(kinds.collect(), hints.collect(), fallback, &self.allowed)?;
+            routes.register(kinds.collect(), hints.collect(), (fallback, sends), &self.allowed)?;
         Ok(Serving { router: self, queue, _registration: registration })
     }
 }
@@ -195,6 +212,9 @@ impl Serving {
         while let Some(query) = self.queue.next().await {
             let handler = match self.router.routes.get(query.kind()) {
                 Some(Route::Async(handler)) => Some(handler),
+                None if !query.wants_reply() && self.router.sends.is_some() => {
+                    self.router.sends.as_ref()
+                }
                 _ => self.router.fallback.as_ref(),
             };
             let Some(handler) = handler.cloned() else { continue };

@@ -105,6 +105,8 @@ struct Table {
     /// What the program serves: nobody outside chooses which kinds these are.
     kinds: HashMap<Kind, Target, BuildHasherDefault<OurOwn>>,
     fallback: Option<(Inward, Allowed)>,
+    /// Who takes messages that want no reply and that no kind takes.
+    sends: Option<(Inward, Allowed)>,
     hints: HashMap<Kind, (HintHandler, Allowed), BuildHasherDefault<OurOwn>>,
     closed: bool,
 }
@@ -142,6 +144,20 @@ impl Routes {
             (None, None) => return Err(Refusal::UnknownKind),
         };
         if allowed.admits(from) { Ok(to) } else { Err(Refusal::NotAllowed) }
+    }
+
+    /// Where a message goes that wants no reply, or why it is refused.
+    pub(crate) fn find_for_send(&self, kind: &Kind, from: &PublicKey) -> Result<To, Refusal> {
+        let table = self.lock();
+        match (table.kinds.contains_key(kind), &table.sends) {
+            (false, Some((inward, allowed))) if allowed.admits(from) => {
+                Ok(To::Queue(inward.clone()))
+            }
+            _ => {
+                drop(table);
+                self.find(kind, from)
+            }
+        }
     }
 
     /// Tells whoever takes this kind that more of a large message is there, if its sender may send it.
@@ -193,13 +209,14 @@ impl Routes {
         table.closed = true;
         let kinds = std::mem::take(&mut table.kinds);
         let fallback = table.fallback.take();
+        let sends = table.sends.take();
         drop(table);
         for target in kinds.into_values() {
             if let To::Queue(inward) = target.to {
                 inward.close();
             }
         }
-        if let Some((inward, _)) = fallback {
+        for (inward, _) in fallback.into_iter().chain(sends) {
             inward.close();
         }
         self.ended.flag.set();
@@ -210,7 +227,7 @@ impl Routes {
         &self,
         kinds: Vec<(Kind, To, Option<ArrivingHandler>)>,
         hints: Vec<(Kind, HintHandler)>,
-        fallback: Option<Inward>,
+        (fallback, sends): (Option<Inward>, Option<Inward>),
         allowed: &Allowed,
     ) -> Result<Registration, ServeError> {
         let mut table = self.lock();
@@ -219,7 +236,8 @@ impl Routes {
         }
         let taken = kinds.iter().any(|(kind, ..)| table.kinds.contains_key(kind))
             || hints.iter().any(|(kind, _)| table.hints.contains_key(kind))
-            || (fallback.is_some() && table.fallback.is_some());
+            || (fallback.is_some() && table.fallback.is_some())
+            || (sends.is_some() && table.sends.is_some());
         if taken {
             return Err(ServeError::KindTaken);
         }
@@ -235,8 +253,12 @@ impl Routes {
         if let Some(inward) = fallback {
             table.fallback = Some((inward, allowed.clone()));
         }
+        let takes_sends = sends.is_some();
+        if let Some(inward) = sends {
+            table.sends = Some((inward, allowed.clone()));
+        }
         drop(table);
-        Ok(Registration { routes: self.clone(), kinds: names, hinted, is_fallback })
+        Ok(Registration { routes: self.clone(), kinds: names, hinted, is_fallback, takes_sends })
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -257,6 +279,7 @@ pub(super) struct Registration {
     kinds: Vec<Kind>,
     hinted: Vec<Kind>,
     is_fallback: bool,
+    takes_sends: bool,
 }
 
 impl Drop for Registration {
@@ -270,6 +293,9 @@ impl Drop for Registration {
         }
         if self.is_fallback {
             table.fallback = None;
+        }
+        if self.takes_sends {
+            table.sends = None;
         }
     }
 }

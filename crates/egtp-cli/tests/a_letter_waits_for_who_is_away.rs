@@ -1,0 +1,113 @@
+//! Two nodes that are never up together: a message is kept by the relay of the one who is away, which is killed in
+//! between, and waits in the inbox until somebody has looked.
+
+mod common;
+
+use common::{Node, Place, closed_port, until};
+use serde_json::Value;
+
+/// A relay at a port that stays.
+fn relay(place: &Place, at: &str) -> Node {
+    place.start(&["--data", &place.at("relay"), "relay", "--listen", at])
+}
+
+fn up(place: &Place, name: &str, relay: &Node) -> Node {
+    place.start(&["--data", &place.at(name), "up", "--listen", "none", "--relay", relay.ticket()])
+}
+
+/// Somebody who has been up once, and whose contact alice has. Both are down.
+fn acquainted(place: &Place, relay: &Node) -> String {
+    let mut bob = up(place, "bob", relay);
+    let contact = place.run(&["--data", &place.at("bob"), "contact", "export", "--json"]).ok();
+    assert_eq!(contact.object()["takes_letters"], true);
+    let text = contact.object()["contact"].as_str().expect("a contact").to_owned();
+    bob.stop("INT");
+    // Where her own letters go is in what she sends.
+    up(place, "alice", relay).stop("INT");
+    let alice = place.at("alice");
+    place.run_with_input(&["--data", &alice, "contact", "import"], text.as_bytes()).ok();
+    bob.key().to_owned()
+}
+
+fn inbox(place: &Place, name: &str) -> Vec<Value> {
+    place.run(&["--data", &place.at(name), "inbox", "--json"]).ok().objects()
+}
+
+/// Proves LNG-5, SPL-2, REL-4, FF-2.
+#[test]
+fn what_is_sent_to_one_who_is_away_arrives_once_and_its_sender_learns_it() {
+    let place = Place::new();
+    let at = format!("tcp/127.0.0.1:{}", closed_port());
+    let mut kept_by = relay(&place, &at);
+    let bob = acquainted(&place, &kept_by);
+    let alice = place.at("alice");
+    let send = ["--data", &alice, "send", &bob, "note/1", "see you on Monday", "--json"];
+    let sent = place.run(&send).ok().object();
+    assert_eq!(sent["state"], "stored");
+    let id = sent["id"].as_str().expect("an id");
+    kept_by.stop("KILL");
+
+    let kept_by = relay(&place, &at);
+    let mut there = up(&place, "bob", &kept_by);
+    let mut messages = Vec::new();
+    until("the letter is fetched", || {
+        messages.extend(inbox(&place, "bob"));
+        !messages.is_empty()
+    });
+    assert_eq!(messages.len(), 1);
+    let message = messages.first().expect("one");
+    assert_eq!((&message["id"], &message["kind"]), (&id.into(), &"note/1".into()));
+    assert_eq!(message["body_base64"], "c2VlIHlvdSBvbiBNb25kYXk=");
+    assert_eq!(inbox(&place, "bob"), Vec::<Value>::new(), "it was taken off");
+    there.stop("INT");
+
+    let mut here = up(&place, "alice", &kept_by);
+    let ended = place.run(&["--data", &alice, "events", "take", id, "--json"]).ok();
+    assert_eq!(ended.objects().last().expect("an end")["id"], id);
+    here.stop("INT");
+}
+
+/// What nobody has looked at survives the node, and so does what a command has failed on.
+#[test]
+fn a_message_stays_until_somebody_has_looked() {
+    let place = Place::new();
+    let at = format!("tcp/127.0.0.1:{}", closed_port());
+    let relay = relay(&place, &at);
+    let bob = acquainted(&place, &relay);
+    let mut there = up(&place, "bob", &relay);
+    let alice = place.at("alice");
+    let send = ["--data", &alice, "send", &bob, "note/1", "important", "--wait", "received"];
+    assert!(place.run(&send).ok().out.contains("the peer has it"));
+    there.stop("KILL");
+    let there = up(&place, "bob", &relay);
+    let data = place.at("bob");
+    place.run(&["--data", &data, "inbox", "--exec", "false"]);
+    let note = place.at("note");
+    let exec = format!("cat > {note}; test $EGTP_REDELIVERED = 1 && test $EGTP_KIND = note/1");
+    let shown = place.run(&["--data", &data, "inbox", "--exec", &exec, "--json"]).ok();
+    assert_eq!(shown.objects().first().expect("one")["outcome"], "replied");
+    assert_eq!(place.read("note"), "important");
+    assert_eq!(inbox(&place, "bob"), Vec::<Value>::new());
+    drop(there);
+}
+
+#[test]
+fn what_cannot_be_kept_is_not_sent_and_an_inbox_needs_its_node() {
+    let place = Place::new();
+    let alice = place.at("alice");
+    let init = place.run(&["--data", &alice, "init", "--json"]).ok().object();
+    let other = place.run(&["--data", &place.at("bob"), "init", "--json"]).ok().object();
+    let own = init["public_key"].as_str().expect("a key");
+    let bob = other["public_key"].as_str().expect("a key");
+    place.run(&["--ephemeral", "send", bob, "note/1"]).fails(2).says("--ephemeral");
+    place.run(&["--data", &alice, "send", own, "note/1"]).fails(2).says("oneself");
+    place.run(&["--data", &alice, "send", "@nobody", "note/1"]).fails(2).says("nobody");
+    place.run(&["--data", &alice, "send", bob, "note/1", "--expires", "15d"]).fails(2).says("14d");
+    place.run(&["--data", &alice, "inbox"]).fails(3).says("egtp up");
+    // Nobody knows where it is, or where its letters go: it waits here, and that is all there is to say.
+    let send = ["--data", &alice, "send", bob, "note/1", "x", "--wait", "queued", "--json"];
+    assert_eq!(place.run(&send).ok().object()["state"], "queued");
+    let send = ["--data", &alice, "send", bob, "note/1", "x", "--expires", "1s", "--json"];
+    let ran = place.run(&send).fails(7);
+    assert_eq!(ran.object()["state"], "queued");
+}
