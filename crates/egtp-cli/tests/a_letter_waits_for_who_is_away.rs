@@ -111,3 +111,36 @@ fn what_cannot_be_kept_is_not_sent_and_an_inbox_needs_its_node() {
     let ran = place.run(&send).fails(7);
     assert_eq!(ran.object()["state"], "queued");
 }
+
+/// How full a mailbox is, is for its owner to know; which are the largest, for the operators that the relay was told of.
+#[test]
+fn quotas_are_shown_to_whom_they_concern() {
+    let place = Place::new();
+    let init = place.run(&["--data", &place.at("op"), "init", "--json"]).ok().object();
+    let operator = init["public_key"].as_str().expect("a key");
+    let data = place.at("relay");
+    let relay = place.start(&[
+        "--data",
+        &data,
+        "relay",
+        "--listen",
+        "tcp/127.0.0.1:0",
+        "--operator",
+        operator,
+    ]);
+    let bob = acquainted(&place, &relay);
+    let (alice, bobs) = (place.at("alice"), place.at("bob"));
+    place.run(&["--data", &alice, "send", &bob, "note/1", "a"]).ok();
+    let quota = place.run(&["--data", &bobs, "mailbox", "quota", relay.ticket(), "--json"]).ok();
+    assert_eq!(
+        (&quota.object()["letters"], &quota.object()["letters_max"]),
+        (&1.into(), &1024.into())
+    );
+    let listed = place.run(&["--data", &place.at("op"), "mailbox", "ls", relay.ticket(), "--json"]);
+    assert_eq!(listed.ok().object()["recipient"], bob);
+    let ran = place.run(&["--data", &bobs, "mailbox", "ls", relay.ticket()]).fails(6);
+    ran.says("--operator");
+    let ephemeral = place.start(&["--ephemeral", "relay", "--listen", "tcp/127.0.0.1:0"]);
+    let ran = place.run(&["--data", &bobs, "mailbox", "quota", ephemeral.ticket()]).fails(6);
+    ran.says("keeps no letters");
+}

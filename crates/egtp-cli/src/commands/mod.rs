@@ -10,6 +10,7 @@ mod events;
 mod id;
 mod inbox;
 mod init;
+mod mailbox;
 mod peers;
 mod ping;
 mod relay;
@@ -40,6 +41,7 @@ pub(crate) enum Verb {
     Request(request::Arguments),
     Send(send::Arguments),
     Inbox(inbox::Arguments),
+    Mailbox(mailbox::Arguments),
     Ping(ping::Arguments),
     Peers(peers::Arguments),
     Contact(contact::Arguments),
@@ -72,6 +74,7 @@ impl Verb {
             Self::Serve(arguments) => serve::run(context, arguments).await.map(done),
             Self::Request(arguments) => request::run(context, arguments).await,
             Self::Send(arguments) => send::run(context, &arguments).await,
+            Self::Mailbox(arguments) => mailbox::run(context, &arguments).await.map(done),
             Self::Inbox(arguments) => inbox::run(context, &arguments).await.map(done),
             Self::Ping(arguments) => ping::run(context, &arguments).await,
             Self::Peers(arguments) => peers::run(context, &arguments).map(done),

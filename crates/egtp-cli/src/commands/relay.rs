@@ -42,6 +42,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value = "1048576", value_parser = counts::parse::<u64>)]
     max_letters: u64,
 
+    /// Who may list the largest mailboxes (egtp mailbox ls): a key, a ticket, a @name, or a file; several times
+    #[arg(long, value_name = "KEY|@NAME|FILE")]
+    operator: Vec<String>,
+
     #[command(flatten)]
     listening: Listening,
 }
@@ -77,8 +81,12 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
         let limits =
             mailbox::Limits { letters_max: arguments.max_letters, ..mailbox::Limits::default() };
         let (mailboxes, announces) = Mailboxes::new(limits, allowed(context, &arguments.allow)?);
-        let nobody = Allowed::from_iter([]);
-        routers.extend(mailboxes.routers(Allowed::Anybody, nobody).map_err(internal)?);
+        let operators = if arguments.operator.is_empty() {
+            Allowed::from_iter([])
+        } else {
+            allowed(context, &arguments.operator)?
+        };
+        routers.extend(mailboxes.routers(Allowed::Anybody, operators).map_err(internal)?);
         announcer = Some(announces);
     }
     let register = Kind::new(egtp::relay::REGISTER).map_err(internal)?;
