@@ -360,13 +360,13 @@ impl Endpoint {
         let items: Vec<Item> = peer.resend.drain().chain(peer.large.drain(..)).collect();
         // Turned round, because each goes to the front of its queue.
         for item in items.into_iter().rev() {
-            self.requeue(code, item);
+            self.requeue(now, code, item);
         }
         self.soil(code);
     }
 
     /// Queues an item for another transmission, if it still wants one.
-    pub(super) fn requeue(&mut self, code: u32, item: Item) {
+    pub(super) fn requeue(&mut self, now: Now, code: u32, item: Item) {
         let Some(peer) = self.peers.get_mut(code) else { return };
         match item {
             Item::Message(event) => {
@@ -394,6 +394,7 @@ impl Endpoint {
                     peer.replies.push_front(query);
                 }
             }
+            Item::Ack(place) => peer.owe_ack(place, now.boot),
         }
     }
 

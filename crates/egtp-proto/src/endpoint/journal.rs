@@ -268,8 +268,18 @@ impl Endpoint {
         }
     }
 
-    /// Whether something waits to be written down.
-    pub(super) fn has_rows(&self) -> bool {
+    /// Goes on when all is durable that is planned by now, or on its way to the disk: at once if nothing is.
+    pub(super) fn wait_for_what_is_planned(&mut self, waiting: Waiting) {
+        if self.has_rows() {
+            self.journal.waiting.push(waiting);
+        } else if let Some((_, out)) = &mut self.journal.out {
+            out.push(waiting);
+        } else {
+            self.kept(&waiting);
+        }
+    }
+
+    fn has_rows(&self) -> bool {
         let on_disk = [StoreKind::Durable, StoreKind::Letter];
         let has_changes = |own: &super::Identity| {
             on_disk.iter().any(|kind| own.stores.get(*kind).is_some_and(Inbox::has_changes))

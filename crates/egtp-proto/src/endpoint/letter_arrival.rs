@@ -96,11 +96,7 @@ impl Endpoint {
         let all_taken = self.receive_frames(now, arrival, &frames);
         self.letters_made += 1;
         let number = self.letters_made;
-        if self.has_rows() {
-            self.wait_for_disk(Waiting::Letter { number, all_taken });
-        } else {
-            self.events.push_back(Event::LetterRead { number, all_taken });
-        }
+        self.wait_for_what_is_planned(Waiting::Letter { number, all_taken });
         self.soil(peer);
         Ok(Reading { number, from })
     }

@@ -33,8 +33,6 @@ pub(super) struct LetterOut {
     messages: Vec<u32>,
     replies: Vec<u32>,
     acks: Vec<DialogCode>,
-    /// How often the one of them was sent that was sent most often.
-    attempts: u32,
 }
 
 /// Whether letters are wanted.
@@ -80,6 +78,9 @@ impl Endpoint {
                 let events: Vec<Event> =
                     stored.map(|one| Event::Stored { token: one.token }).collect();
                 self.events.extend(events);
+                if let Some(peer) = self.peers.get_mut(out.peer) {
+                    peer.unwanted = (0, now.boot);
+                }
             }
             Posted::Failed => self.post_again(now, &out),
         }
@@ -87,10 +88,15 @@ impl Endpoint {
     }
 
     fn post_again(&mut self, now: Now, out: &LetterOut) {
-        let times = out.attempts.saturating_sub(1);
-        let wait = doubled(AGAIN_AFTER_FAILURE, times, LETTER_AGAIN, self.random.u64());
-        let due = now.boot.after(wait);
+        let jitter = self.random.u64();
         let Some(peer) = self.peers.get_mut(out.peer) else { return };
+        let (times, due) = &mut peer.unwanted;
+        // Those that were out at once have failed once.
+        if *due <= now.boot {
+            *due = now.boot.after(doubled(AGAIN_AFTER_FAILURE, *times, LETTER_AGAIN, jitter));
+            *times = times.saturating_add(1);
+        }
+        let (times, due) = peer.unwanted;
         for event in &out.messages {
             if let Some(one) =
                 self.outgoing.get_mut(*event).filter(|one| one.state == State::Posted)
@@ -102,8 +108,9 @@ impl Endpoint {
         for reply in &out.replies {
             peer.resend.plan_again(due, Item::Reply(*reply));
         }
-        for place in &out.acks {
-            peer.owe_ack(*place, due);
+        // Else whoever sent it sends it again.
+        for place in out.acks.iter().filter(|_| times < ACKS_TRIED) {
+            peer.resend.plan_again(due, Item::Ack(*place));
         }
     }
 
@@ -112,12 +119,13 @@ impl Endpoint {
         let Some(peer) = self.peers.get_mut(code) else { return };
         let identity = peer.identity;
         let is_away = peer.path.is_none() && peer.connect.failures > 0;
-        if !is_away || !self.identity(identity).is_some_and(|own| own.sends_letters) {
+        if !is_away {
             return;
         }
+        let may_write = self.identity(identity).is_some_and(|own| own.sends_letters);
         let Some(peer) = self.peers.get_mut(code) else { return };
-        if peer.mailbox.is_none() {
-            // Whoever sent it sends it again, and perhaps says then where an answer goes.
+        if !may_write || peer.mailbox.is_none() {
+            // Whoever sent it sends it again, and perhaps says then where an answer goes. No path is worth it.
             peer.acks.retain(|place| place.kind != StoreKind::Letter);
             return;
         }
@@ -196,7 +204,6 @@ impl Endpoint {
             answer.is_queued = false;
             answer.attempts += 1;
             answer.sent = None;
-            draft.out.attempts = draft.out.attempts.max(answer.attempts);
             draft.out.replies.push(query);
             let again = doubled(LETTER_AGAIN, 0, LETTER_AGAIN, jitter);
             peer.resend.plan_again(now.boot.after(again), Item::Reply(query));
@@ -247,7 +254,6 @@ impl Endpoint {
             }
             Frame::Message(message_head(event, one), &one.body).encode(&mut draft.frames);
             one.post(now.boot);
-            draft.out.attempts = draft.out.attempts.max(one.attempts);
             draft.out.messages.push(event);
             let again = doubled(LETTER_AGAIN, 0, LETTER_AGAIN, jitter);
             peer.resend.plan_again(now.boot.after(again), Item::Message(event));
@@ -319,3 +325,5 @@ const HEAD_MAX: usize = 256;
 const LETTER_AGAIN: Duration = Duration::from_mins(30);
 /// The same after the first letter that nobody wanted to keep; twice as long each time.
 const AGAIN_AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// An acknowledgement goes into another letter as long as fewer than this many were kept by nobody.
+const ACKS_TRIED: u32 = 10;

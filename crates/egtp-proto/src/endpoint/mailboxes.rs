@@ -114,10 +114,11 @@ impl Endpoint {
             let letters = SavedLetters::new(self.random.u64());
             self.write(identity, Write::Letters { store: letters.store, floor: 0 });
             self.add_letters(now, identity, &letters);
-        } else {
+        }
+        // One that is replaced now may be erased as well: nothing is listed until the new one can be.
+        if !self.replace_mailbox_prekey(now, identity) {
             self.tell_mailbox(identity);
         }
-        self.replace_mailbox_prekey(now, identity);
     }
 
     /// What the contact of an identity is to list, once that is on the disk.
@@ -134,13 +135,14 @@ impl Endpoint {
         own.mailbox_prekeys = MailboxPrekeys::restore(&saved.prekeys);
     }
 
-    /// Makes another mailbox prekey when it is due, and erases secrets whose time is over.
-    pub(super) fn replace_mailbox_prekey(&mut self, now: Now, identity: IdentityId) {
+    /// Makes another mailbox prekey when it is due, and erases secrets whose time is over. Whether there is another one,
+    /// which is told when it is on the disk.
+    pub(super) fn replace_mailbox_prekey(&mut self, now: Now, identity: IdentityId) -> bool {
         let Self { identities, random, .. } = self;
-        let Some(own) = identities.get_mut(usize::from(identity.0)) else { return };
+        let Some(own) = identities.get_mut(usize::from(identity.0)) else { return false };
         let Some(inbox) = own.stores.get_mut(StoreKind::Letter).filter(|_| own.takes_letters)
         else {
-            return;
+            return false;
         };
         let made = own.mailbox_prekeys.replace(random, now.wall);
         let erased = own.mailbox_prekeys.erase(now.wall);
@@ -157,11 +159,11 @@ impl Endpoint {
         for id in erased {
             self.write(identity, Write::ErasePrekey(id));
         }
-        if let Some(made) = made {
-            let id = made.id;
-            self.write(identity, Write::MailboxPrekey(made));
-            self.wait_for_disk(Waiting::MailboxPrekey { identity, id });
-        }
+        let Some(made) = made else { return false };
+        let id = made.id;
+        self.write(identity, Write::MailboxPrekey(made));
+        self.wait_for_disk(Waiting::MailboxPrekey { identity, id });
+        true
     }
 
     /// A mailbox prekey is on the disk: others may hear of it.

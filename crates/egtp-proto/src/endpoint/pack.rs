@@ -375,6 +375,7 @@ impl Packer<'_> {
             let unfinished = match item {
                 Item::Message(code) => self.message_part(code, outgoing),
                 Item::Reply(code) => self.reply_part(code, queries),
+                Item::Ack(_) => false,
             };
             if unfinished {
                 self.peer.large.push_back(item);

@@ -60,6 +60,8 @@ pub(super) struct Peer {
     pub idle_out: Option<(u64, Duration)>,
     /// How letters reach it, if its contact says so.
     pub mailbox: Option<Box<Mailbox>>,
+    /// How often letters to it were kept by nobody since one was, and when they are written again.
+    pub unwanted: (u32, Instant),
     /// The number of our contact that it was told last; 0: none.
     pub told_contact: u64,
     /// Whether the peer cannot be called.
@@ -241,6 +243,7 @@ impl Peer {
             classical_since: None,
             idle_out: None,
             mailbox: None,
+            unwanted: (0, now),
             told_contact: 0,
             client: false,
             path: None,
@@ -303,7 +306,7 @@ impl Peer {
         }
         let offsets = self.large.iter().filter_map(|item| match item {
             Item::Message(code) => Some((*code, outgoing.get(*code)?.offset)),
-            Item::Reply(_) => None,
+            Item::Reply(_) | Item::Ack(_) => None,
         });
         self.asked_about = Some((mark, offsets.take(ASKED_ABOUT_MAX).collect()));
     }

@@ -112,7 +112,7 @@ impl Endpoint {
         }
         // Turned round, because each goes to the front of its queue.
         for item in due.into_iter().rev() {
-            self.requeue(code, item);
+            self.requeue(now, code, item);
         }
         self.repeat_attempts(now, code);
         self.drop_stale_sessions(now, code);
@@ -213,6 +213,7 @@ impl Endpoint {
                 matches!(one.state, State::Sent | State::Posted | State::Refused)
             }),
             Item::Reply(query) => queries.get(query).is_some(),
+            Item::Ack(_) => true,
         });
         let attempts = peer.attempts.iter().filter(|attempt| attempt.active);
         // Without a path nothing is repeated: only the end of the attempt is waited for.
@@ -276,7 +277,7 @@ impl Endpoint {
         let due = identity.prekeys.deadline();
         let due = due.unwrap_or_else(|| now.boot.after(PREKEY_REPLACED));
         self.timers.set(due.max(soon(now.boot)), Timer::Prekeys(id));
-        self.replace_mailbox_prekey(now, id);
+        let _ = self.replace_mailbox_prekey(now, id);
     }
 }
 

@@ -6,15 +6,18 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use super::stores::DialogCode;
 use crate::time::Instant;
 
-/// A message or a reply of ours.
+/// A message or a reply of ours, or an acknowledgement that could not go.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Item {
     /// An outgoing message, by event code.
     Message(u32),
     /// The reply to a query, by query code.
     Reply(u32),
+    /// The acknowledgement of what came by letter.
+    Ack(DialogCode),
 }
 
 /// The schedule of one peer.

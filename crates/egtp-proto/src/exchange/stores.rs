@@ -19,7 +19,7 @@ pub struct Stores {
 }
 
 /// Names a peer's dialog in one of the stores.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct DialogCode {
     /// The store.
     pub kind: StoreKind,

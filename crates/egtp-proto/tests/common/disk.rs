@@ -1,9 +1,9 @@
 //! A disk for tests: keeps the rows of durable stores, and forgets what was not committed.
 
 use bytes::Bytes;
-use egtp_proto::IdentityId;
 use egtp_proto::exchange::durable::{Batch, Ran, Row, Run, Write};
 use egtp_proto::exchange::saved::Saved;
+use egtp_proto::{Endpoint, IdentityId};
 
 /// One identity's durable store, as rows.
 #[derive(Clone, Debug)]
@@ -12,6 +12,10 @@ pub struct Disk {
     pub saved: Saved,
     /// Whether commits take until the test says otherwise.
     pub is_stuck: bool,
+    /// Whether it takes a batch and is not done with it until it is slow no more.
+    pub is_slow: bool,
+    /// What it is at work on.
+    pub at_work: Option<Batch>,
     /// Commits done.
     pub commits: u64,
     /// What handlers have done inside of commits.
@@ -25,6 +29,8 @@ impl Disk {
         Self {
             saved: Saved::new(store),
             is_stuck: false,
+            is_slow: false,
+            at_work: None,
             commits: 0,
             booked: Vec::new(),
             dies_at: None,
@@ -42,6 +48,19 @@ impl Disk {
             self.saved.apply(write.clone());
         }
         all
+    }
+
+    /// What is to be written now, if anything is.
+    pub fn next_batch(&mut self, endpoint: &mut Endpoint) -> Option<Batch> {
+        if self.is_stuck {
+            return None;
+        }
+        let batch = self.at_work.take().or_else(|| endpoint.take_batch())?;
+        if self.is_slow {
+            self.at_work = Some(batch);
+            return None;
+        }
+        Some(batch)
     }
 
     /// The one handler that runs on the disk: books the body, and says how many are booked.

@@ -133,7 +133,7 @@ pub fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-fn make(seed: u8, generation: u8, adjust: fn(&mut Config), now: Now) -> (Endpoint, PublicKey) {
+pub fn make(seed: u8, generation: u8, adjust: fn(&mut Config), now: Now) -> (Endpoint, PublicKey) {
     let secret = SecretKey::from_seed([seed; 32]);
     let key = secret.public();
     let mut random = [seed; 32];
@@ -152,7 +152,7 @@ fn make(seed: u8, generation: u8, adjust: fn(&mut Config), now: Now) -> (Endpoin
 }
 
 /// What a life begins with. Messages of an earlier one are called after the serial that they have.
-fn restore(endpoint: &mut Endpoint, now: Now, disk: &Disk) {
+pub fn restore(endpoint: &mut Endpoint, now: Now, disk: &Disk) {
     let token = |ask: &SavedAsk| EARLIER + ask.name.serial;
     let left_out = endpoint.add_store(now, IdentityId(0), disk.saved.clone(), token);
     assert_eq!(left_out, 0, "there is room for all of them");
@@ -330,6 +330,8 @@ impl World {
     /// Kills a machine: its memory is gone.
     pub fn kill(&mut self, machine: usize) {
         self.machines[machine].up = false;
+        self.machines[machine].disk.iter_mut().for_each(|disk| disk.at_work = None);
+        self.post.forget_readings(machine);
         self.cut(machine, Lost::Broken);
         self.settle();
     }
@@ -405,8 +407,8 @@ impl World {
     fn sync(&mut self, machine: usize) -> bool {
         let now = self.at(machine);
         let one = &mut self.machines[machine];
-        let Some(disk) = one.disk.as_mut().filter(|disk| !disk.is_stuck) else { return false };
-        let Some(batch) = one.endpoint.take_batch() else { return false };
+        let Some(disk) = one.disk.as_mut() else { return false };
+        let Some(batch) = disk.next_batch(&mut one.endpoint) else { return false };
         if let Some((_, is_there)) = disk.dies_at.take_if(|(at, _)| *at == disk.commits) {
             if is_there {
                 disk.commit(&batch);

@@ -25,6 +25,13 @@ pub struct Post {
     read: BTreeMap<(usize, u64), bool>,
 }
 
+impl Post {
+    /// A machine is killed: the next life of it numbers what it reads anew.
+    pub fn forget_readings(&mut self, machine: usize) {
+        self.read.retain(|(reader, _), _| *reader != machine);
+    }
+}
+
 impl World {
     /// A machine with a disk takes letters and sends some, in this life.
     pub fn open_mailbox(&mut self, machine: usize) {
@@ -77,6 +84,12 @@ impl World {
 
     /// A machine lists what is to be listed, in a contact that it signs.
     fn sign_contact(&mut self, machine: usize, mailbox: OwnMailbox) {
+        let letters = self.machines[machine].disk.as_ref().unwrap().saved.letters.as_ref();
+        let is_there = letters.is_some_and(|letters| {
+            letters.store == mailbox.store
+                && letters.prekeys.iter().any(|one| one.id == mailbox.prekey.id)
+        });
+        assert!(is_there, "a mailbox prekey is named that is not on the disk");
         let before = self.post.contacts.get(&machine).map_or(0, Contact::sequence);
         let draft = ContactDraft {
             sequence: before + 1,

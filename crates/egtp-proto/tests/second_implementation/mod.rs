@@ -13,6 +13,7 @@
 )]
 
 pub(crate) mod desk;
+pub(crate) mod post;
 
 use std::time::Duration;
 
@@ -76,6 +77,7 @@ fn masked_after_16(header: &Header) -> usize {
         Header::Rsp { suite: 0x11 | 0x12, .. } => 32 + CIPHERTEXT,
         Header::Rsp { .. } => 32,
         Header::Unknown { .. } => 16,
+        Header::Letter { .. } => 32,
         _ => 0,
     }
 }

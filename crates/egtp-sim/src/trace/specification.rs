@@ -81,8 +81,8 @@ fn demands(text: &str) -> bool {
     words.any(|word| word == "MUST")
 }
 
-/// Wire, handshake, session, exchange, message, path, identity.
-const FAMILIES: &[&str] = &["W", "H", "S", "X", "M", "P", "I"];
+/// Wire, handshake, session, exchange, message, path, identity, letter.
+const FAMILIES: &[&str] = &["W", "H", "S", "X", "M", "P", "I", "L"];
 
 #[cfg(test)]
 mod tests {
