@@ -169,7 +169,8 @@ impl Builder {
     /// A peer is served by one of them for as long as the node runs, which its key decides; a connection that came to
     /// another one is handed over when the peer has shown itself, so that nothing but that is ever shared. Bounds hold
     /// for each loop, those of connections for all together. A node with a durable store, a path of the program's own
-    /// or an inline driver can have one loop only, and does not start with more. Handlers that run on the driver may be called by several loops at once.
+    /// or an inline driver can have one loop only, and so can a relay; it does not start with more. Handlers that run on the
+    /// driver may be called by several loops at once.
     pub const fn loops(mut self, count: u16) -> Self {
         self.loops = if count > LOOPS_MAX { LOOPS_MAX } else { count };
         self
