@@ -10,7 +10,7 @@ use egtp::mailbox::DepositRefused;
 use egtp::path::{Attempts, Became};
 use egtp::testing::{Network, spawn};
 use egtp_services::mailbox::{Collector, Incoming, Limits, Mail, Taken};
-use place::{Place, collect, heard, held, kept, refused, relay_key, somebody};
+use place::{Place, collect, emptied, heard, kept, refused, relay_key, somebody};
 use tokio::sync::mpsc::unbounded_channel;
 
 /// Proves P-14: what it has said to keep outlives the relay's process.
@@ -44,7 +44,7 @@ async fn a_letter_comes_as_soon_as_it_is_left_to_whoever_is_there() {
     assert_eq!(heard(&mut told).await.unwrap().bytes, "before");
     // Until it has been acknowledged the collector has not finished its first look, after which the next one is minutes
     // away.
-    while held(&bob, &relay).await.letters > 0 {}
+    emptied(&bob, &relay).await;
     for letter in ["one", "two", "three"] {
         kept(&alice, &relay, &bob, letter.as_bytes()).await;
         assert_eq!(heard(&mut told).await.unwrap().bytes, letter);
@@ -78,7 +78,7 @@ async fn a_letter_that_its_taker_leaves_for_later_comes_again_and_holds_up_no_ot
     for number in (0..300).chain(0..299) {
         assert_eq!(heard(&mut told).await, Some(number));
     }
-    while held(&bob, &relay).await.letters > 0 {}
+    emptied(&bob, &relay).await;
 }
 
 /// It goes on when the relay is there again, without anybody doing anything.
@@ -114,7 +114,7 @@ async fn a_collector_outlives_its_relay_and_ends_with_its_node() {
     assert!(told.is_closed(), "whoever took letters is gone");
 }
 
-/// A relay whose node sends less at a time than a collector would take is asked for less.
+/// Proves P-19: a relay whose node sends less at a time than a collector would take gives what it can send.
 #[tokio::test]
 async fn letters_come_also_from_a_relay_that_sends_little_at_a_time() {
     let place = Place::new("little", Limits::default());

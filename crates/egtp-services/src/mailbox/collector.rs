@@ -12,7 +12,7 @@ use bytes::Bytes;
 use egtp::mailbox::{
     ACK, ACKS_MAX, Ack, GET, Get, Letter, LetterName, Letters, MAIL, decode_count, encode_acks,
 };
-use egtp::{Kind, KindError, Node, PublicKey, Refusal, RequestError, Router, Ticket};
+use egtp::{Kind, KindError, Node, PublicKey, RequestError, Router, Ticket};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -75,7 +75,7 @@ pub enum Taken {
     Later,
 }
 
-/// Fetches letters until it is dropped or the node has closed.
+/// Fetches letters until it is dropped, the node has closed, or whoever takes them panics.
 #[derive(Debug)]
 pub struct Collector {
     task: JoinHandle<()>,
@@ -111,7 +111,7 @@ impl Collector {
         F: Future<Output = Taken> + Send + 'static,
     {
         let come = mail.listen(relay.key);
-        let round = Round { node, relay, take, largest: LARGEST_REPLY };
+        let round = Round { node, relay, take };
         Self { task: tokio::spawn(round.stay(come, poll)) }
     }
 }
@@ -126,8 +126,6 @@ struct Round<T> {
     node: Node,
     relay: Ticket,
     take: T,
-    /// Bytes of the largest reply that is asked for.
-    largest: u32,
 }
 
 impl<T, F> Round<T>
@@ -190,17 +188,9 @@ where
     }
 
     async fn fetch(&mut self, after: u64) -> Result<Letters, CollectError> {
-        loop {
-            let get = Get { largest: self.largest, after };
-            match super::ask(&self.node, &self.relay, GET, get.encode()).await {
-                Ok(body) => return Letters::decode(&body).ok_or(CollectError::Answer),
-                // The relay's node sends less in one message than most.
-                Err(RequestError::Refused(Refusal::TooLarge)) if self.largest > SMALLEST_REPLY => {
-                    self.largest /= 2;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let get = Get { largest: LARGEST_REPLY, after };
+        let reply = super::ask(&self.node, &self.relay, GET, get.encode()).await?;
+        Letters::decode(&reply).ok_or(CollectError::Answer)
     }
 
     async fn acknowledge(&mut self, done: &[Ack]) -> Result<(), CollectError> {
@@ -226,7 +216,6 @@ pub const POLL: Duration = Duration::from_mins(5);
 /// How long it waits when the relay does not answer, at first and at most.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_mins(1);
-/// Bytes of the largest reply that is asked for: what a node with the limits it has by default takes.
+/// Bytes of the largest reply that is asked for. A node takes, and a relay sends, no more by default; where either has
+/// less room, the relay fills that.
 const LARGEST_REPLY: u32 = 2 * 1024 * 1024;
-/// Below this no smaller one is asked for.
-const SMALLEST_REPLY: u32 = 64 * 1024;

@@ -164,6 +164,12 @@ pub(crate) fn collect(node: &Node, relay: &Node) -> (Mail, Collector, UnboundedR
     (mail, collector, told)
 }
 
+/// Waits until nothing is held for somebody any more.
+pub(crate) async fn emptied(node: &Node, relay: &Node) {
+    let empties = async { while held(node, relay).await.letters > 0 {} };
+    timeout(WHILE, empties).await.unwrap();
+}
+
 pub(crate) async fn heard<T>(told: &mut UnboundedReceiver<T>) -> Option<T> {
     timeout(WHILE, told.recv()).await.ok().flatten()
 }

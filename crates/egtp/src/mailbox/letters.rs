@@ -10,7 +10,7 @@ use egtp_proto::wire::Reader;
 
 use super::{ACKS_MAX, LETTER_AROUND, LETTERS_AROUND, duration, key, seconds};
 
-/// The body of [`GET`].
+/// The body of [`GET`](super::GET).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Get {
     /// Bytes of the largest reply that is welcome.
@@ -50,7 +50,7 @@ pub struct Letter {
     pub bytes: Bytes,
 }
 
-/// The reply to [`GET`].
+/// The reply to [`GET`](super::GET).
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Letters {
     /// Letters of the mailbox, older or younger, that are not among these. Some of them may have expired meanwhile.
