@@ -3,11 +3,12 @@
 # and synced before anything of it goes out, at the server and at the asker, and before a handler acts.
 #
 # Traces the system calls of both nodes while one durable request after another goes over a session that
-# is there already. Packets are sealed, so they are told by their time alone. Two nodes with stores that
-# break the promise are the control: the same check must find them.
+# is there already. Packets are sealed, so they are told by their time alone. The same of a relay with which letters are
+# left: none is said to be stored before it is on the disk. Two nodes and a relay with stores that break the promise are
+# the control: the same check must find them.
 #
-# Proves X-31, X-33, X-34 and LNG-1.
-# Limit: 90 seconds
+# Proves X-31, X-33, X-34, LNG-1 and P-14.
+# Limit: 120 seconds
 set -uo pipefail
 
 readonly REQUESTS=15
@@ -96,16 +97,40 @@ check real real "$REQUESTS" || failed=1
 echo "the asker:"
 check real real-asker 0 || failed=1
 
+# relay WORD: leaves letters with a relay that is honest, or with one that has a mistake.
+relay() {
+    local name=relay-$1 to
+    mkdir -m 700 "$place/$name"
+    trace "$name" "$order" relay "$place/$name" "$1"
+    to=$(ticket "$name") || return 1
+    "$order" letters "$to" "$REQUESTS" >"$place/letters" || { cat "$place/letters"; return 1; }
+    sed -n 's/^from //p' "$place/letters" >"$place/$name.from"
+    end KILL
+}
+
+# found: what the check has told must be that something went out too early.
+found() {
+    if grep -q "BROKEN everything goes out when" "$place/told"; then
+        echo "was found out: $(grep -m 1 "BROKEN everything" "$place/told")"
+    else
+        echo "was NOT found out"
+        failed=1
+    fi
+}
+
+echo "- a relay that keeps letters"
+relay honest || exit 1
+check relay-honest relay-honest 0 || failed=1
+echo "- control: a relay that says too early that letters are stored"
+relay early || exit 1
+check relay-early relay-early 0 >"$place/told"
+found
+
 for control in hasty unsynced; do
     echo "- control: a node whose store is $control"
     trace "$control" "$order" node "$place/$control" "$control"
     run "$control" || exit 1
-    if check "$control" "$control" "$REQUESTS" >"$place/told"; then
-        echo "was NOT found out"
-        failed=1
-    else
-        grep -q "BROKEN everything goes out when" "$place/told" || failed=1
-        echo "was found out: $(grep -m 1 BROKEN "$place/told")"
-    fi
+    check "$control" "$control" "$REQUESTS" >"$place/told"
+    found
 done
 exit "$failed"

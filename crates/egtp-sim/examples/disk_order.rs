@@ -3,8 +3,9 @@
 //! `disk_order check TRACE --from SECONDS --requests N [--effects N]` ends with 0 if so. `disk_order node FOLDER hasty`
 //! and `disk_order node FOLDER unsynced` are controls, nodes with stores that break the promise: one says
 //! that rows are durable before it writes them, the other one never syncs. `disk_order rest STORE` opens a
-//! store and closes it, all of it being in the file then. Invariant: the check is the same for a control as
-//! for the real node.
+//! store and closes it, all of it being in the file then. `disk_order relay FOLDER honest` keeps letters, and with
+//! `early` it is a control; `disk_order letters TICKET N` leaves so many there, one at a time, and says from when on.
+//! Invariant: the check is the same for a control as for the real node.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -15,13 +16,17 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use bytes::Bytes;
+use egtp::clock::{Clock, SystemClock};
 use egtp::store::{Ran, RunHandler, Saved, SqliteStore, Store, StoreError, Values, Write};
-use egtp::{Builder, Kind, Node, PublicKey, Router, StartError, respond};
+use egtp::{Builder, Kind, Node, PublicKey, Router, SecretKey, StartError, Ticket, respond};
 use egtp_proto::{QueryEvent, RefusedWhy};
+use egtp_services::mailbox::deposit;
 use egtp_sim::process::arguments::Arguments;
 use egtp_sim::process::dice::Dice;
 use egtp_sim::process::disk_order::DiskOrder;
 use egtp_sim::process::failure::{Failure, trying};
+use egtp_sim::process::letter_census::letter;
+use egtp_sim::process::mailbox_relay::{Mistake, keep_letters};
 use egtp_sim::process::report::{Checks, run, say};
 use egtp_sim::process::server::{KIND, counter};
 
@@ -33,8 +38,15 @@ fn main() -> ExitCode {
             ["rest", store] => rest(store.as_ref()),
             ["node", folder, "hasty"] => node(folder.as_ref(), hasty(folder.as_ref())?).await,
             ["node", folder, "unsynced"] => node(folder.as_ref(), unsynced(folder.as_ref())?).await,
+            ["relay", folder, mistake] => {
+                keep_letters(folder.as_ref(), "0", Mistake::from_word(mistake)?).await?;
+                Ok(Checks::new())
+            }
+            ["letters", ticket, count] => letters(ticket, count).await,
             _ => Err(Failure::Usage(
-                "disk_order check TRACE | rest STORE | node FOLDER hasty".into(),
+                "disk_order check TRACE | rest STORE | node FOLDER hasty | relay FOLDER honest | \
+                 letters TICKET N"
+                    .into(),
             )),
         }
     })
@@ -63,6 +75,27 @@ fn rest(path: &Path) -> Result<Checks, Failure> {
     // What is only looked at is left as it is.
     store.commit(&[], &mut no_handler).map_err(StartError::from)?;
     Ok(Checks::new())
+}
+
+/// Leaves letters with a relay for somebody who never comes.
+async fn letters(ticket: &str, count: &str) -> Result<Checks, Failure> {
+    let unread = |text: &str| Failure::Usage(format!("{text}?"));
+    let relay: Ticket = ticket.parse().map_err(|_| unread(ticket))?;
+    let count: usize = count.parse().map_err(|_| unread(count))?;
+    let node = Node::builder().only_instance().start().await?;
+    let recipient = SecretKey::from_seed(Dice::from_seed(Dice::fresh_seed()).bytes()).public();
+    let mut checks = Checks::new();
+    let mut stored = 0_usize;
+    // The first one makes the session.
+    for number in 0..=count {
+        stored += usize::from(deposit(&node, &relay, &recipient, &letter(number)).await.is_ok());
+        tokio::time::sleep(BETWEEN).await;
+        if number == 0 {
+            say(format_args!("from {:.6}", SystemClock.wall().as_secs_f64()));
+        }
+    }
+    checks.equal("letters stored", &stored, &(count + 1));
+    Ok(checks)
 }
 
 /// A node that appends each body to a file and replies with it, until it is killed.
@@ -163,3 +196,5 @@ fn no_handler(_: &mut dyn Values, _: &QueryEvent) -> Result<Bytes, RefusedWhy> {
 
 /// How long after it has promised the hasty store writes: less than a pause between two requests.
 const LATE: Duration = Duration::from_millis(20);
+/// Between two letters: longer than a trace's requests are apart.
+const BETWEEN: Duration = Duration::from_millis(500);

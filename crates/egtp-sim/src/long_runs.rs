@@ -121,16 +121,20 @@ pub fn digest(files: &[SourceFile], kind: &str) -> Option<String> {
 }
 
 /// The kinds of long runs, as `.ci/long` calls them, each with the folders that hold what it tests.
-const KINDS: [(&str, &[&str]); 4] = [
+const KINDS: [(&str, &[&str]); 6] = [
     ("simulator", &[CORE]),
     ("fuzz", &[CORE]),
     ("storm", &[CORE, LIBRARY]),
+    ("relay", &[CORE, LIBRARY, SERVICES]),
+    ("mailbox", &[CORE, LIBRARY, SERVICES]),
     ("bad-link", &[CORE, LIBRARY]),
 ];
 /// The protocol without a network.
 const CORE: &str = "crates/egtp-proto/src/";
 /// What gives it a network and a disk.
 const LIBRARY: &str = "crates/egtp/src/";
+/// What is built on that.
+const SERVICES: &str = "crates/egtp-services/src/";
 
 #[cfg(test)]
 mod tests {
@@ -157,16 +161,17 @@ mod tests {
         assert_eq!(read.run, [run("a", 10), run("b", 20)]);
     }
 
-    fn code(core: &str, library: &str) -> Vec<SourceFile> {
+    fn code(core: &str, library: &str, services: &str) -> Vec<SourceFile> {
         vec![
             SourceFile::new("crates/egtp-proto/src/a.rs", core),
             SourceFile::new("crates/egtp/src/b.rs", library),
+            SourceFile::new("crates/egtp-services/src/c.rs", services),
         ]
     }
 
     #[test]
     fn only_runs_of_the_same_code_add_up() {
-        let (old, new) = (code("1", "1"), code("2", "1"));
+        let (old, new) = (code("1", "1", "1"), code("2", "1", "1"));
         let of = |files: &[SourceFile], kind: &str, amount| {
             let code = digest(files, kind).unwrap();
             LongRun { kind: kind.into(), ..run(&code, amount) }
@@ -183,25 +188,28 @@ mod tests {
         let sums = runs.sums(&new);
         let sum = sums[&("simulator".to_owned(), "seeds".to_owned())];
         assert_eq!((sum.runs, sum.amount, sums.len()), (2, 50, 2));
-        assert!(runs.sums(&code("3", "1")).is_empty());
+        assert!(runs.sums(&code("3", "1", "1")).is_empty());
     }
 
     #[test]
     fn the_digest_changes_with_the_tested_code_alone() {
-        let before = code("1", "1");
+        let before = code("1", "1", "1");
         let mut test = before.clone();
         test.push(SourceFile::new("crates/egtp-proto/src/a_tests.rs", "3"));
         test.push(SourceFile::new("crates/egtp/tests/b.rs", "3"));
-        for (kind, core_counts, library_counts) in [
-            ("simulator", true, false),
-            ("fuzz", true, false),
-            ("storm", true, true),
-            ("bad-link", true, true),
+        for (kind, library_counts, services_count) in [
+            ("simulator", false, false),
+            ("fuzz", false, false),
+            ("storm", true, false),
+            ("relay", true, true),
+            ("mailbox", true, true),
+            ("bad-link", true, false),
         ] {
             let now = digest(&before, kind);
             assert!(now.is_some(), "{kind}");
-            assert_eq!(now == digest(&code("2", "1"), kind), !core_counts, "{kind}");
-            assert_eq!(now == digest(&code("1", "2"), kind), !library_counts, "{kind}");
+            assert_ne!(now, digest(&code("2", "1", "1"), kind), "{kind}");
+            assert_eq!(now == digest(&code("1", "2", "1"), kind), !library_counts, "{kind}");
+            assert_eq!(now == digest(&code("1", "1", "2"), kind), !services_count, "{kind}");
             assert_eq!(now, digest(&test, kind), "{kind}");
         }
         assert_eq!(digest(&before, "walk"), None);

@@ -20,6 +20,8 @@ pub mod honest;
 pub mod interposer;
 pub mod intruder;
 pub mod leg;
+pub mod letter_census;
+pub mod mailbox_relay;
 pub mod report;
 pub mod scratch;
 pub mod server;

@@ -243,7 +243,7 @@ pub async fn start_node(folder: &Path, port: &str, router: Router) -> Result<Nod
     Ok(node_in(folder, port, router)?.start().await?)
 }
 
-fn node_in(folder: &Path, port: &str, router: Router) -> Result<Builder, Failure> {
+pub(super) fn node_in(folder: &Path, port: &str, router: Router) -> Result<Builder, Failure> {
     let port: u16 =
         port.parse().map_err(|_| Failure::Usage(format!("{port} is no port number")))?;
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
