@@ -109,6 +109,53 @@ fn a_message_in_a_letter_goes_on_a_path_when_there_is_one() {
     assert_eq!(world.executions(1, b"once"), 1);
 }
 
+/// Proves LNG-5: whoever has read a reply says so, also where nothing else is to be said: it is not written again and again.
+#[test]
+fn a_reply_that_was_read_is_not_written_again() {
+    let mut world = world();
+    let token = ask(&mut world, b"a question");
+    world.run(secs(20));
+    start(&mut world, 1, 1);
+    for _ in 0..4 {
+        for machine in [1, 0] {
+            world.fetch(machine);
+            world.run(secs(60));
+        }
+    }
+    assert_eq!(world.reply_of(0, token).unwrap(), b"a question"[..]);
+    let written = |world: &World| world.post.recorded.len();
+    let before = written(&world);
+    for _ in 0..24 {
+        world.run(secs(HOUR));
+        (0..2).for_each(|machine| drop(world.fetch(machine)));
+    }
+    assert_eq!(written(&world), before);
+    assert_eq!(world.machines[1].disk.as_ref().unwrap().queries(), 0);
+}
+
+/// Proves LNG-5: whoever is started anew for each message goes on in one dialog, so that no letter store has to remember
+/// one for each run, and finds no room for the next.
+#[test]
+fn a_sender_that_is_started_anew_each_day_is_not_locked_out() {
+    let mut world = world();
+    start(&mut world, 1, 1);
+    world.kill(0);
+    for life in 1..40 {
+        start(&mut world, 0, life);
+        world.introduce(0, 1);
+        world.fetch(0);
+        send(&mut world, &[life]);
+        world.run(secs(20));
+        world.fetch(1);
+        world.run(secs(20));
+        world.kill(0);
+        world.run(secs(DAY));
+        assert_eq!(world.executions(1, &[life]), 1, "{life}");
+    }
+    let saved = &world.machines[1].disk.as_ref().unwrap().saved;
+    assert_eq!(saved.letters.as_ref().unwrap().dialogs.len(), 1);
+}
+
 /// Proves L-5: copies of a letter, in any number and at any time, have no effect, also after restarts of its reader.
 #[test]
 fn a_replayed_letter_is_taken_once() {

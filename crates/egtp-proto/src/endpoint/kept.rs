@@ -21,6 +21,30 @@ use crate::planted::{Bug, is};
 use crate::strategy::Strategy;
 use crate::time::Now;
 
+/// Our dialogs for messages that outlive our runs, with the serial that the next message gets.
+#[derive(Debug, Default)]
+pub(super) struct KeptDialogs(BTreeMap<PublicKey, (u64, u64)>);
+
+impl KeptDialogs {
+    fn note(&mut self, outbox: &SavedOutbox) {
+        self.0.insert(outbox.peer, (outbox.dialog, outbox.next_serial));
+        if self.0.len() > KEPT_DIALOGS_MAX {
+            // Any but this one: with that peer another one begins.
+            let is_other = |peer: &&PublicKey| **peer != outbox.peer;
+            if let Some(other) = self.0.keys().find(is_other).copied() {
+                self.0.remove(&other);
+            }
+        }
+    }
+
+    pub(super) fn with(&self, peer: &PublicKey) -> Option<(u64, u64)> {
+        self.0.get(peer).copied()
+    }
+}
+
+/// Peers with whom we know our dialog, although nothing is open in it.
+const KEPT_DIALOGS_MAX: usize = 65_536;
+
 impl Endpoint {
     /// Whether an identity has a disk that takes rows at present.
     pub(super) fn can_keep(&self, identity: IdentityId) -> bool {
@@ -51,7 +75,11 @@ impl Endpoint {
             binding: None,
         };
         let MessageName { peer, dialog, .. } = name;
-        self.write(identity, Write::Outbox(SavedOutbox { peer, dialog, next_serial }));
+        let outbox = SavedOutbox { peer, dialog, next_serial };
+        if let Some(own) = self.identity_mut(identity) {
+            own.kept_dialogs.note(&outbox);
+        }
+        self.write(identity, Write::Outbox(outbox));
         self.write(identity, Write::Ask(ask));
         self.wait_for_disk(Waiting::Kept(event));
     }
@@ -170,9 +198,9 @@ impl Endpoint {
         asks: Vec<SavedAsk>,
         mut token: impl FnMut(&SavedAsk) -> u64,
     ) -> usize {
-        let Some(own) = self.identity(identity).map(|one| one.secret_keys.public) else {
-            return asks.len();
-        };
+        let Some(own) = self.identity_mut(identity) else { return asks.len() };
+        outboxes.iter().for_each(|outbox| own.kept_dialogs.note(outbox));
+        let own = own.secret_keys.public;
         // By dialog: a peer with nothing open yet might be forgotten again for the next.
         let mut by_dialog: BTreeMap<(PublicKey, u64), Vec<SavedAsk>> = BTreeMap::new();
         for ask in asks {
@@ -200,6 +228,21 @@ impl Endpoint {
             }
         }
         left_out
+    }
+
+    /// Our dialog with a peer for messages that outlive our runs: the one that there was, because whoever remembers what
+    /// came by letter remembers each dialog for months, and few of one sender.
+    pub(super) fn kept_dialog(
+        known: Option<(u64, u64)>,
+        begins: Outbox,
+        ends: (&PublicKey, &PublicKey),
+    ) -> Outbox {
+        match known {
+            Some((dialog, next_serial)) => {
+                Outbox::new(StoreKind::Durable, dialog, ends.0, ends.1).resumed(next_serial, [])
+            }
+            None => begins,
+        }
     }
 
     fn restore_ask(

@@ -127,6 +127,7 @@ impl Endpoint {
         if !may_write || peer.mailbox.is_none() {
             // Whoever sent it sends it again, and perhaps says then where an answer goes. No path is worth it.
             peer.acks.retain(|place| place.kind != StoreKind::Letter);
+            peer.owes.closed = false;
             return;
         }
         while self.letters_out.len() < LETTERS_OUT_MAX && self.has_few_out(code) {
@@ -148,11 +149,13 @@ impl Endpoint {
         self.draft_notes(code, &mut draft);
         self.draft_replies(now, code, &mut draft);
         self.draft_messages(now, code, &mut draft);
-        if !draft.frames.is_empty()
-            && let Some(kept) = self.peers.get_mut(code).and_then(|peer| peer.outboxes.kept_mut())
-            && kept.has_news()
+        if let Some(peer) = self.peers.get_mut(code)
+            && (peer.owes.closed || !draft.frames.is_empty())
+            && draft.has_room(CLOSED_MAX)
+            && let Some(kept) = peer.outboxes.kept_mut().filter(|kept| kept.has_news())
         {
             let (dialog, serials) = (kept.dialog(), kept.take_news());
+            peer.owes.closed = kept.has_news();
             Frame::Closed { dialog, serials }.encode(&mut draft.frames);
         }
         draft
@@ -319,6 +322,8 @@ impl Endpoint {
 const LETTERS_OUT_MAX: usize = 64;
 /// The same for one peer.
 const LETTERS_OUT_PER_PEER: usize = 4;
+/// More than the longest list of serials takes.
+const CLOSED_MAX: usize = 1024;
 /// More than any frame has besides its body, with the frame that names its dialog.
 const HEAD_MAX: usize = 256;
 /// After this long without an answer another letter is written.

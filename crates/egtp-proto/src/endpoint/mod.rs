@@ -56,6 +56,7 @@ use std::sync::Arc;
 
 pub use self::flush::Lost;
 use self::journal::Journal;
+use self::kept::KeptDialogs;
 pub use self::letter_arrival::{LetterError, Reading};
 pub use self::letters::Letters;
 use self::letters::LettersOut;
@@ -180,6 +181,7 @@ struct Identity {
     takes_letters: bool,
     /// Whether the driver has somebody who keeps letters for others.
     sends_letters: bool,
+    kept_dialogs: KeptDialogs,
 }
 
 enum Slot {
@@ -286,6 +288,7 @@ impl Endpoint {
                 mailbox_prekeys: MailboxPrekeys::default(),
                 takes_letters: false,
                 sends_letters: false,
+                kept_dialogs: KeptDialogs::default(),
             });
         }
         identities.first()?;

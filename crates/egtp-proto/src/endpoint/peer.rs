@@ -139,6 +139,8 @@ pub(super) struct Owes {
     pub card: bool,
     /// Word that it runs twice.
     pub copies: bool,
+    /// Word that a reply has come by letter, and so need not be written again.
+    pub closed: bool,
 }
 
 /// How far a path to the peer is.
@@ -296,7 +298,11 @@ impl Peer {
     fn owes_letter_answers(&self) -> bool {
         let is_unconnected = self.path.is_none() || self.sessions.is_empty();
         let refuses = !self.refusals.is_empty() && self.mailbox.is_some();
-        is_unconnected && (refuses || self.acks.iter().any(|place| place.kind == StoreKind::Letter))
+        let closes = self.owes.closed
+            && self.mailbox.is_some()
+            && self.outboxes.kept().is_some_and(Outbox::has_news);
+        let acknowledges = || self.acks.iter().any(|place| place.kind == StoreKind::Letter);
+        is_unconnected && (refuses || closes || acknowledges())
     }
 
     /// Notes how far large messages have been sent, as it is asked whether all before this byte has arrived.

@@ -89,7 +89,9 @@ impl Endpoint {
         let keep = keep.filter(|_| self.can_keep(identity));
         let wants = if keep.is_some() { StoreKind::Durable } else { wants };
         let post_quantum = submission.post_quantum;
-        let own = self.identity(identity).ok_or(NotSent::NoIdentity)?.secret_keys.public;
+        let own = self.identity(identity).ok_or(NotSent::NoIdentity)?;
+        let known_dialog = own.kept_dialogs.with(&to);
+        let own = own.secret_keys.public;
         if own == to {
             return Err(NotSent::Oneself);
         }
@@ -123,12 +125,15 @@ impl Endpoint {
         let hard_max = hard_max.min(longest).max(hard);
         let room = room.unwrap_or(usize::MAX).min(self.limits.reply_bytes_max);
         let random = &mut self.random;
-        let make = || Outbox::new(wants, random.u64(), &own, &to);
+        let mut make = || Outbox::new(wants, random.u64(), &own, &to);
         let on_disk = peer.durable_kinds.contains(&kind);
         let wants = if on_disk { StoreKind::Durable } else { wants };
         let outboxes = &mut peer.outboxes;
-        let outbox =
-            if keep.is_some() { outboxes.for_kept(make) } else { outboxes.for_store(wants, make) };
+        let outbox = if keep.is_some() {
+            outboxes.for_kept(|| Self::kept_dialog(known_dialog, make(), (&own, &to)))
+        } else {
+            outboxes.for_store(wants, make)
+        };
         let (serial, id) = outbox.number(class, kind.as_str(), &body);
         let bytes = body.len();
         let name = (outbox.dialog(), serial);

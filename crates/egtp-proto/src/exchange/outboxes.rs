@@ -39,6 +39,11 @@ impl Outboxes {
     }
 
     /// The dialog for messages that outlive our runs, if there is one.
+    pub fn kept(&self) -> Option<&Outbox> {
+        self.kept.as_deref()
+    }
+
+    /// The same, to change it.
     pub fn kept_mut(&mut self) -> Option<&mut Outbox> {
         self.kept.as_deref_mut()
     }

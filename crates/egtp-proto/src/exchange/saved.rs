@@ -25,7 +25,8 @@ pub struct Saved {
     /// Requests that are not done, with their replies. One without a reply was with its handler when
     /// the process ended: what became of it cannot be known, and its sender is told so.
     pub queries: Vec<(SavedQuery, Option<SavedAnswer>)>,
-    /// Our dialogs. One without open messages need not be kept.
+    /// Our dialogs. One without open messages is kept, too, as long as there is room: a peer that takes letters remembers
+    /// each for months, and few of one sender.
     pub outboxes: Vec<SavedOutbox>,
     /// Messages of ours that have no outcome, those of one dialog in the order of their serials.
     pub asks: Vec<SavedAsk>,

@@ -4,6 +4,7 @@
 //! process at a time, and says itself whether a log belongs to it (`log.rs`). Invariant: a file that is
 //! damaged, newer or somebody else's is refused and left as it is; it never turns into a new store by itself.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -40,6 +41,8 @@ pub struct SqliteStore {
     ended: usize,
 }
 
+/// Our dialogs with peers that are kept although nothing is open in them: letter stores remember each for months.
+const OUTBOXES_MAX: usize = 65_536;
 /// Messages that end before outcomes are counted again.
 const ENDED_BETWEEN_LOOKS: usize = 256;
 
@@ -142,15 +145,11 @@ impl SqliteStore {
         saved.asks = read_asks(&transaction, key)?;
         saved.outcomes = read_outcomes(&transaction, key)?;
         transaction.commit()?;
-        let all = saved.outboxes.len();
-        // A dialog in which nothing is open begins anew, under another id.
-        saved.outboxes.retain(|outbox| {
-            saved
-                .asks
-                .iter()
-                .any(|ask| (ask.name.peer, ask.name.dialog) == (outbox.peer, outbox.dialog))
-        });
-        if saved.outboxes.len() < all {
+        if saved.outboxes.len() > OUTBOXES_MAX {
+            // Those in which nothing is open begin anew, under another id.
+            let open: BTreeSet<_> =
+                saved.asks.iter().map(|ask| (ask.name.peer, ask.name.dialog)).collect();
+            saved.outboxes.retain(|outbox| open.contains(&(outbox.peer, outbox.dialog)));
             // A full disk is no reason not to start: they may as well be forgotten next time.
             let _ = self
                 .say_in_use()
