@@ -225,7 +225,7 @@ impl Walk {
             }
             26 => self.die_at_a_write(machine),
             27 if self.chance.below(8) == 0 => self.lose_disk(machine),
-            28 if self.chance.below(6) == 0 => self.sleep(),
+            28 if self.chance.below(6) == 0 => self.rest(),
             29 => {
                 let hours = u64::try_from(self.chance.below(72)).unwrap();
                 self.tell(format!("the clock of {machine} is {hours} h ahead"));
@@ -299,7 +299,7 @@ impl Walk {
     }
 
     /// All are down for days.
-    fn sleep(&mut self) {
+    fn rest(&mut self) {
         let days = [1, 2, 8, 30, 120][self.chance.below(5)];
         self.tell(format!("all sleep for {days} days"));
         for machine in 0..MACHINES {
