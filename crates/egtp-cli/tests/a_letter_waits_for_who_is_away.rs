@@ -42,9 +42,9 @@ fn what_is_sent_to_one_who_is_away_arrives_once_and_its_sender_learns_it() {
     let bob = acquainted(&place, &kept_by);
     let alice = place.at("alice");
     let send = ["--data", &alice, "send", &bob, "note/1", "see you on Monday", "--json"];
-    let sent = place.run(&send).ok().object();
-    assert_eq!(sent["state"], "stored");
-    let id = sent["id"].as_str().expect("an id");
+    let told = place.run(&send).ok().object();
+    assert_eq!(told["state"], "stored");
+    let id = told["id"].as_str().expect("an id");
     kept_by.stop("KILL");
 
     let kept_by = relay(&place, &at);

@@ -134,7 +134,7 @@ fn letters_of_a_second_implementation_are_understood() {
 fn a_letter_opens_as_a_whole_or_changes_nothing() {
     let mut writer = Writer::new();
     let (key, prekey, suite) = (writer.key(), writer.prekey(), Suite::ChaCha20Poly1305);
-    let rest = [vec![0], frames(&[writer.dialog(), send(0, &[1; 70_000])])].concat();
+    let rest = [vec![0], frames(&[writer.dialog(), send(0, &vec![1; 70_000])])].concat();
     let sign = writer.secret.public().sign_bit();
     let whole = u32::try_from(rest.len()).unwrap();
     let mut sealed = |length: u32, sign: u8| {
@@ -148,7 +148,7 @@ fn a_letter_opens_as_a_whole_or_changes_nothing() {
     assert_eq!(sealed(whole, 2), (Err(LetterError::Damaged), 0));
     assert_eq!(sealed(whole, sign), (Ok(true), 1));
     // A whole piece is gone, the last one, or one more.
-    let letter = writer.letter(&[], &[writer.dialog(), send(1, &[1; 70_000])]);
+    let letter = writer.letter(&[], &[writer.dialog(), send(1, &vec![1; 70_000])]);
     let e = letter.len();
     let last = (70_000 + 60 - 32_768) % 16_384 + 16;
     for cut in [last, last + 16_400, 1] {

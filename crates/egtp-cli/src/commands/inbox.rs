@@ -27,9 +27,9 @@ pub(crate) struct Arguments {
     #[arg(long)]
     follow: bool,
 
-    /// Run this in a shell for each: body on the standard input; EGTP_PEER, EGTP_KIND, EGTP_ID and EGTP_REDELIVERED are set
+    /// Run this in a shell for each, with its body on the standard input
     ///
-    /// If it fails the message stays where it is, and this command ends.
+    /// `EGTP_PEER`, `EGTP_KIND`, `EGTP_ID` and `EGTP_REDELIVERED` are in its environment. If it fails the message stays where it is, and this command ends.
     #[arg(long, value_name = "CMD")]
     exec: Option<String>,
 }

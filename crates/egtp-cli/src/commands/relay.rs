@@ -80,14 +80,14 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
     if keeps_letters {
         let limits =
             mailbox::Limits { letters_max: arguments.max_letters, ..mailbox::Limits::default() };
-        let (mailboxes, announces) = Mailboxes::new(limits, allowed(context, &arguments.allow)?);
+        let (kept, telling) = Mailboxes::new(limits, allowed(context, &arguments.allow)?);
         let operators = if arguments.operator.is_empty() {
             Allowed::from_iter([])
         } else {
             allowed(context, &arguments.operator)?
         };
-        routers.extend(mailboxes.routers(Allowed::Anybody, operators).map_err(internal)?);
-        announcer = Some(announces);
+        routers.extend(kept.routers(Allowed::Anybody, operators).map_err(internal)?);
+        announcer = Some(telling);
     }
     let register = Kind::new(egtp::relay::REGISTER).map_err(internal)?;
     let open = Kind::new(egtp::relay::OPEN).map_err(internal)?;
