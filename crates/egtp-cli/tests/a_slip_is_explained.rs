@@ -41,7 +41,7 @@ fn words_that_cannot_be_understood_are_answered_with_what_to_write() {
         (vec!["contact", "import", "x"], "egtp help contact"),
         (vec!["peers", "frobnicate"], "add, ls, rm"),
         (vec!["--data", "up", "peers", "frobnicate"], "add, ls, rm"),
-        (vec!["frobnicate"], "request, ping"),
+        (vec!["frobnicate"], "request, send"),
         (vec!["serve", "a/1", "--allow-any"], "--exec"),
         (vec!["serve", "a/1", "--allow-any"], "--echo"),
         (vec!["serve", "a/1", "--exec", "", "--allow-any"], "nothing says how to answer"),

@@ -38,9 +38,9 @@ struct Run {
     _postbox: Postbox,
 }
 
-async fn run(seed: u8, folder: &Path, known: &MemoryLookup, relay: &Node, seen: &Seen) -> Run {
+async fn begun(seed: u8, folder: &Path, known: &MemoryLookup, relay: &Node, seen: &Seen) -> Run {
     let (mail, noted) = (Mail::new(), Arc::clone(seen));
-    let note = respond(move |_asker, body: bytes::Bytes| {
+    let taking = respond(move |_asker, body: bytes::Bytes| {
         *noted.lock().unwrap().entry(body.to_vec()).or_default() += 1;
         async move { body }
     });
@@ -49,7 +49,7 @@ async fn run(seed: u8, folder: &Path, known: &MemoryLookup, relay: &Node, seen: 
         .only_instance()
         .store(SqliteStore::open(folder.join(format!("{seed}.db"))).unwrap())
         .lookup(known.clone())
-        .serve(Router::new().route(kind(), note))
+        .serve(Router::new().route(kind(), taking))
         .serve(mail.router().unwrap())
         .start()
         .await
@@ -98,8 +98,8 @@ async fn a_thousand_messages_reach_one_who_was_away_each_once() {
     let (known, seen) = (MemoryLookup::new(), Seen::default());
     let relay = place.start().await;
     // Bob says where his letters go.
-    run(12, folder.folder(), &known, &relay, &seen).await.node.close().await;
-    let alice = run(11, folder.folder(), &known, &relay, &seen).await;
+    begun(12, folder.folder(), &known, &relay, &seen).await.node.close().await;
+    let alice = begun(11, folder.folder(), &known, &relay, &seen).await;
     let alice_key = alice.node.key();
     let mut all: Vec<Pending> = (0_u32..1_000)
         .map(|number| {
@@ -117,14 +117,14 @@ async fn a_thousand_messages_reach_one_who_was_away_each_once() {
     relay.close().await;
 
     let relay = place.start().await;
-    let bob = run(12, folder.folder(), &known, &relay, &seen).await;
+    let bob = begun(12, folder.folder(), &known, &relay, &seen).await;
     while letters_for(&alice_key, &relay).await == 0 || seen.lock().unwrap().len() < 1_000 {}
     // Longer than what is owed waits for company.
     let _ = timeout(Duration::from_millis(500), std::future::pending::<()>()).await;
     bob.node.close().await;
     assert!(seen.lock().unwrap().values().all(|count| *count == 1));
 
-    let alice = run(11, folder.folder(), &known, &relay, &seen).await;
+    let alice = begun(11, folder.folder(), &known, &relay, &seen).await;
     for id in ids {
         let pending = alice.node.attach(id).await.unwrap();
         assert_eq!(pending.await.unwrap().body, "");
