@@ -67,7 +67,9 @@ impl Reader {
             wall: Duration::from_secs(1 << 30),
         };
         let mut limits = Limits::default();
-        limits.queries_per_peer = 8;
+        limits.queries_per_peer = ROOM;
+        // Less to make for each input.
+        (limits.flights_per_prekey, limits.prekeys_max) = (16, 2);
         let config = Config {
             identities: vec![SecretKey::from_seed([1; 32]).into()],
             limits,
