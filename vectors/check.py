@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Decodes packets.txt and packets_hybrid.txt and computes message_id.txt again, from their descriptions alone.
+"""Decodes packets.txt and packets_hybrid.txt and computes letters.txt and message_id.txt again, from their
+descriptions alone.
 
 Shares nothing with the product but the description. Needs Python 3.9 and the packages `blake3` and
 `cryptography`, of which versions from 47 on have ML-KEM; without it the hybrid packets fail. Ends with code
@@ -20,6 +21,10 @@ PROTOCOL = b"Noise_IKpsk0_25519_ChaChaPoly_SHA256"
 HYBRID = {
     0x11: (b"Noise_IKpsk0+psk2_25519_ChaChaPoly_SHA256", ChaCha20Poly1305, "little"),
     0x12: (b"Noise_IKpsk0+psk2_25519_AESGCM_SHA256", AESGCM, "big"),
+}
+LETTERS = {
+    0x01: (b"Noise_Xpsk0_25519_ChaChaPoly_SHA256", ChaCha20Poly1305, "little"),
+    0x02: (b"Noise_Xpsk0_25519_AESGCM_SHA256", AESGCM, "big"),
 }
 STORE = (3).to_bytes(8, "little") + (4).to_bytes(4, "little") + (5).to_bytes(2, "little")
 CARD = b"\x02" + STORE
@@ -71,10 +76,12 @@ def nonce(counter):
 
 
 class Symmetric:
-    """SymmetricState and CipherState of Noise, as far as IKpsk0 and IKpsk0+psk2 need them."""
+    """SymmetricState and CipherState of Noise, as far as IKpsk0, IKpsk0+psk2 and Xpsk0 need them."""
 
     def __init__(self, prologue, protocol=PROTOCOL, cipher=ChaCha20Poly1305, order="little"):
-        self.chain = self.hash = hashlib.sha256(protocol).digest()
+        # A name that is no longer than a hash stands for itself.
+        name = protocol.ljust(32, b"\0") if len(protocol) <= 32 else hashlib.sha256(protocol).digest()
+        self.chain = self.hash = name
         self.cipher, self.order = cipher, order
         self.mix_hash(prologue)
 
@@ -101,6 +108,13 @@ class Symmetric:
     def ephemeral(self, public):
         self.mix_hash(public)
         self.mix_key(public)
+
+    def seal(self, plain):
+        number = bytes(4) + self.counter.to_bytes(8, self.order)
+        sealed = self.cipher(self.key).encrypt(number, plain, self.hash)
+        self.counter += 1
+        self.mix_hash(sealed)
+        return sealed
 
     def open(self, sealed):
         number = bytes(4) + self.counter.to_bytes(8, self.order)
@@ -229,6 +243,37 @@ def check_hybrid(vectors, suite):
     assert cipher(key).decrypt(nonce(0), record[16:], record[:12]) == b"\x01\x00"
 
 
+def letter(suite, contact, frames):
+    (key_a, (secret_a, dh_a)), (key_b, (_, dh_b)) = identity(b"\1" * 32), identity(b"\2" * 32)
+    (e_secret, e), (_, prekey) = pair(b"\3" * 32), pair(b"\4" * 32)
+    protocol, cipher, order = LETTERS[suite]
+    number = (6).to_bytes(4, "little")
+    header = bytes([0x60, suite]) + number + bytes(6)
+    noise = Symmetric(b"EGTP2 letter" + header + key_b, protocol, cipher, order)
+    noise.mix_hash(dh_b)
+    noise.mix_key_and_hash(derive("mailbox prekey", agree(e_secret, prekey), e, prekey, number))
+    noise.ephemeral(e)
+    noise.mix_key(agree(e_secret, dh_b))
+    static = noise.seal(dh_a)
+    noise.mix_key(agree(secret_a, dh_b))
+    rest = bytes([len(contact)]) + contact + frames
+    payload = bytes([key_a[31] >> 7]) + len(rest).to_bytes(4, "little") + rest
+    message = e + static + noise.seal(payload[:32768])
+    key, left = derive("letter", noise.expand(b"", 2)[0], noise.hash), payload[32768:]
+    for index in range(0, len(left), 16384):
+        message += cipher(key).encrypt(nonce(index // 16384), left[index : index + 16384], None)
+    return mask(key_b, header + bytes(4) + message, 48)
+
+
+def check_letters(vectors):
+    long = bytes(index % 251 for index in range(60000))
+    for suite in LETTERS:
+        assert letter(suite, b"", bytes(3)) == vectors[f"short_{suite:02x}"]
+        assert letter(suite, b"whoever", bytes(3)) == vectors[f"contact_{suite:02x}"]
+        digest = blake3(letter(suite, b"", long)).digest()
+        assert digest == vectors[f"hash_of_long_{suite:02x}"]
+
+
 def check_message_ids(vectors):
     key_a, key_b = identity(b"\1" * 32)[0], identity(b"\2" * 32)[0]
     there, back = 0x0102030405060708, 0x1112131415161718
@@ -266,5 +311,6 @@ if __name__ == "__main__":
     check_packets(read("packets.txt"))
     for hybrid in HYBRID:
         check_hybrid(read("packets_hybrid.txt"), hybrid)
+    check_letters(read("letters.txt"))
     check_message_ids(read("message_id.txt"))
-    sys.stdout.write("packets.txt, packets_hybrid.txt and message_id.txt hold\n")
+    sys.stdout.write("packets.txt, packets_hybrid.txt, letters.txt and message_id.txt hold\n")

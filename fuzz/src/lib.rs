@@ -44,6 +44,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "inbox", run: targets::inbox::run, seeds: targets::inbox::seeds },
     Target { name: "key_text", run: targets::key_text::run, seeds: targets::key_text::seeds },
     Target { name: "kind", run: targets::kind::run, seeds: targets::kind::seeds },
+    Target { name: "letter", run: targets::letter::run, seeds: targets::letter::seeds },
     Target { name: "live_card", run: targets::live_card::run, seeds: targets::live_card::seeds },
     Target { name: "mailbox", run: targets::mailbox::run, seeds: targets::mailbox::seeds },
     Target { name: "node_id", run: targets::node_id::run, seeds: targets::node_id::seeds },

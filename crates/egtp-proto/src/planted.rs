@@ -68,6 +68,14 @@ pub enum Bug {
     RestStartsAnew,
     /// As much as there is goes to an address that nobody has proved to be his.
     Amplifies,
+    /// A letter store that is full forgets the dialog used least lately, and its floor stays.
+    LetterStoreForgets,
+    /// A letter may be thrown away before what it has brought is on the disk.
+    LetterReadBeforeTheDisk,
+    /// A mailbox prekey is named before it is on the disk.
+    PrekeyBeforeTheDisk,
+    /// A message is bound anew after one refused letter, although others with it may be read.
+    LetterBoundAnew,
 }
 
 /// Whether this bug is planted.
@@ -77,7 +85,7 @@ pub(crate) const fn is(_: Bug) -> bool {
 }
 
 #[cfg(planted)]
-pub use switch::{ALL, is, plant};
+pub use switch::{ALL, OF_LETTERS, is, plant};
 
 #[cfg(planted)]
 mod switch {
@@ -97,7 +105,15 @@ mod switch {
         PLANTED.store(bug.map_or(0, |bug| bug as u8), Ordering::Relaxed);
     }
 
-    /// Every bug with its name.
+    /// The bugs of letters, with their names: the walk of letters finds them, the simulator has none.
+    pub const OF_LETTERS: [(Bug, &str); 4] = [
+        (Bug::LetterStoreForgets, "full letter store that forgets"),
+        (Bug::LetterReadBeforeTheDisk, "letter read before the disk"),
+        (Bug::PrekeyBeforeTheDisk, "mailbox prekey named before the disk"),
+        (Bug::LetterBoundAnew, "letter bound anew"),
+    ];
+
+    /// Every other bug with its name.
     pub const ALL: [(Bug, &str); 29] = [
         (Bug::DuplicateCheckOff, "duplicate check off"),
         (Bug::FloorForgotten, "floor forgotten"),

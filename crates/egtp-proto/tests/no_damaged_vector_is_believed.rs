@@ -17,6 +17,8 @@ use std::thread;
 use bytes::BytesMut;
 use decoders::DECODERS;
 use egtp_proto::crypto::{DhKey, Role, Suite};
+use egtp_proto::session::handshake::LocalKeys;
+use egtp_proto::session::letter;
 use egtp_proto::session::live::Session;
 use egtp_proto::session::retry::{Cause, decode_advice, decode_cookie};
 use egtp_proto::time::Instant;
@@ -27,7 +29,9 @@ use egtp_proto::wire::stream::{
 };
 use egtp_proto::wire::{Header, RetryKind};
 use egtp_proto::{PublicKey, SecretKey};
-use golden::{CARDS, CONTACTS, IDENTITIES, PACKETS, STREAMS, TICKETS, damages, lines, texts};
+use golden::{
+    CARDS, CONTACTS, IDENTITIES, LETTERS, PACKETS, STREAMS, TICKETS, damages, lines, texts,
+};
 
 /// Every byte of a packet is covered by its MAC or tag, or by the pad that depends on it.
 #[test]
@@ -45,6 +49,39 @@ fn no_damaged_packet_is_accepted() {
     println!("packets: {vectors} vectors, {tried} damaged forms, none accepted");
     assert_eq!(vectors, 11);
     assert!(tried > 255 * 1_000);
+}
+
+/// Proves L-2.
+#[test]
+fn no_damaged_letter_is_opened() {
+    let to = SecretKey::from_seed([2; 32]);
+    let (local, shroud) = (LocalKeys::new(&to).unwrap(), Shroud::new(&to.public()));
+    let pair = DhKey::from_secret(&[4; 32]).unwrap();
+    let (mut vectors, mut tried) = (0, 0);
+    for (name, letter) in lines(LETTERS) {
+        if name.starts_with("hash") {
+            continue;
+        }
+        let open = |letter: &[u8]| {
+            let prefix = shroud.uncovered_prefix(letter)?;
+            let Header::Letter { version: 0, suite, prekey: 6 } = Header::decode(&prefix).ok()?
+            else {
+                return None;
+            };
+            let mut plain = letter.to_vec();
+            shroud.uncover(&mut plain, 32);
+            letter::open(&local, (Suite::from_id(suite)?, (6, &pair)), &plain).ok()
+        };
+        assert!(open(&letter).is_some(), "{name} itself");
+        vectors += 1;
+        for damaged in damages(&letter) {
+            assert!(open(&damaged).is_none(), "{name}: {damaged:02x?}");
+            tried += 1;
+        }
+    }
+    println!("letters: {vectors} vectors, {tried} damaged forms, none opened");
+    assert_eq!(vectors, 4);
+    assert!(tried > 255 * 500);
 }
 
 #[test]

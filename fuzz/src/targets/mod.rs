@@ -11,6 +11,7 @@ pub mod header;
 pub mod inbox;
 pub mod key_text;
 pub mod kind;
+pub mod letter;
 pub mod live_card;
 pub mod mailbox;
 pub mod node_id;

@@ -12,6 +12,7 @@ use crate::contact::Contact;
 use crate::crypto::Suite;
 use crate::key::PublicKey;
 use crate::output::{Assurance, Event, IdentityId};
+use crate::planted::{Bug, is};
 use crate::session::letter;
 use crate::time::Now;
 use crate::wire::shroud::PREFIX_BYTES;
@@ -96,7 +97,11 @@ impl Endpoint {
         let all_taken = self.receive_frames(now, arrival, &frames);
         self.letters_made += 1;
         let number = self.letters_made;
-        self.wait_for_what_is_planned(Waiting::Letter { number, all_taken });
+        if is(Bug::LetterReadBeforeTheDisk) {
+            self.events.push_back(Event::LetterRead { number, all_taken });
+        } else {
+            self.wait_for_what_is_planned(Waiting::Letter { number, all_taken });
+        }
         self.soil(peer);
         Ok(Reading { number, from })
     }

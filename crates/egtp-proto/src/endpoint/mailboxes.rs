@@ -14,6 +14,7 @@ use crate::exchange::inbox::Inbox;
 use crate::exchange::outgoing::{Binding, Outgoing};
 use crate::exchange::saved::SavedLetters;
 use crate::output::{Event, IdentityId};
+use crate::planted::{Bug, is};
 use crate::session::mailbox_prekeys::MailboxPrekeys;
 use crate::time::Now;
 
@@ -162,6 +163,9 @@ impl Endpoint {
         let Some(made) = made else { return false };
         let id = made.id;
         self.write(identity, Write::MailboxPrekey(made));
+        if is(Bug::PrekeyBeforeTheDisk) {
+            self.mailbox_prekey_written(identity, id);
+        }
         self.wait_for_disk(Waiting::MailboxPrekey { identity, id });
         true
     }

@@ -403,6 +403,13 @@ impl Inbox {
     fn make_room(&mut self, peer: &PublicKey) -> bool {
         if self.kind == StoreKind::Letter {
             let own = self.index.range((*peer, 0)..=(*peer, u64::MAX)).count();
+            if is(Bug::LetterStoreForgets) && self.dialogs.len() >= self.dialogs_max {
+                let floor = self.floor;
+                let oldest = self.dialogs.iter().min_by_key(|(_, dialog)| dialog.used);
+                let oldest = oldest.map(|(code, _)| code);
+                oldest.into_iter().for_each(|code| self.forget(code));
+                self.floor = floor;
+            }
             return own < self.dialogs_per_peer && self.dialogs.len() < self.dialogs_max;
         }
         let own: Vec<u32> =

@@ -347,7 +347,14 @@ impl Outgoing {
             return Judgement::None;
         }
         let none_left = self.transmissions.names.is_empty() && !self.transmissions.earlier_run;
-        if none_left || is(Bug::OneRefusalFrees) { Judgement::Free } else { Judgement::Doubtful }
+        let is_letters = |binding: Binding| binding.kind == StoreKind::Letter;
+        let is_bound_anew =
+            is(Bug::LetterBoundAnew) && self.transmissions.binding.is_some_and(is_letters);
+        if none_left || is(Bug::OneRefusalFrees) || is_bound_anew {
+            Judgement::Free
+        } else {
+            Judgement::Doubtful
+        }
     }
 
     /// The receiver refused the transmission of this name, and said why.

@@ -9,6 +9,7 @@
 )]
 
 pub const PACKETS: &str = include_str!("../../../../vectors/packets.txt");
+pub const LETTERS: &str = include_str!("../../../../vectors/letters.txt");
 pub const CARDS: &str = include_str!("../../../../vectors/live_card.txt");
 pub const CONTACTS: &str = include_str!("../../../../vectors/contact.txt");
 pub const IDENTITIES: &str = include_str!("../../../../vectors/node_id.txt");

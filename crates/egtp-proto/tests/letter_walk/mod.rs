@@ -451,12 +451,34 @@ impl Walk {
             self.world.run(secs(1_200));
             (0..MACHINES).for_each(|machine| self.fetch(machine));
             self.check();
-            if self.open().is_empty() {
+            if self.unanswered().is_empty() {
                 return;
             }
         }
-        let open: Vec<_> = self.open().iter().map(|body| body[..8].to_vec()).collect();
-        assert_eq!(open, Vec::<Vec<u8>>::new(), "still open");
+        assert_eq!(self.unanswered(), Vec::<Vec<u8>>::new(), "still open");
+    }
+
+    /// What is open and should not be. A request that was taken by a store that is lost waits for a reply until its hard
+    /// timeout: there may be one in a mailbox. What was bound to another store, before its sender knew of the mailbox,
+    /// waits for a path.
+    fn unanswered(&self) -> Vec<Vec<u8>> {
+        let mut open = Vec::new();
+        for one in &self.world.machines {
+            for ask in &one.disk.as_ref().unwrap().saved.asks {
+                let peer = self.world.machines.iter().find(|peer| peer.key == ask.name.peer);
+                let saved = &peer.unwrap().disk.as_ref().unwrap().saved;
+                let store = saved.letters.as_ref().map(|letters| letters.store);
+                let is_lost = ask.class == MessageClass::Request
+                    && ask.binding.is_some_and(|binding| Some(binding.store) != store);
+                let is_no_letter =
+                    ask.binding.is_some_and(|binding| binding.kind != StoreKind::Letter);
+                let waits_for_path = is_no_letter && !self.world.callable[0];
+                if !is_lost && !waits_for_path {
+                    open.push(ask.body[..8].to_vec());
+                }
+            }
+        }
+        open
     }
 }
 
