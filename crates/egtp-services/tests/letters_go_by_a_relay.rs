@@ -38,8 +38,8 @@ struct Run {
     _postbox: Postbox,
 }
 
-async fn begun(seed: u8, folder: &Path, known: &MemoryLookup, relay: &Node, seen: &Seen) -> Run {
-    let (mail, noted) = (Mail::new(), Arc::clone(seen));
+async fn begun(seed: u8, folder: &Path, known: &MemoryLookup, relay: &Node, noting: &Seen) -> Run {
+    let (mail, noted) = (Mail::new(), Arc::clone(noting));
     let taking = respond(move |_asker, body: bytes::Bytes| {
         *noted.lock().unwrap().entry(body.to_vec()).or_default() += 1;
         async move { body }

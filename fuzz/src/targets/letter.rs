@@ -185,7 +185,9 @@ impl Reader {
 
 fn frames(list: &[Frame<'_>]) -> Vec<u8> {
     let mut out = Vec::new();
-    list.iter().for_each(|frame| frame.encode(&mut out));
+    for frame in list {
+        frame.encode(&mut out);
+    }
     out
 }
 
@@ -224,7 +226,7 @@ pub fn seeds() -> Vec<Seed> {
         ("frames", with(FRAMES, &bound)),
         ("behind", with(BEHIND, &behind)),
         ("behind_chacha", with(BEHIND | 4, &behind)),
-        ("contact", with(BEHIND | 8 * 3, &[&[1, 2, 3], &behind[..]].concat())),
+        ("contact", with(BEHIND | (8 * 3), &[&[1, 2, 3], &behind[..]].concat())),
         ("many", with(BEHIND, &frames(&many))),
         ("stray", with(FRAMES, &stray)),
     ]

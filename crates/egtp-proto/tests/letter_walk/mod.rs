@@ -156,7 +156,8 @@ impl Walk {
         walk
     }
 
-    fn tell(&mut self, what: String) {
+    fn tell(&mut self, what: impl Into<String>) {
+        let what = what.into();
         let at = self.world.now.since_start().as_secs_f64();
         self.story.push(format!("{at:>12.3} {what}"));
         if std::env::var_os("EGTP_LETTER_STORY").is_some() {
