@@ -380,6 +380,19 @@ fn a_full_letter_store_forgets_nothing() {
     assert_eq!((writer.bring(&fourth), writer.executed()), (Ok(false), 2), "above the window");
 }
 
+/// Proves L-5: letters come in any order: the last of a whole window may be the first.
+#[test]
+fn the_first_letter_of_a_dialog_may_be_a_late_one() {
+    let mut writer = Writer::new();
+    let above = writer.letter(&[], &[writer.dialog(), send(65_536, b"above")]);
+    assert_eq!((writer.bring(&above), writer.executed()), (Ok(false), 0));
+    let late = writer.letter(&[], &[writer.dialog(), send(65_535, b"late")]);
+    assert_eq!((writer.bring(&late), writer.executed()), (Ok(true), 1));
+    let early = writer.letter(&[], &[writer.dialog(), send(0, b"early")]);
+    assert_eq!((writer.bring(&early), writer.executed()), (Ok(true), 2));
+    assert_eq!((writer.bring(&above), writer.executed()), (Ok(true), 3));
+}
+
 /// Proves L-8: of two letters with a message one is refused, and it is not bound anew, because the other may be read.
 #[test]
 fn one_refused_letter_frees_no_message_of_which_another_is_out() {

@@ -199,7 +199,9 @@ impl Endpoint {
         mut token: impl FnMut(&SavedAsk) -> u64,
     ) -> usize {
         let Some(own) = self.identity_mut(identity) else { return asks.len() };
-        outboxes.iter().for_each(|outbox| own.kept_dialogs.note(outbox));
+        for outbox in outboxes {
+            own.kept_dialogs.note(outbox);
+        }
         let own = own.secret_keys.public;
         // By dialog: a peer with nothing open yet might be forgotten again for the next.
         let mut by_dialog: BTreeMap<(PublicKey, u64), Vec<SavedAsk>> = BTreeMap::new();

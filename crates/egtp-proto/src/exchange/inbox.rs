@@ -406,8 +406,9 @@ impl Inbox {
             if is(Bug::LetterStoreForgets) && self.dialogs.len() >= self.dialogs_max {
                 let floor = self.floor;
                 let oldest = self.dialogs.iter().min_by_key(|(_, dialog)| dialog.used);
-                let oldest = oldest.map(|(code, _)| code);
-                oldest.into_iter().for_each(|code| self.forget(code));
+                if let Some(code) = oldest.map(|(code, _)| code) {
+                    self.forget(code);
+                }
                 self.floor = floor;
             }
             return own < self.dialogs_per_peer && self.dialogs.len() < self.dialogs_max;
