@@ -75,9 +75,8 @@ fn masked_after_16(header: &Header) -> usize {
     match header {
         Header::Ini { .. } => 48,
         Header::Rsp { suite: 0x11 | 0x12, .. } => 32 + CIPHERTEXT,
-        Header::Rsp { .. } => 32,
+        Header::Rsp { .. } | Header::Letter { .. } => 32,
         Header::Unknown { .. } => 16,
-        Header::Letter { .. } => 32,
         _ => 0,
     }
 }

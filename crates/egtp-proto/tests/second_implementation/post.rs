@@ -39,7 +39,7 @@ pub(crate) fn seal_payload(
     let header = Header::Letter { version: VERSION, suite: suite.id(), prekey: prekey.id }.encode();
     let own = DhKey::from_secret(&from.x25519_secret()).unwrap();
     let shared = e.agree(&prekey.key).unwrap();
-    let psk = psk(&*shared, e.public(), prekey);
+    let psk = psk(&shared, e.public(), prekey);
     let prologue = prologue(&header, to);
     let keys = (&own, Some(e.clone()));
     let mut noise = Noise::letter(suite, keys, Some(&to.to_x25519()), &psk, &prologue).unwrap();
@@ -68,7 +68,7 @@ pub(crate) fn open(
     let own = DhKey::from_secret(&to.x25519_secret()).unwrap();
     let e = plain.get(16..48)?.first_chunk::<32>()?;
     let shared = prekey.1.agree(e).ok()?;
-    let (psk, prologue) = (psk(&*shared, e, &named), prologue(&header.encode(), &to.public()));
+    let (psk, prologue) = (psk(&shared, e, &named), prologue(&header.encode(), &to.public()));
     let mut noise = Noise::letter(suite, (&own, None), None, &psk, &prologue).ok()?;
     let sealed = &plain[16..];
     let (first, rest) = sealed.split_at(sealed.len().min(FIRST + 32 + 48 + 16));
