@@ -148,6 +148,8 @@ fn a_sender_that_is_started_anew_each_day_is_not_locked_out() {
         world.run(secs(20));
         world.fetch(1);
         world.run(secs(20));
+        world.fetch(0);
+        assert_eq!(world.machines[0].disk.as_ref().unwrap().saved.asks.len(), 0);
         world.kill(0);
         world.run(secs(DAY));
         assert_eq!(world.executions(1, &[life]), 1, "{life}");

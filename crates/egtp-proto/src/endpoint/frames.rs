@@ -134,7 +134,7 @@ impl Endpoint {
             Frame::Reply(head, body) => {
                 let body = context.bodies.keep(payload, body);
                 self.receive_reply(code, context.replies?, &head, body);
-                self.peers.get_mut(code)?.owes.closed |= arrival.carrier == Carrier::Letter;
+                self.peers.get_mut(code)?.letters.has_reply |= arrival.carrier == Carrier::Letter;
             }
             Frame::ReplyFragment(part, head) => {
                 self.receive_reply_part(now, code, context.replies?, &part, head.as_ref());

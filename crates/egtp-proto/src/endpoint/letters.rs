@@ -79,7 +79,7 @@ impl Endpoint {
                     stored.map(|one| Event::Stored { token: one.token }).collect();
                 self.events.extend(events);
                 if let Some(peer) = self.peers.get_mut(out.peer) {
-                    peer.unwanted = (0, now.boot);
+                    peer.letters.unwanted = 0;
                 }
             }
             Posted::Failed => self.post_again(now, &out),
@@ -90,13 +90,14 @@ impl Endpoint {
     fn post_again(&mut self, now: Now, out: &LetterOut) {
         let jitter = self.random.u64();
         let Some(peer) = self.peers.get_mut(out.peer) else { return };
-        let (times, due) = &mut peer.unwanted;
+        let letters = &mut peer.letters;
         // Those that were out at once have failed once.
-        if *due <= now.boot {
-            *due = now.boot.after(doubled(AGAIN_AFTER_FAILURE, *times, LETTER_AGAIN, jitter));
-            *times = times.saturating_add(1);
+        if letters.unwanted == 0 || letters.again <= now.boot {
+            let wait = doubled(AGAIN_AFTER_FAILURE, letters.unwanted, LETTER_AGAIN, jitter);
+            letters.again = now.boot.after(wait);
+            letters.unwanted = letters.unwanted.saturating_add(1);
         }
-        let (times, due) = peer.unwanted;
+        let (times, due) = (letters.unwanted, letters.again);
         for event in &out.messages {
             if let Some(one) =
                 self.outgoing.get_mut(*event).filter(|one| one.state == State::Posted)
@@ -127,7 +128,7 @@ impl Endpoint {
         if !may_write || peer.mailbox.is_none() {
             // Whoever sent it sends it again, and perhaps says then where an answer goes. No path is worth it.
             peer.acks.retain(|place| place.kind != StoreKind::Letter);
-            peer.owes.closed = false;
+            peer.letters.has_reply = false;
             return;
         }
         while self.letters_out.len() < LETTERS_OUT_MAX && self.has_few_out(code) {
@@ -150,12 +151,12 @@ impl Endpoint {
         self.draft_replies(now, code, &mut draft);
         self.draft_messages(now, code, &mut draft);
         if let Some(peer) = self.peers.get_mut(code)
-            && (peer.owes.closed || !draft.frames.is_empty())
+            && (peer.letters.has_reply || !draft.frames.is_empty())
             && draft.has_room(CLOSED_MAX)
             && let Some(kept) = peer.outboxes.kept_mut().filter(|kept| kept.has_news())
         {
             let (dialog, serials) = (kept.dialog(), kept.take_news());
-            peer.owes.closed = kept.has_news();
+            peer.letters.has_reply = kept.has_news();
             Frame::Closed { dialog, serials }.encode(&mut draft.frames);
         }
         draft

@@ -60,8 +60,7 @@ pub(super) struct Peer {
     pub idle_out: Option<(u64, Duration)>,
     /// How letters reach it, if its contact says so.
     pub mailbox: Option<Box<Mailbox>>,
-    /// How often letters to it were kept by nobody since one was, and when they are written again.
-    pub unwanted: (u32, Instant),
+    pub letters: Correspondence,
     /// The number of our contact that it was told last; 0: none.
     pub told_contact: u64,
     /// Whether the peer cannot be called.
@@ -140,8 +139,17 @@ pub(super) struct Owes {
     pub card: bool,
     /// Word that it runs twice.
     pub copies: bool,
-    /// Word that a reply has come by letter, and so need not be written again.
-    pub closed: bool,
+}
+
+/// How letters to the peer fare.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Correspondence {
+    /// How often they were kept by nobody since one was.
+    pub unwanted: u32,
+    /// When what was in those is written again.
+    pub again: Instant,
+    /// Whether a reply has come by letter, and its sender is to hear so, or it would be written again.
+    pub has_reply: bool,
 }
 
 /// How far a path to the peer is.
@@ -246,7 +254,7 @@ impl Peer {
             classical_since: None,
             idle_out: None,
             mailbox: None,
-            unwanted: (0, now),
+            letters: Correspondence::default(),
             told_contact: 0,
             client: false,
             path: None,
@@ -299,7 +307,7 @@ impl Peer {
     fn owes_letter_answers(&self) -> bool {
         let is_unconnected = self.path.is_none() || self.sessions.is_empty();
         let refuses = !self.refusals.is_empty() && self.mailbox.is_some();
-        let closes = self.owes.closed
+        let closes = self.letters.has_reply
             && self.mailbox.is_some()
             && self.outboxes.kept().is_some_and(Outbox::has_news);
         let acknowledges = || self.acks.iter().any(|place| place.kind == StoreKind::Letter);

@@ -406,8 +406,7 @@ impl Inbox {
             if is(Bug::LetterStoreForgets) && self.dialogs.len() >= self.dialogs_max {
                 let floor = self.floor;
                 let oldest = self.dialogs.iter().min_by_key(|(_, dialog)| dialog.used);
-                let oldest = oldest.map(|(code, _)| code);
-                if let Some(code) = oldest {
+                if let Some(code) = oldest.map(|(code, _)| code) {
                     self.forget(code);
                 }
                 self.floor = floor;

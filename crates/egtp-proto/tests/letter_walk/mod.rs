@@ -156,8 +156,7 @@ impl Walk {
         walk
     }
 
-    fn tell(&mut self, what: impl Into<String>) {
-        let what = what.into();
+    fn tell(&mut self, what: &str) {
         let at = self.world.now.since_start().as_secs_f64();
         self.story.push(format!("{at:>12.3} {what}"));
         if std::env::var_os("EGTP_LETTER_STORY").is_some() {
@@ -208,18 +207,18 @@ impl Walk {
             20 => self.lose_letter(machine),
             21 => {
                 self.world.post.is_closed = self.chance.below(3) == 0;
-                self.tell(format!("post is closed: {}", self.world.post.is_closed));
+                self.tell(&format!("post is closed: {}", self.world.post.is_closed));
             }
             22 | 23 => self.slow_disk(machine),
             24 => {
                 self.world.callable[machine] = self.chance.below(3) == 0;
-                self.tell(format!("{machine} can be called: {}", self.world.callable[machine]));
+                self.tell(&format!("{machine} can be called: {}", self.world.callable[machine]));
                 self.world.cut(machine, Lost::Broken);
                 self.world.settle();
             }
             25 => {
                 let other = (machine + 1 + self.chance.below(2)) % MACHINES;
-                self.tell(format!("{machine} hears of {other}"));
+                self.tell(&format!("{machine} hears of {other}"));
                 if self.world.post.contacts.contains_key(&other) {
                     self.world.introduce(machine, other);
                 }
@@ -229,13 +228,13 @@ impl Walk {
             28 if self.chance.below(6) == 0 => self.rest(),
             29 => {
                 let hours = u64::try_from(self.chance.below(72)).unwrap();
-                self.tell(format!("the clock of {machine} is {hours} h ahead"));
+                self.tell(&format!("the clock of {machine} is {hours} h ahead"));
                 self.world.machines[machine].wall_offset = secs(hours * HOUR);
             }
             _ => {
                 let spans = [millis(3), millis(40), secs(1), secs(7), secs(60), secs(2_000)];
                 let span = spans[self.chance.below(spans.len())];
-                self.tell(format!("{span:?} pass"));
+                self.tell(&format!("{span:?} pass"));
                 self.world.run(span);
             }
         }
@@ -254,7 +253,7 @@ impl Walk {
         }
         let class =
             if self.chance.below(2) == 0 { MessageClass::Send } else { MessageClass::Request };
-        self.tell(format!("{machine} to {other}: {class:?} {number}"));
+        self.tell(&format!("{machine} to {other}: {class:?} {number}"));
         self.world.submit(machine, other, &body, class, None, PATIENCE);
     }
 
@@ -262,13 +261,13 @@ impl Walk {
         // Those who are down are up again before long.
         let machine = (0..MACHINES).find(|one| !self.is_up(*one)).unwrap_or(machine);
         if !self.is_up(machine) {
-            self.tell(format!("{machine} starts"));
+            self.tell(&format!("{machine} starts"));
             self.start(machine);
             return;
         }
         // What was being written is on the disk or not.
         let is_there = self.chance.below(2) == 0;
-        self.tell(format!("{machine} is killed, what it wrote is there: {is_there}"));
+        self.tell(&format!("{machine} is killed, what it wrote is there: {is_there}"));
         let disk = self.disk(machine);
         disk.is_slow = false;
         if let Some(batch) = disk.at_work.take().filter(|_| is_there) {
@@ -279,7 +278,7 @@ impl Walk {
 
     fn slow_disk(&mut self, machine: usize) {
         let is_slow = self.chance.below(2) == 0;
-        self.tell(format!("the disk of {machine} is slow: {is_slow}"));
+        self.tell(&format!("the disk of {machine} is slow: {is_slow}"));
         self.disk(machine).is_slow = is_slow;
         if self.is_up(machine) {
             self.world.settle();
@@ -288,13 +287,13 @@ impl Walk {
 
     fn die_at_a_write(&mut self, machine: usize) {
         let (after, is_there) = (self.chance.next() % 3, self.chance.below(2) == 0);
-        self.tell(format!("{machine} dies after {after} writes, which is there: {is_there}"));
+        self.tell(&format!("{machine} dies after {after} writes, which is there: {is_there}"));
         let disk = self.disk(machine);
         disk.dies_at = Some((disk.commits + after, is_there));
     }
 
     fn lose_disk(&mut self, machine: usize) {
-        self.tell(format!("{machine} loses its disk"));
+        self.tell(&format!("{machine} loses its disk"));
         self.world.kill(machine);
         self.new_disk(machine);
     }
@@ -302,7 +301,7 @@ impl Walk {
     /// All are down for days.
     fn rest(&mut self) {
         let days = [1, 2, 8, 30, 120][self.chance.below(5)];
-        self.tell(format!("all sleep for {days} days"));
+        self.tell(&format!("all sleep for {days} days"));
         for machine in 0..MACHINES {
             self.world.kill(machine);
         }
@@ -314,7 +313,7 @@ impl Walk {
             return;
         }
         let letters = self.world.post.kept.remove(&machine).unwrap_or_default();
-        self.tell(format!("{machine} fetches {} letters", letters.len()));
+        self.tell(&format!("{machine} fetches {} letters", letters.len()));
         for letter in letters {
             if !self.is_up(machine) || !self.bring(machine, &letter) {
                 self.world.post.kept.entry(machine).or_default().push(letter);
@@ -330,7 +329,7 @@ impl Walk {
         }
         let (_, to, letter) = self.world.post.recorded[self.chance.below(all)].clone();
         if self.is_up(to) {
-            self.tell(format!("{to} is brought a letter again"));
+            self.tell(&format!("{to} is brought a letter again"));
             self.bring(to, &letter);
         }
     }
@@ -341,7 +340,7 @@ impl Walk {
             return;
         };
         letters.remove(self.chance.below(letters.len()));
-        self.tell(format!("a letter to {machine} is lost"));
+        self.tell(&format!("a letter to {machine} is lost"));
     }
 
     /// Whether it may be thrown away.
@@ -437,7 +436,7 @@ impl Walk {
 
     /// Everything works again, and all letters are delivered.
     fn end(&mut self) {
-        self.tell("everything works again".to_owned());
+        self.tell("everything works again");
         self.world.post.is_closed = false;
         for machine in 0..MACHINES {
             let disk = self.disk(machine);

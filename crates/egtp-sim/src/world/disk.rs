@@ -122,8 +122,7 @@ impl World {
             format!("node {index} has no room for {left_out} messages on its disk")
         });
         let Some(node) = self.nodes.get_mut(index) else { return };
-        let (life, boot, max) =
-            (node.life, node.clocks.boot(self.now), node.limits.hard_timeout_max);
+        let (life, boot, max) = (node.life, node.clocks.boot(self.now), node.limits.longest_kept());
         let mut open = Vec::new();
         for ask in &saved.asks {
             let Some(endpoint) = node.endpoint.as_ref() else { return };

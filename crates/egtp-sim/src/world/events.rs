@@ -235,11 +235,13 @@ impl World {
         if !node.acts(now) {
             return;
         }
-        let hard = std::time::Duration::from_nanos(wish.hard).min(node.limits.hard_timeout_max);
+        let outlives = node.disk.is_some() && outlives(&self.plan, &wish);
+        let longest =
+            if outlives { node.limits.longest_kept() } else { node.limits.hard_timeout_max };
+        let hard = std::time::Duration::from_nanos(wish.hard).min(longest);
         let hard_nanos = u64::try_from(hard.as_nanos()).unwrap_or(u64::MAX);
         let begun = node.clocks.boot(now);
         let wants = wanted(&self.plan, number);
-        let outlives = node.disk.is_some() && outlives(&self.plan, &wish);
         let sent = Sent {
             from,
             life: node.life,
