@@ -130,7 +130,6 @@ pub(super) struct KnownCard {
 }
 
 /// What the next record must bring.
-#[expect(clippy::struct_excessive_bools, reason = "each is a thing that is owed, or not")]
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Owes {
     /// A record at once, even an empty one.
