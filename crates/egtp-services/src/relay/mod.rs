@@ -7,6 +7,7 @@
 
 pub mod choice;
 mod client;
+mod counts;
 mod rates;
 pub mod table;
 
@@ -17,12 +18,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use egtp::relay::{self, GONE, OPEN, PASS, REGISTER};
 use egtp::{
-    Allowed, Hints, Kind, KindError, MessageEvent, PublicKey, Query, QueryEvent, Refusal, Router,
+    Allowed, Hints, Kind, KindError, MessageEvent, NotSent, PublicKey, Query, QueryEvent, Refusal,
+    Router,
 };
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub use self::client::{Client, Standing};
+pub use self::counts::Counts;
 pub use self::table::Limits;
 use self::table::{Entered, Registration, Table, Verdict};
 
@@ -35,7 +38,7 @@ pub struct Relay {
 #[derive(Debug)]
 struct Here {
     table: Table,
-    /// Who waits for the end of a lease, and is told when another one takes its place.
+    /// Who waits for the end of a lease, and is told when it is over before its time.
     waiting: HashMap<Registration, Arc<Notify>>,
     /// What the time in the table is counted from.
     since: Instant,
@@ -68,6 +71,28 @@ impl Relay {
             .route_sync(Kind::new(OPEN)?, move |query| there.open(query))
             .route_hint(pass.clone(), move |hint, hints| between.pass(hint, hints, (&pass, &gone)));
         Ok([register, others])
+    }
+
+    /// What it holds and has done.
+    pub fn counts(&self) -> Counts {
+        self.lock().table.counts()
+    }
+
+    /// Registers nobody any more, and ends all leases: whoever has another relay goes there. Those who talk go on until
+    /// the node closes.
+    pub fn drain(&self) {
+        let mut here = self.lock();
+        let ended = here.table.drain();
+        here.tell(&ended);
+    }
+
+    /// Ends the leases of all who may not register, and the talks of those who may not talk, or of whom neither may
+    /// register. What may be asked of it from then on is for the routers to say: give them an
+    /// [`AllowList`](egtp::AllowList).
+    pub fn keep(&self, registering: &Allowed, talking: &Allowed) {
+        let mut here = self.lock();
+        let ended = here.table.keep(|who| registering.admits(who), |who| talking.admits(who));
+        here.tell(&ended);
     }
 
     /// Somebody is there until its lease is over, or it is gone.
@@ -111,11 +136,12 @@ impl Relay {
             Verdict::Passes => {
                 let body = relay::encode_pass(&hint.from, &packet);
                 let passed = hints.hint(&to, pass.clone(), body);
-                let is_there = passed != Err(egtp::NotSent::Unreachable);
-                if !is_there {
-                    self.lock().table.lost(&to);
+                match passed {
+                    Err(NotSent::Unreachable) => self.lock().table.lost(&to),
+                    Err(_) => self.lock().table.overtaxed(),
+                    Ok(()) => {}
                 }
-                is_there
+                passed != Err(NotSent::Unreachable)
             }
         };
         if !is_passed {
@@ -138,12 +164,17 @@ impl Here {
     /// Enters a node, for as long as is returned. It is told when another registration takes the place of this one.
     fn register(&mut self, who: PublicKey, lease: Duration) -> Option<(Entered, Arc<Notify>)> {
         let entered = self.table.register(who, lease)?;
-        if let Some(earlier) = entered.replaced.and_then(|earlier| self.waiting.get(&earlier)) {
-            earlier.notify_one();
-        }
+        self.tell(entered.replaced.as_slice());
         let replaced = Arc::new(Notify::new());
         self.waiting.insert(entered.registration, Arc::clone(&replaced));
         Some((entered, replaced))
+    }
+
+    /// Their leases are over.
+    fn tell(&self, ended: &[Registration]) {
+        for over in ended.iter().filter_map(|ended| self.waiting.get(ended)) {
+            over.notify_one();
+        }
     }
 
     fn leave(&mut self, who: &PublicKey, registration: Registration) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use egtp::PublicKey;
 use egtp::relay::Presence;
 
+use super::counts::Counts;
 use super::rates::Rates;
 
 /// What a relay does for whom.
@@ -53,6 +54,9 @@ pub struct Table {
     /// When silent pairs were looked for last.
     swept: Duration,
     rates: Rates,
+    /// Nobody is entered any more.
+    is_draining: bool,
+    counted: Counts,
 }
 
 /// Names a registration of a node, for as long as the table lives.
@@ -93,6 +97,8 @@ impl Table {
             registrations: 0,
             circuits: HashMap::new(),
             swept: now,
+            is_draining: false,
+            counted: Counts::default(),
         }
     }
 
@@ -101,10 +107,17 @@ impl Table {
         &self.limits
     }
 
-    /// Enters a node for so long. `None` if no further one fits: it may ask again later.
+    /// What it holds, and what it has decided since it was made.
+    pub fn counts(&self) -> Counts {
+        let (registered, circuits) = (self.registered.len(), self.circuits.len());
+        Counts { registered, circuits, registrations: self.registrations, ..self.counted }
+    }
+
+    /// Enters a node for so long. `None` if no further one fits, or the relay is about to go: it may ask again later.
     pub fn register(&mut self, who: PublicKey, lease: Duration) -> Option<Entered> {
         let is_full = self.registered.len() >= self.limits.registered_max;
-        if is_full && !self.registered.contains_key(&who) {
+        if self.is_draining || is_full && !self.registered.contains_key(&who) {
+            self.counted.registrations_refused += 1;
             return None;
         }
         self.registrations += 1;
@@ -118,6 +131,27 @@ impl Table {
         if self.registered.get(who) == Some(&registration) {
             self.registered.remove(who);
         }
+    }
+
+    /// Enters nobody any more and ends all leases, so that whoever has another relay goes there. Those who talk go on.
+    pub fn drain(&mut self) -> Vec<Registration> {
+        self.is_draining = true;
+        self.registered.drain().map(|(_, registration)| registration).collect()
+    }
+
+    /// Ends the leases of all who may not register any more, and the talks of those who may not talk, or of whom neither
+    /// may register.
+    pub fn keep(
+        &mut self,
+        may_register: impl Fn(&PublicKey) -> bool,
+        may_talk: impl Fn(&PublicKey) -> bool,
+    ) -> Vec<Registration> {
+        let left = self.registered.extract_if(|who, _| !may_register(who));
+        let ended = left.map(|(_, registration)| registration).collect();
+        self.circuits.retain(|(one, other), _| {
+            may_talk(one) && may_talk(other) && (may_register(one) || may_register(other))
+        });
+        ended
     }
 
     /// Whether somebody is there for one who asks. If he is, the two talk from now on.
@@ -157,10 +191,14 @@ impl Table {
         now: Duration,
     ) -> Verdict {
         if !self.uses(from, to, now) {
+            self.counted.dropped_strangers += 1;
             Verdict::Strangers
         } else if self.rates.take(from, bytes, now) {
+            self.counted.passed_packets += 1;
+            self.counted.passed_bytes += u64::try_from(bytes).unwrap_or(0);
             Verdict::Passes
         } else {
+            self.counted.dropped_rate += 1;
             Verdict::TooMuch
         }
     }
@@ -179,7 +217,13 @@ impl Table {
 
     /// A node was registered, and is not reached any more. It registers again when it is back.
     pub fn lost(&mut self, who: &PublicKey) {
+        self.counted.dropped_unreachable += 1;
         self.registered.remove(who);
+    }
+
+    /// A packet that was to pass found too many waiting before it.
+    pub const fn overtaxed(&mut self) {
+        self.counted.dropped_busy += 1;
     }
 }
 
@@ -271,5 +315,65 @@ mod tests {
         assert_eq!(table.judge(bob, alice, 100, later), Verdict::Strangers, "silent for too long");
         assert_eq!(table.open(carol, bob, later), Presence::Live);
         assert_eq!(table.circuits.len(), 1);
+    }
+
+    #[test]
+    fn one_that_is_about_to_go_ends_its_leases_enters_nobody_and_lets_those_talk_who_do() {
+        let mut table = table(Limits::default());
+        let (alice, bob, carol) = (key(1), key(2), key(3));
+        let registered = table.register(bob, MINUTE).unwrap().registration;
+        table.open(alice, bob, START);
+        assert_eq!(table.drain(), [registered]);
+        assert_eq!(table.register(bob, MINUTE), None);
+        assert_eq!(table.open(carol, bob, START), Presence::Absent);
+        assert_eq!(table.judge(bob, alice, 100, START), Verdict::Passes);
+    }
+
+    #[test]
+    fn whoever_is_not_welcome_any_more_loses_his_lease_and_his_talks_and_nobody_else_does() {
+        let mut table = table(Limits::default());
+        let (alice, bob, carol, dave) = (key(1), key(2), key(3), key(4));
+        let registered = table.register(bob, MINUTE).unwrap().registration;
+        table.register(carol, MINUTE).unwrap();
+        for (from, to) in [(alice, bob), (bob, carol), (alice, carol), (dave, carol)] {
+            assert_eq!(table.open(from, to, START), Presence::Live);
+        }
+        // From now on Carol alone may register, and Dave may not even talk.
+        assert_eq!(table.keep(|who| *who == carol, |who| *who != dave), [registered]);
+        let judged = |table: &mut Table, from, to| table.judge(from, to, 100, START);
+        assert_eq!(judged(&mut table, alice, bob), Verdict::Strangers, "neither is at home here");
+        assert_eq!(judged(&mut table, carol, dave), Verdict::Strangers);
+        assert_eq!(judged(&mut table, alice, carol), Verdict::Passes);
+        assert_eq!(judged(&mut table, bob, carol), Verdict::Passes, "as anybody may");
+        assert_eq!(table.open(alice, bob, START), Presence::Absent);
+    }
+
+    #[test]
+    fn all_that_is_decided_is_counted() {
+        let limits = Limits { registered_max: 1, bytes_per_second: 150, ..Limits::default() };
+        let mut table = table(limits);
+        let (alice, bob, carol) = (key(1), key(2), key(3));
+        table.register(bob, MINUTE).unwrap();
+        table.register(carol, MINUTE);
+        table.open(alice, bob, START);
+        for to in [bob, bob, bob, carol] {
+            table.judge(alice, to, 100, START);
+        }
+        table.overtaxed();
+        let counts = Counts {
+            registered: 1,
+            circuits: 1,
+            registrations: 1,
+            registrations_refused: 1,
+            passed_packets: 2,
+            passed_bytes: 200,
+            dropped_rate: 1,
+            dropped_strangers: 1,
+            dropped_busy: 1,
+            dropped_unreachable: 0,
+        };
+        assert_eq!(table.counts(), counts);
+        table.lost(&bob);
+        assert_eq!(table.counts(), Counts { registered: 0, dropped_unreachable: 1, ..counts });
     }
 }
