@@ -35,6 +35,7 @@ fn a_flag_beats_the_environment_which_beats_the_file_which_beats_what_is_built_i
     assert!(has_key(&place, "by-flag"));
 }
 
+/// Proves STA-2.
 #[test]
 fn the_file_is_named_by_a_flag_or_the_environment_and_otherwise_none_is_looked_for() {
     let place = Place::new();
@@ -243,6 +244,10 @@ fn the_example_has_every_option_and_no_fault_with_and_without_its_comments() {
         keys.len(),
         all.iter().filter(|line| line.contains(" = ") && !line.starts_with('#')).count()
     );
+    let is_number = |key: &&serde_json::Value| {
+        key["default"].as_str().is_some_and(|text| text.parse::<u64>().is_ok())
+    };
+    assert_eq!(keys.iter().find(is_number), None, "a number is written as one");
     for verb in ["up", "serve", "relay", "request", "send", "inbox", "ping", "status"] {
         let help = place.run(&[verb, "-h"]).ok().out;
         let options = help.lines().filter_map(|line| line.trim_start().split_once("--"));

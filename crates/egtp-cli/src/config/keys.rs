@@ -94,27 +94,29 @@ impl<'a> Key<'a> {
         numbers.into_iter().any(|number| parsed == number)
     }
 
-    /// Whether the command line would take this value.
+    /// Whether the command line would take this value, or all of several for a list.
     ///
     /// # Errors
-    /// What it would say instead.
-    pub(crate) fn check(&self, command: &Command, value: &str) -> Result<(), String> {
-        if value.contains('\0') {
+    /// What it would say instead, of the first that it would not take.
+    pub(crate) fn check(&self, command: &Command, values: &[&str]) -> Result<(), String> {
+        if values.iter().any(|value| value.contains('\0')) {
             return Err("no option can have a character with the number 0".to_owned());
         }
         match self.arg.get_action() {
             // It has no value there: to be given at all is what it says.
             ArgAction::SetTrue => return Ok(()),
             ArgAction::Count => {
-                let times = value.parse::<u8>().map(|_| ());
-                return times.map_err(|_| format!("a whole number from 0 to {}", u8::MAX));
+                let mut times = values.iter().map(|value| value.parse::<u8>());
+                return times
+                    .try_for_each(|times| times.map(|_| ()))
+                    .map_err(|_| format!("a whole number from 0 to {}", u8::MAX));
             }
             _ => {}
         }
         let alone = command.clone().no_binary_name(true).subcommand_required(false);
         let alone = alone.arg_required_else_help(false).mut_args(|arg| arg.required(false));
-        let word = format!("--{}={value}", self.name);
-        alone.try_get_matches_from([word]).map(|_| ()).map_err(|error| reason(&error))
+        let words = values.iter().map(|value| format!("--{}={value}", self.name));
+        alone.try_get_matches_from(words).map(|_| ()).map_err(|error| reason(&error))
     }
 }
 

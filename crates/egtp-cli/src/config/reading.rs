@@ -47,11 +47,15 @@ type Value<'a> = Spanned<DeValue<'a>>;
 
 impl Reading<'_> {
     fn fault(&mut self, spot: Spot, names: &[&str], message: impl Into<String>) {
-        // Who has so many has given the wrong file.
-        if self.faults.len() < FAULTS_MAX {
+        if !self.is_full() {
             let key = (!names.is_empty()).then(|| names.join("."));
             self.faults.push(Fault { spot, key, message: message.into() });
         }
+    }
+
+    /// Whether there is no use in looking for more: who has so many faults has given the wrong file.
+    fn is_full(&self) -> bool {
+        self.faults.len() >= FAULTS_MAX
     }
 
     fn spot(&self, of: &Spanned<impl Sized>) -> Spot {
@@ -62,6 +66,9 @@ impl Reading<'_> {
     fn table(&mut self, command: &Command, names: &[&str], table: &DeTable<'_>) {
         let before = self.settings.len();
         for (name, value) in table {
+            if self.is_full() {
+                return;
+            }
             self.entry(command, names, (name, value));
         }
         self.contradictions(command, names, before);
@@ -98,14 +105,7 @@ impl Reading<'_> {
             Ok(texts) => texts,
             Err((at, message)) => return self.fault(Spot::of(self.text, at), &names_of, message),
         };
-        let faults = self.faults.len();
-        for (at, text) in &texts {
-            if let Err(why) = key.check(command, text) {
-                let message = format!("{text:?} will not do: {why}");
-                self.fault(Spot::of(self.text, *at), &names_of, message);
-            }
-        }
-        if texts.is_empty() || self.faults.len() > faults {
+        if texts.is_empty() || !self.are_right(command, &names_of, key, &texts) {
             return;
         }
         self.settings.push(Setting {
@@ -115,6 +115,33 @@ impl Reading<'_> {
             values: texts.into_iter().map(|(_, text)| text).collect(),
             spot: self.spot(name),
         });
+    }
+
+    /// Whether the command line would take the values; if not, says which it would not.
+    fn are_right(
+        &mut self,
+        command: &Command,
+        names: &[&str],
+        key: Key<'_>,
+        texts: &[(usize, String)],
+    ) -> bool {
+        let all: Vec<&str> = texts.iter().map(|(_, text)| text.as_str()).collect();
+        let Err(together) = key.check(command, &all) else { return true };
+        let before = self.faults.len();
+        // One by one only to find out which, for there may be thousands.
+        for (at, text) in texts {
+            if self.is_full() {
+                break;
+            }
+            if let Err(why) = key.check(command, &[text]) {
+                let message = format!("{text:?} will not do: {why}");
+                self.fault(Spot::of(self.text, *at), names, message);
+            }
+        }
+        if let Some((at, _)) = texts.first().filter(|_| self.faults.len() == before) {
+            self.fault(Spot::of(self.text, *at), names, together);
+        }
+        false
     }
 
     /// Looks at what a table has set, and not at what is in tables inside it.
@@ -143,3 +170,32 @@ impl Reading<'_> {
 
 /// Far more than anybody reads.
 const FAULTS_MAX: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_cut_anywhere_is_read_calmly() {
+        let whole = crate::command();
+        let text = "data = 'ä'\n[up]\nlisten = [\n'none', 3]\n[relay]\nlisten.x = {a = \"\\u00e9\"}\n[[id]]\nx = 1979-05-27\n";
+        let (_, faults) = read(text, &whole);
+        assert_eq!(faults.len(), 3, "{faults:?}");
+        for (at, _) in text.char_indices() {
+            let (part, rest) = text.split_at(at);
+            for text in [part, rest] {
+                let lines = text.lines().count();
+                let (_, faults) = read(text, &whole);
+                let is_inside =
+                    |fault: &Fault| fault.spot.line <= lines + 1 && fault.spot.column > 0;
+                assert!(faults.iter().all(is_inside), "{text:?}: {faults:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_very_many_faults_few_are_told() {
+        let text: String = (0..10_000).map(|number| format!("x{number} = 1\n")).collect();
+        assert_eq!(read(&text, &crate::command()).1.len(), FAULTS_MAX);
+    }
+}

@@ -48,7 +48,7 @@ fn example(command: &Command, key: Key<'_>) -> String {
     let called = called.map(ToString::to_string).unwrap_or_default();
     let name = if called.contains("@NAME") { "@bob" } else { called.as_str() };
     let mut tried = [name].into_iter().chain(EXAMPLES);
-    let taken = tried.find(|text| key.check(command, text).is_ok());
+    let taken = tried.find(|text| key.check(command, &[text]).is_ok());
     taken.unwrap_or(name).to_owned()
 }
 
