@@ -12,7 +12,7 @@ place=$(mktemp -d)
 up="" other="" attached=""
 trap 'kill $up $other $attached 2>/dev/null || true; rm -rf "$place"' EXIT
 export HOME=$place                  # where data is kept unless a directory is named
-unset XDG_DATA_HOME EGTP_DATA
+unset XDG_DATA_HOME EGTP_DATA EGTP_CONFIG
 cd "$place"
 
 # started FILE: waits until the node that writes to FILE is ready; prints its ticket.
@@ -140,6 +140,26 @@ done
 kill -TERM "$up" "$other"
 wait "$up" "$other"
 up="" other=""
+
+echo "- a relay whose options are in a file"
+egtp config example >relay.toml
+egtp config check relay.toml
+sed -i -e 's|^# data = .*|data = "./relay2"|' \
+    -e '/^\[relay\]/,/^\[request\]/ s|^# listen = .*|listen = ["tcp/127.0.0.1:0"]|' relay.toml
+egtp config check relay.toml
+egtp --config relay.toml relay --json >relay.json &
+up=$!
+RELAY=$(started relay.json)
+egtp ping "$RELAY"
+kill -TERM "$up"
+wait "$up"
+up=""
+[ -e relay2/key ]
+sed -i 's|^listen = |lisen = |' relay.toml
+code=0
+EGTP_CONFIG=relay.toml egtp relay 2>fault.txt || code=$?
+[ "$code" -eq 2 ]
+grep -q 'relay.lisen: .* did you mean listen?' fault.txt
 
 echo "- the demonstration"
 egtp demo

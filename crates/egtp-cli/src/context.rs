@@ -3,6 +3,7 @@
 //! Knows no command. Invariant: with `--ephemeral` no directory is named at all, so nothing can
 //! write to one.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -22,8 +23,15 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
 
+    /// Take options that are left open from this file (TOML); egtp config example prints one
+    ///
+    /// Without it, `EGTP_CONFIG` names the file, unless it is empty. Without both no file is looked for. What is given here
+    /// or in the environment goes before what is in the file.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
     /// A fresh identity in memory; no file is written
-    #[arg(long, global = true)]
+    #[arg(long, global = true, conflicts_with = "data")]
     ephemeral: bool,
 
     /// Print results as JSON, one object on each line
@@ -50,14 +58,26 @@ impl Global {
         }
     }
 
+    /// Whether data is printed as JSON.
+    pub(crate) const fn form(&self) -> Form {
+        if self.json { Form::Json } else { Form::Plain }
+    }
+
+    /// The configuration file, if one is named.
+    pub(crate) fn config(&self) -> Option<Named> {
+        let given = self.config.clone().map(|path| Named { path, by: "--config" });
+        let set = || environment("config").map(PathBuf::from);
+        given.or_else(|| set().map(|path| Named { path, by: "EGTP_CONFIG" }))
+    }
+
     /// The context that these options describe.
     ///
     /// # Errors
     /// [`Code::Usage`] when they contradict each other.
     pub(crate) fn context(self) -> Result<Context, Failure> {
-        let form = if self.json { Form::Json } else { Form::Plain };
+        let (form, config) = (self.form(), self.config());
         let talk = if self.quiet { Talk::Quiet } else { Talk::Usual };
-        let set = std::env::var_os("EGTP_DATA").filter(|value| !value.is_empty());
+        let set = environment("data");
         let keeping = match (self.data, self.ephemeral) {
             // The environment may name a directory that this one command is not to use.
             (None, true) => Keeping::Nothing,
@@ -70,8 +90,23 @@ impl Global {
                 return Err(Failure::with_next(Code::Usage, message, "leave one of them out"));
             }
         };
-        Ok(Context { output: Output::new(form, talk), keeping })
+        Ok(Context { output: Output::new(form, talk), config, keeping })
     }
+}
+
+/// What the environment says in the place of an option, unless it is empty.
+pub(crate) fn environment(option: &str) -> Option<OsString> {
+    let variable = BY_ENVIRONMENT.iter().find(|(of, _)| *of == option).map(|(_, name)| name);
+    variable.and_then(std::env::var_os).filter(|value| !value.is_empty())
+}
+
+/// A file, and who named it.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// The option or the variable that says so.
+    pub(crate) by: &'static str,
 }
 
 /// What a command works with.
@@ -79,6 +114,8 @@ impl Global {
 pub(crate) struct Context {
     /// Where it speaks.
     pub(crate) output: Output,
+    /// The configuration file, if one is named.
+    pub(crate) config: Option<Named>,
     keeping: Keeping,
 }
 
@@ -146,3 +183,6 @@ impl Context {
         }
     }
 }
+
+/// Options that can be left to the environment.
+const BY_ENVIRONMENT: [(&str, &str); 2] = [("data", "EGTP_DATA"), ("config", "EGTP_CONFIG")];

@@ -8,6 +8,7 @@ mod asker;
 mod body;
 mod code;
 mod commands;
+mod config;
 mod contacts;
 mod context;
 mod control;
@@ -54,9 +55,10 @@ use std::sync::LazyLock;
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 use crate::commands::Verb;
+use crate::config::Refusal;
 use crate::context::{Context, Global};
 use crate::failure::{Code, Failure};
-use crate::output::{Form, Output, Talk};
+use crate::output::{Output, Talk};
 
 /// Messages between identities, sealed, at most once, over any path
 #[derive(Parser, Debug)]
@@ -71,25 +73,27 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let mut name = None;
-    let arguments = command().try_get_matches().and_then(|matches| {
-        name = matches.subcommand_name().map(ToOwned::to_owned);
-        Arguments::from_arg_matches(&matches)
+    let understood = config::understand(&command(), std::env::args_os());
+    let arguments = understood.and_then(|understood| {
+        let arguments = Arguments::from_arg_matches(&understood.matches);
+        arguments.map(|arguments| (arguments, understood)).map_err(Refusal::Words)
     });
-    let arguments = match arguments {
-        Ok(arguments) => arguments,
-        Err(error) => return misunderstood::answer(error, command()),
+    let (arguments, understood) = match arguments {
+        Ok(understood) => understood,
+        Err(Refusal::Words(error)) => return misunderstood::answer(error, command()),
+        Err(Refusal::File(failure)) => return failed(misunderstood::output(), &failure),
     };
-    let name = name.unwrap_or_default();
     logging::begin(arguments.global.log_level());
-    let form = if std::env::args().any(|word| word == "--json") { Form::Json } else { Form::Plain };
+    let output = Output::new(arguments.global.form(), Talk::Usual);
+    let name = understood.matches.subcommand_name().unwrap_or_default();
+    let explained = |failure: Failure| understood.explain(failure.of_command(name));
     let context = match arguments.global.context() {
         Ok(context) => context,
-        Err(failure) => return failed(Output::new(form, Talk::Usual), &failure),
+        Err(failure) => return failed(output, &explained(failure)),
     };
     match run(&context, arguments.verb) {
         Ok(code) => code,
-        Err(failure) => failed(context.output, &failure.of_command(&name)),
+        Err(failure) => failed(context.output, &explained(failure)),
     }
 }
 

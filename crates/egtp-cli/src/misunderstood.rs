@@ -5,8 +5,8 @@
 
 use std::process::ExitCode;
 
-use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command};
 
 use crate::failed;
 use crate::failure::{Code, Failure};
@@ -19,8 +19,8 @@ pub(crate) fn answer(mut error: clap::Error, whole: Command) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let form = if words.iter().any(|word| word == "--json") { Form::Json } else { Form::Plain };
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    let words: Vec<String> = words.collect();
     let meant = meant(whole, &words);
     let next = next(&error, &meant);
     // The parser guesses; where we know, its guess is in the way.
@@ -30,16 +30,23 @@ pub(crate) fn answer(mut error: clap::Error, whole: Command) -> ExitCode {
     }
     let text = error.render().to_string();
     let message = text.trim().trim_start_matches("error: ");
-    failed(Output::new(form, Talk::Usual), &Failure::with_next(Code::Usage, message, next))
+    failed(output(), &Failure::with_next(Code::Usage, message, next))
+}
+
+/// Where it is said that what was asked for is not understood, as far as that is.
+pub(crate) fn output() -> Output {
+    let is_json = std::env::args_os().any(|word| word == "--json");
+    Output::new(if is_json { Form::Json } else { Form::Plain }, Talk::Usual)
 }
 
 /// The command that the words begin to name, as far as they do, and how it is called.
 fn meant(whole: Command, words: &[String]) -> (Command, String) {
-    let (mut command, mut names) = (whole, Vec::new());
     let mut words = words.iter();
+    let of_all: Vec<String> = whole.get_arguments().filter_map(with_value).collect();
+    let (mut command, mut names) = (whole, Vec::new());
     while let Some(word) = words.next() {
-        if word == "--data" {
-            // The next word is a directory, whatever it is called.
+        if of_all.contains(word) {
+            // The next word is a directory or a file, whatever it is called.
             words.next();
         } else if let Some(found) = command.find_subcommand(word).cloned() {
             names.push(word.as_str());
@@ -47,6 +54,12 @@ fn meant(whole: Command, words: &[String]) -> (Command, String) {
         }
     }
     (command, names.join(" "))
+}
+
+/// An option whose value is the next word.
+fn with_value(arg: &Arg) -> Option<String> {
+    let name = arg.get_long().filter(|_| arg.get_action().takes_values())?;
+    Some(format!("--{name}"))
 }
 
 fn next(error: &clap::Error, (command, name): &(Command, String)) -> String {
@@ -59,6 +72,9 @@ fn next(error: &clap::Error, (command, name): &(Command, String)) -> String {
     if no_command {
         let known = command.get_subcommands().map(Command::get_name).collect::<Vec<_>>();
         return format!("one of these: {}", known.join(", "));
+    }
+    if error.kind() == ErrorKind::ArgumentConflict {
+        return "leave one of them out".to_owned();
     }
     if let Some(other) = other_option(error, name) {
         return other.to_owned();

@@ -193,6 +193,7 @@ fn every_command_shows_three_examples_and_the_version_names_commit_and_protocol(
         "events",
         "trace",
         "demo",
+        "config",
         "completions",
         "errors",
     ] {

@@ -4,6 +4,7 @@
 
 mod backup;
 mod completions;
+mod config;
 mod contact;
 mod errors;
 mod events;
@@ -51,6 +52,7 @@ pub(crate) enum Verb {
     Backup(backup::Arguments),
     Restore(restore::Arguments),
     Demo(demo::Arguments),
+    Config(config::Arguments),
     Completions(completions::Arguments),
     Errors(errors::Arguments),
 }
@@ -85,6 +87,7 @@ impl Verb {
             Self::Backup(arguments) => backup::run(context, &arguments).await.map(done),
             Self::Restore(arguments) => restore::run(context, &arguments).map(done),
             Self::Demo(_) => Box::pin(demo::run(context)).await.map(done),
+            Self::Config(arguments) => config::run(context, arguments, &command()),
             Self::Completions(arguments) => completions::run(&arguments, command()).map(done),
             Self::Errors(arguments) => errors::run(context, &arguments).map(done),
         }

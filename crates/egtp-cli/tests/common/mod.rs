@@ -135,7 +135,7 @@ pub struct Ran {
 }
 
 impl Ran {
-    fn new(output: &Output, took: Duration) -> Self {
+    pub fn new(output: &Output, took: Duration) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Self {
             code: output.status.code(),
