@@ -16,7 +16,7 @@ use crate::peer::Peer;
 use crate::text_file;
 
 /// Where a node listens, and who passes on to it.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Debug, Default)]
 pub(crate) struct Listening {
     /// Accept connections here, as in tcp/127.0.0.1:7700; port 0 lets the system choose; none for nowhere
     ///

@@ -99,6 +99,35 @@ fn lists_are_read_again_at_a_sighup_and_count_for_those_who_are_there() {
 }
 
 #[test]
+fn a_configuration_file_is_read_again_at_a_sighup_as_well() {
+    let place = Place::new();
+    let key = |name| {
+        let made = place.run(&["--data", &place.at(name), "init", "--json"]).ok().object();
+        made["public_key"].as_str().expect("a key").to_owned()
+    };
+    let (bob, carol) = (key("bob"), key("carol"));
+    place.write("relay.toml", format!("[relay]\nallow = ['{carol}']\n"));
+    let (data, file) = (place.at("relay"), place.at("relay.toml"));
+    let mut relay =
+        place.start(&[&["--data", &data, "--config", &file, "relay"], &LOCAL[..]].concat());
+    let up = ["--data", &place.at("bob"), "up", "--listen", "none", "--relay", relay.ticket()];
+    let mut bobs = place.start(&up);
+    assert_eq!(bobs.ready["public_key"], bob.as_str());
+
+    place.write("relay.toml", "[relay]\nalow = []\n");
+    kill(relay.id(), "HUP");
+    let kept = relay.next_event().expect("an event");
+    assert_eq!(kept["event"], "not_reloaded");
+    assert!(kept["error"]["message"].as_str().expect("words").contains("relay.alow"), "{kept}");
+
+    place.write("relay.toml", format!("[relay]\nallow = ['{bob}']\n"));
+    kill(relay.id(), "HUP");
+    assert_eq!(relay.next_event().expect("an event")["event"], "reloaded");
+    let event = bobs.next_event().expect("he asks every three seconds");
+    assert_eq!((&event["event"], &event["relay"]), (&"relay".into(), &relay.key().into()));
+}
+
+#[test]
 fn a_relay_that_ends_sends_its_nodes_to_the_next_one() {
     let place = Place::new();
     let relay = |name| place.start(&[&["--data", &place.at(name), "relay"], &LOCAL[..]].concat());

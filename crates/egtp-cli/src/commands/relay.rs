@@ -6,6 +6,7 @@ use egtp::{Allowed, Kind};
 use egtp_services::{mailbox, relay};
 
 use super::serve::echo_service;
+use crate::config;
 use crate::context::Context;
 use crate::counts;
 use crate::failure::{Code, Failure};
@@ -19,9 +20,9 @@ use crate::standing::{Duty, Risk, Standing};
 ///
 /// A node registers here (egtp up --relay TICKET), and others reach it by a ticket that names this relay. The relay
 /// sees who talks to whom, when and how much; it can delay and drop packets, and read or change none. It keeps sealed
-/// letters for those who are away (--max-letters). It answers echo/1 as well. SIGHUP makes it read the files of --allow,
-/// --operator and --ban again.
-#[derive(Args, Clone, Debug)]
+/// letters for those who are away (--max-letters). It answers echo/1 as well. SIGHUP makes it read again who
+/// may: --allow, --operator and --ban in a configuration file, and the files that they name.
+#[derive(Args, Debug)]
 #[command(after_help = "Examples:
   egtp relay --listen tcp/0.0.0.0:7700            everybody who knows its ticket may register
   egtp relay --allow egtp1... --allow @bob        only these may
@@ -83,8 +84,9 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
         mailboxes: keeps_letters
             .then(|| mailbox::Limits { letters_max, ..mailbox::Limits::default() }),
         read: {
-            let (context, arguments) = (context.clone(), arguments.clone());
-            Box::new(move || admission(&context, &arguments))
+            let context = context.clone();
+            // As the command line and its file say now.
+            Box::new(move || admission(&context, &config::again()?))
         },
     };
     let (keeper, mut routers, herald) = Keeper::new(terms)?;
