@@ -66,10 +66,10 @@ pub struct Choice {
 enum Stage {
     /// None answers: the first one is asked again then.
     Resting { until: Duration },
-    /// Asked, and not taken yet.
-    Asking { by: Duration },
+    /// Asked, and not taken yet. If it was asked before that, it is to be entered by then.
+    Asking { by: Duration, again: Option<Duration> },
     /// Taken. A busy relay may enter it later, which is no reason to leave.
-    Entering { by: Duration, look: Look },
+    Entering { by: Duration, taken: Duration, look: Look },
     /// It is registered.
     Settled { due: Duration, look: Look, ended: Option<Heard> },
 }
@@ -110,8 +110,8 @@ impl Choice {
     pub fn wakes_at(&self) -> Option<Duration> {
         match self.stage {
             Stage::Resting { until } => Some(until),
-            Stage::Asking { by } | Stage::Entering { by, look: Look::UnderWay } => Some(by),
-            Stage::Entering { by, look: Look::At(look) } => Some(by.min(look)),
+            Stage::Asking { by, .. } | Stage::Entering { by, look: Look::UnderWay, .. } => Some(by),
+            Stage::Entering { by, look: Look::At(look), .. } => Some(by.min(look)),
             Stage::Settled { due, look: Look::At(look), .. } => Some(due.min(look)),
             Stage::Settled { look: Look::UnderWay, .. } => None,
         }
@@ -124,9 +124,9 @@ impl Choice {
                 self.pause = (self.pause * 2).min(PAUSE_MAX);
                 self.come(0, now);
             }
-            Stage::Asking { by } | Stage::Entering { by, .. } if now >= by => self.leave(now),
-            Stage::Entering { by, look: Look::At(at) } if now >= at => {
-                self.stage = Stage::Entering { by, look: Look::UnderWay };
+            Stage::Asking { by, .. } | Stage::Entering { by, .. } if now >= by => self.leave(now),
+            Stage::Entering { by, taken, look: Look::At(at) } if now >= at => {
+                self.stage = Stage::Entering { by, taken, look: Look::UnderWay };
                 self.acts.push_back(Act::Look);
             }
             Stage::Settled { due, look: Look::At(_), .. } if now >= due => self.register(now),
@@ -139,20 +139,26 @@ impl Choice {
     pub fn hear(&mut self, heard: Heard, now: Duration) {
         match self.stage {
             Stage::Resting { .. } => {}
-            Stage::Asking { .. } => match heard {
+            Stage::Asking { again, .. } => match heard {
                 Heard::Taken | Heard::Ended => {
-                    let by = now + PATIENCE;
-                    self.stage = Stage::Entering { by, look: Look::UnderWay };
+                    let by = again.unwrap_or(now + PATIENCE);
+                    self.stage = Stage::Entering { by, taken: now, look: Look::UnderWay };
                     self.acts.push_back(Act::Look);
                 }
                 Heard::Failed(Asked::Register) => self.leave(now),
                 _ => {}
             },
-            Stage::Entering { by, .. } => match heard {
+            Stage::Entering { by, taken, .. } => match heard {
                 // A lease that is over was there.
                 Heard::Registered(true) | Heard::Ended => self.settle(now),
+                // It may have been entered and forgotten at once.
+                Heard::Registered(false) if now.saturating_sub(taken) > ENTERED_WITHIN => {
+                    self.stage = Stage::Asking { by, again: Some(by) };
+                    self.acts.push_back(Act::Register);
+                }
                 Heard::Registered(false) => {
-                    self.stage = Stage::Entering { by, look: Look::At(now + LOOK_EVERY) };
+                    let look = Look::At(now + LOOK_EVERY);
+                    self.stage = Stage::Entering { by, taken, look };
                 }
                 Heard::Failed(_) => self.leave(now),
                 Heard::Taken | Heard::Disconnected => {}
@@ -203,7 +209,7 @@ impl Choice {
     }
 
     fn register(&mut self, now: Duration) {
-        self.stage = Stage::Asking { by: now + PATIENCE };
+        self.stage = Stage::Asking { by: now + PATIENCE, again: None };
         self.acts.push_back(Act::Register);
     }
 
@@ -230,6 +236,8 @@ pub const LEASE: Duration = Duration::from_mins(1);
 pub const PATIENCE: Duration = Duration::from_secs(10);
 /// After how long a registration is asked for again: in time for one more try.
 const RENEWAL: Duration = Duration::from_secs(45);
+/// How long a relay that answers may take to enter what it has taken before it is asked to once more.
+const ENTERED_WITHIN: Duration = Duration::from_secs(2);
 /// How often it is asked whether a registration is entered yet.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How often it is asked whether it is there, if nothing else happens.
@@ -237,3 +245,7 @@ const PROBE_EVERY: Duration = Duration::from_secs(25);
 /// How long to wait when none answers, at first and at most.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+#[path = "choice_tests.rs"]
+mod tests;

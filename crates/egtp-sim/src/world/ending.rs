@@ -18,6 +18,7 @@ impl World {
         self.calm = true;
         self.tell(|| "the faults end".to_owned());
         self.cuts.clear();
+        self.heal_relays();
         let hostile = self.nodes.len();
         let links: Vec<LinkId> = self.links.keys().copied().collect();
         for id in links {
