@@ -6,7 +6,9 @@ mod common;
 use common::{EARLIER, Handler, World, millis, secs};
 use egtp_proto::crypto::{Cipher, Suites};
 use egtp_proto::exchange::durable::SavedOutcome;
-use egtp_proto::{Event, IdentityId, MessageClass, NotSent, Outcome, RefusedWhy, StoreKind, Taken};
+use egtp_proto::{
+    Event, IdentityId, Lost, MessageClass, NotSent, Outcome, RefusedWhy, StoreKind, Taken,
+};
 
 /// Both machines have a disk and have spoken; what machine 0 asks now outlives it.
 fn world() -> World {
@@ -311,6 +313,37 @@ fn a_later_run_gives_no_serial_twice() {
     world.keeps = true;
     let token = ask(&mut world, b"new");
     world.run(secs(5));
+    assert_eq!(world.reply_of(0, token).unwrap(), b"new"[..]);
+}
+
+/// Proves X-22, LNG-3: a reply that comes when nothing is open closes its request, and not what the next requests of that
+/// dialog will be: they would count as taken, and nobody would ever run them.
+#[test]
+fn a_reply_that_nobody_waits_for_closes_no_request_that_is_yet_to_come() {
+    let mut world = world();
+    world.machines[1].handler = Handler::Hold;
+    ask(&mut world, b"given up");
+    world.run(secs(1));
+    // It is given up, and its receiver does not hear so.
+    let (to, id) = (world.key(1), saved(&world, 0).asks[0].id);
+    let code = world.machines[0].endpoint.find(&to, &id).unwrap();
+    world.cut(0, Lost::Closed);
+    world.machines[0].endpoint.cancel(code);
+    world.settle();
+    kill_and_restart(&mut world, 0, 1);
+    let (query, _) = world.machines[1].waiting.pop_front().unwrap();
+    world.answer(1, query, Ok("too late".into()));
+    world.machines[1].handler = Handler::Echo;
+    // They meet for another reason.
+    (world.wants, world.keeps) = (StoreKind::Ram, false);
+    world.request(0, 1, b"hello again");
+    world.run(secs(60));
+    assert!(world.machines[0].endpoint.counters().late_dropped > 0, "the late reply has come");
+
+    (world.wants, world.keeps) = (StoreKind::Durable, true);
+    let token = ask(&mut world, b"new");
+    world.run(secs(60));
+    assert_eq!(world.executions(1, b"new"), 1);
     assert_eq!(world.reply_of(0, token).unwrap(), b"new"[..]);
 }
 

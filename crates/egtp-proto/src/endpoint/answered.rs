@@ -76,13 +76,19 @@ impl Endpoint {
     /// effect, but its sender should know that it can forget it.
     pub(super) fn refuse_reply(&mut self, code: u32, dialog: u64, serial: u64) {
         self.counters.late_dropped += 1;
+        // Other messages of that dialog may be yet to come.
+        self.recall_kept_dialog(code, dialog);
+        let Some(peer) = self.peers.get(code) else { return };
+        let are_all = self.identity(peer.identity).is_some_and(|own| own.kept_dialogs.are_all());
         let Some(peer) = self.peers.get_mut(code) else { return };
         if let Some(outbox) = peer.outboxes.of_mut(dialog) {
             outbox.tell_again(serial);
-        } else if peer.foreign_dialogs.len() < REPORTS_MAX
-            && !peer.foreign_dialogs.contains(&dialog)
-        {
-            peer.foreign_dialogs.push(dialog);
+        } else if peer.foreign_dialogs.len() < REPORTS_MAX {
+            let mut over = Serials::below(if are_all { u64::MAX } else { 0 });
+            over.insert(serial);
+            if !peer.foreign_dialogs.contains(&(dialog, over.clone())) {
+                peer.foreign_dialogs.push((dialog, over));
+            }
         }
         self.soil(code);
     }

@@ -23,22 +23,37 @@ use crate::time::Now;
 
 /// Our dialogs for messages that outlive our runs, with the serial that the next message gets.
 #[derive(Debug, Default)]
-pub(super) struct KeptDialogs(BTreeMap<PublicKey, (u64, u64)>);
+pub(super) struct KeptDialogs {
+    known: BTreeMap<PublicKey, (u64, u64)>,
+    /// The disk knows more of them: a later run may go on with one that this run does not know.
+    is_partial: bool,
+}
 
 impl KeptDialogs {
     fn note(&mut self, outbox: &SavedOutbox) {
-        self.0.insert(outbox.peer, (outbox.dialog, outbox.next_serial));
-        if self.0.len() > KEPT_DIALOGS_MAX {
+        self.known.insert(outbox.peer, (outbox.dialog, outbox.next_serial));
+        if self.known.len() > KEPT_DIALOGS_MAX {
             // Any but this one: with that peer another one begins.
             let is_other = |peer: &&PublicKey| **peer != outbox.peer;
-            if let Some(other) = self.0.keys().find(is_other).copied() {
-                self.0.remove(&other);
+            if let Some(other) = self.known.keys().find(is_other).copied() {
+                self.leave_to_the_disk(&other);
             }
         }
     }
 
+    /// This run does not use the dialog with a peer.
+    fn leave_to_the_disk(&mut self, peer: &PublicKey) {
+        self.known.remove(peer);
+        self.is_partial = true;
+    }
+
     pub(super) fn with(&self, peer: &PublicKey) -> Option<(u64, u64)> {
-        self.0.get(peer).copied()
+        self.known.get(peer).copied()
+    }
+
+    /// Whether a dialog that is not among them is over for good.
+    pub(super) const fn are_all(&self) -> bool {
+        !self.is_partial
     }
 }
 
@@ -221,6 +236,9 @@ impl Endpoint {
                 let next_serial = open.last().map_or(0, |last| last + 1).max(next_serial);
                 let outbox = Outbox::new(StoreKind::Durable, dialog, &own, &key);
                 peer.outboxes.resume(outbox.resumed(next_serial, open));
+            } else if let Some(own) = self.identity_mut(identity) {
+                // Going on with it would close what is open there.
+                own.kept_dialogs.leave_to_the_disk(&key);
             }
             for ask in asks {
                 let token = token(&ask);
@@ -244,6 +262,25 @@ impl Endpoint {
                 Outbox::new(StoreKind::Durable, dialog, ends.0, ends.1).resumed(next_serial, [])
             }
             None => begins,
+        }
+    }
+
+    /// Takes our dialog with a peer up again, if it is this one and nothing has been open in it.
+    pub(super) fn recall_kept_dialog(&mut self, code: u32, dialog: u64) {
+        let Some((identity, key)) = self.peers.get(code).map(|peer| (peer.identity, peer.key))
+        else {
+            return;
+        };
+        let Some(own) = self.identity(identity) else { return };
+        let Some((_, next_serial)) = own.kept_dialogs.with(&key).filter(|one| one.0 == dialog)
+        else {
+            return;
+        };
+        let own = own.secret_keys.public;
+        let resumed =
+            || Outbox::new(StoreKind::Durable, dialog, &own, &key).resumed(next_serial, []);
+        if let Some(peer) = self.peers.get_mut(code) {
+            peer.outboxes.for_kept(resumed);
         }
     }
 

@@ -205,9 +205,8 @@ impl Packer<'_> {
             self.frame(&Frame::Refused(refused));
         }
         while self.fits(0)
-            && let Some(dialog) = self.peer.foreign_dialogs.pop()
+            && let Some((dialog, serials)) = self.peer.foreign_dialogs.pop()
         {
-            let serials = crate::wire::Serials::below(u64::MAX);
             self.frame(&Frame::Closed { dialog, serials });
         }
         while self.fits(0)

@@ -32,9 +32,9 @@ use crate::session::known_suites::KnownSuites;
 use crate::session::live::TransmissionName;
 use crate::time::Instant;
 use crate::timers::TimerId;
-use crate::wire::Header;
 use crate::wire::frame::{Class, PartOf, Refused};
 use crate::wire::shroud::Shroud;
+use crate::wire::{Header, Serials};
 
 /// One peer.
 #[derive(Debug)]
@@ -91,8 +91,8 @@ pub(super) struct Peer {
     pub acks: Vec<DialogCode>,
     pub ack_due: Option<Instant>,
     pub refusals: Vec<Refused>,
-    /// Dialogs that are not ours (any more): everything in them is closed.
-    pub foreign_dialogs: Vec<u64>,
+    /// Dialogs that are not ours (any more), and what is closed in them: everything, if no later run may go on with them.
+    pub foreign_dialogs: Vec<(u64, Serials)>,
     pub partials: Vec<(u64, u64, PartOf)>,
     pub challenges: Vec<[u8; 8]>,
     /// Most peers are never sent one.
