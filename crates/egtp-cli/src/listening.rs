@@ -11,6 +11,7 @@ use egtp::{Recipient, Strategy, Ticket};
 
 use crate::directory::Directory;
 use crate::failure::{Code, Failure};
+use crate::monitor;
 use crate::peer::Peer;
 use crate::text_file;
 
@@ -30,6 +31,10 @@ pub(crate) struct Listening {
     /// the file `relays` of the data directory, one on each line, if there is one.
     #[arg(long = "relay", value_name = "TICKET")]
     relays: Vec<Peer>,
+
+    /// Tell whoever asks on this machine how the node is: /healthz, and /metrics for Prometheus, at tcp/127.0.0.1:PORT
+    #[arg(long, value_name = "ADDRESS", value_parser = monitor::parse_address)]
+    metrics: Option<SocketAddr>,
 }
 
 /// A value of `--listen`.
@@ -42,7 +47,12 @@ enum Place {
 impl Listening {
     /// Whether nothing was said about it.
     pub(crate) const fn is_unsaid(&self) -> bool {
-        self.places.is_empty() && self.relays.is_empty()
+        self.places.is_empty() && self.relays.is_empty() && self.metrics.is_none()
+    }
+
+    /// Where it is to tell how it is, if anywhere.
+    pub(crate) const fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// Whether it is to listen nowhere.

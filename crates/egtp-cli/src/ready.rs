@@ -21,6 +21,8 @@ pub(crate) struct Ready {
     pub(crate) kinds: Vec<Kind>,
     pub(crate) guarantee: String,
     pub(crate) role: Role,
+    /// Where it tells how it is, if it does.
+    pub(crate) metrics: Option<String>,
 }
 
 /// What a node is to others.
@@ -61,6 +63,7 @@ impl Ready {
             .list("listen", &self.listening)
             .list("kinds", &self.kinds)
             .with("guarantee", &*self.guarantee)
+            .maybe("metrics", self.metrics.as_ref())
     }
 
     /// Reads it back.
@@ -79,6 +82,7 @@ impl Ready {
                 Some("relay") => Role::Relay,
                 _ => Role::Node,
             },
+            metrics: fields.text("metrics")?.map(ToOwned::to_owned),
         })
     }
 
@@ -107,13 +111,16 @@ impl Ready {
         let listening = if listening.is_empty() { "nowhere".into() } else { listening.join(" ") };
         let relay = self.ticket.strategies.iter().find(|one| one.is_relayed());
         let relay = relay.map_or_else(String::new, |by| format!("reached by  {by}\n"));
+        let metrics = self.metrics.as_ref();
+        let metrics = metrics.map_or_else(String::new, |url| format!("metrics     {url}\n"));
         format!(
             "Ready. {does}\n\n\
              node id     {id}\n\
              public key  {key}\n\
              listening   {listening}\n\
              {relay}\
-             guarantee   {guarantee}\n\n\
+             guarantee   {guarantee}\n\
+             {metrics}\n\
              {next}\n\n\
              Ctrl-C stops it.",
             guarantee = self.guarantee,

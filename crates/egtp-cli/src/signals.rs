@@ -15,6 +15,15 @@ pub(crate) struct Signals {
     hangup: Option<Signal>,
 }
 
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Told {
+    /// To stop.
+    Stop,
+    /// To read the configuration again, or to stop where there is nothing to read.
+    Reload,
+}
+
 impl Signals {
     /// Catches them from now on.
     ///
@@ -35,6 +44,11 @@ impl Signals {
 
     /// Waits for the next one. Cancel safe.
     pub(crate) async fn next(&mut self) {
+        self.told().await;
+    }
+
+    /// Waits for the next one, and says what it means to who can read its configuration again. Cancel safe.
+    pub(crate) async fn told(&mut self) -> Told {
         let hangup = async {
             match &mut self.hangup {
                 Some(hangup) => hangup.recv().await,
@@ -42,9 +56,9 @@ impl Signals {
             }
         };
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = hangup => {}
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.terminate.recv() => Told::Stop,
+            _ = hangup => Told::Reload,
         }
     }
 

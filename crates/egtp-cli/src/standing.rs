@@ -4,7 +4,7 @@
 //! when the node accepts connections, and never before.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use egtp::path::Attempts;
 use egtp::store::SqliteStore;
@@ -19,12 +19,14 @@ use crate::failure::{Code, Failure};
 use crate::guarantee::{IN_MEMORY, ON_DISK};
 use crate::inbox::Inbox;
 use crate::json::Object;
+use crate::keeper::Keeper;
 use crate::listening::Listening;
+use crate::monitor::{self, Monitor};
 use crate::output::Output;
 use crate::posted::Posted;
 use crate::ready::{Ready, Role};
 use crate::relayed::Relayed;
-use crate::signals::Signals;
+use crate::signals::{Signals, Told};
 use crate::{here, peer};
 
 /// What a node that stays is to do.
@@ -38,6 +40,8 @@ pub(crate) struct Duty {
     pub(crate) risk: Risk,
     /// What it is to others.
     pub(crate) role: Role,
+    /// What a relay does besides.
+    pub(crate) keeper: Option<Keeper>,
 }
 
 /// What somebody who reaches the node can do with it, unless only this machine reaches it.
@@ -60,6 +64,8 @@ pub(crate) struct Standing {
     kept: Option<(Control, Ownership)>,
     relayed: Option<Relayed>,
     posted: Option<Posted>,
+    keeper: Option<Keeper>,
+    monitor: Option<Monitor>,
 }
 
 impl Standing {
@@ -78,7 +84,7 @@ impl Standing {
         // First of all, so that no signal finds us unprepared.
         let signals = Signals::catch()?;
         let output = context.output;
-        let Duty { routers, kinds, risk, role } = duty;
+        let Duty { routers, kinds, risk, role, keeper } = duty;
         let mail = Mail::new();
         let attempts = Attempts::default();
         let mut builder = routers.into_iter().fold(Node::builder(), Builder::serve);
@@ -110,6 +116,10 @@ impl Standing {
         for address in listening.addresses(usual)? {
             builder = builder.listen(address);
         }
+        let opened = match listening.metrics() {
+            Some(at) => Some(monitor::Opened::at(at).await?),
+            None => None,
+        };
         let node = builder.start().await?;
         let relayed = Relayed::begin(&node, relays.clone(), output).await;
         let by_relays = relayed.as_ref().map(Relayed::strategies).unwrap_or_default();
@@ -136,7 +146,9 @@ impl Standing {
             kinds,
             guarantee: guarantee.to_owned(),
             role,
+            metrics: opened.as_ref().map(monitor::Opened::url),
         };
+        let monitor = opened.map(|opened| opened.of(node.clone(), keeper.clone()));
         let mut kept = None;
         if let Some((directory, ownership)) = directory.zip(ownership) {
             let own = OwnNode::new(node.clone(), attempts, context.names());
@@ -144,7 +156,7 @@ impl Standing {
             let host = Host::staying(own, command, ready.clone(), inbox);
             kept = Some((Control::listen(&directory, host)?, ownership));
         }
-        Ok(Self { node, ready, signals, output, risk, kept, relayed, posted })
+        Ok(Self { node, ready, signals, output, risk, kept, relayed, posted, keeper, monitor })
     }
 
     /// The node.
@@ -174,29 +186,62 @@ impl Standing {
             };
             tokio::select! {
                 () = self.node.closed() => return Err(ended_early()),
-                () = self.signals.next() => break,
+                told = self.signals.told() => match (told, &self.keeper) {
+                    (Told::Reload, Some(keeper)) => self.reload(keeper)?,
+                    _ => break,
+                },
                 told = moved => told?,
                 () = listed => {}
             }
             self.sign()?;
         }
+        self.end().await
+    }
+
+    /// Stops within five seconds.
+    async fn end(self) -> Result<(), Failure> {
+        let begun = Instant::now();
         self.signals.give_up_on_next();
         // Whoever read the events may have gone; the node still says goodbye to its peers.
         let _ = self.output.event(&Object::new().with("event", "closing"));
         self.output.say("Stopping.");
-        if let Some((control, _)) = &mut self.kept {
+        self.monitor.iter().for_each(Monitor::say_closing);
+        if self.keeper.as_ref().is_some_and(Keeper::drain) {
+            tokio::time::sleep(DRAINING_TIME).await;
+        }
+        let mut kept = self.kept;
+        if let Some((control, _)) = &mut kept {
             control.take_no_more().await;
             control.say_closing();
         }
         // What is not said goodbye to by then learns it the hard way.
-        if tokio::time::timeout(CLOSING_TIME, self.node.close()).await.is_err() {
+        let left = CLOSING_TIME.saturating_sub(begun.elapsed());
+        if tokio::time::timeout(left, self.node.close()).await.is_err() {
             tracing::warn!("some peers could not be told goodbye in time");
         }
-        if let Some((control, ownership)) = self.kept {
+        if let Some((control, ownership)) = kept {
             control.finish().await;
             drop(ownership);
         }
         Ok(())
+    }
+
+    /// Reads again who may use it. If that cannot be read, all stays as it was, and that is said.
+    fn reload(&self, keeper: &Keeper) -> Result<(), Failure> {
+        match keeper.reload() {
+            Ok(()) => {
+                self.output.say("The lists were read again.");
+                self.output.event(&Object::new().with("event", "reloaded"))
+            }
+            Err(failure) => {
+                self.output.say(format_args!(
+                    "The lists were not read again, and all stays as it was: {}; {}.",
+                    failure.message, failure.next
+                ));
+                let event = Object::new().with("event", "not_reloaded");
+                self.output.event(&event.object("error", failure.object()))
+            }
+        }
     }
 
     /// Its contact says how it is reached now.
@@ -258,5 +303,7 @@ fn ended_early() -> Failure {
 
 /// Relays that a ticket names: the present one, and those that come next.
 const RELAYS_TOLD: usize = 4;
+/// How long those who are registered have to find their next relay, before this one says goodbye.
+const DRAINING_TIME: Duration = Duration::from_secs(1);
 /// Less than the five seconds within which the process has gone.
 const CLOSING_TIME: Duration = Duration::from_secs(4);

@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::page::{number, page};
 use common::{Node, Place, closed_port, until};
 use serde_json::Value;
 
@@ -65,6 +66,36 @@ fn what_is_sent_to_one_who_is_away_arrives_once_and_its_sender_learns_it() {
     let ended = place.run(&["--data", &alice, "events", "take", id, "--json"]).ok();
     assert_eq!(ended.objects().last().expect("an end")["id"], id);
     here.stop("INT");
+}
+
+/// What a relay keeps, and what became of it, is on its page; who has it, is not.
+#[test]
+fn what_mailboxes_hold_is_told_as_numbers() {
+    let place = Place::new();
+    let at = format!("tcp/127.0.0.1:{}", closed_port());
+    let watched = ["relay", "--listen", &at, "--metrics", "tcp/127.0.0.1:0"];
+    let relay = place.start(&[&["--data", &place.at("relay")], &watched[..]].concat());
+    let url = relay.ready["metrics"].as_str().expect("where the page is");
+    let bob = acquainted(&place, &relay);
+    place.run(&["--data", &place.at("alice"), "send", &bob, "note/1", "see you"]).ok();
+    let (_, kept) = page(url, "GET", "/metrics");
+    for (name, count) in [
+        ("egtp_mailboxes", 1),
+        ("egtp_mailbox_letters", 1),
+        ("egtp_mailbox_deposits_total{outcome=\"stored\"}", 1),
+        ("egtp_mailbox_deposits_total{outcome=\"mailbox_full\"}", 0),
+        ("egtp_mailbox_deleted_letters_total{reason=\"collected\"}", 0),
+    ] {
+        assert_eq!(number(&kept, name), count, "{name}");
+    }
+    assert!(number(&kept, "egtp_mailbox_bytes") > 0);
+    assert!(!kept.contains(&bob), "{kept}");
+    let _there = up(&place, "bob", &relay);
+    // What tells alice that it has arrived may be a letter as well, which waits for her.
+    until("the letter is fetched", || {
+        let (_, page) = page(url, "GET", "/metrics");
+        number(&page, "egtp_mailbox_deleted_letters_total{reason=\"collected\"}") == 1
+    });
 }
 
 /// What nobody has looked at survives the node, and so does what a command has failed on.

@@ -68,6 +68,8 @@ pub enum Bug {
     RestStartsAnew,
     /// As much as there is goes to an address that nobody has proved to be his.
     Amplifies,
+    /// A record that was opened is opened again when it is repeated.
+    ReplayWindowOff,
     /// A letter store that is full forgets the dialog used least lately, and its floor stays.
     LetterStoreForgets,
     /// A letter may be thrown away before what it has brought is on the disk.
@@ -114,7 +116,7 @@ mod switch {
     ];
 
     /// Every other bug with its name.
-    pub const ALL: [(Bug, &str); 29] = [
+    pub const ALL: [(Bug, &str); 30] = [
         (Bug::DuplicateCheckOff, "duplicate check off"),
         (Bug::FloorForgotten, "floor forgotten"),
         (Bug::FloorCopyForgotten, "copy of the floor forgotten"),
@@ -144,5 +146,6 @@ mod switch {
         (Bug::SyncOff, "disk that does not sync"),
         (Bug::RestStartsAnew, "rest that starts counters anew"),
         (Bug::Amplifies, "unproven addresses flooded"),
+        (Bug::ReplayWindowOff, "replay window off"),
     ];
 }

@@ -77,5 +77,5 @@ pub use group::{Group, GroupError, GroupId, GroupProgress, Member, MemberReply, 
 pub use message::{IntoReply, Message, Receipt, Recipient, Reply};
 pub use node::Node;
 pub use request::{Pending, Progress, Request};
-pub use serve::{Allowed, Handler, Hints, Queries, Query, Router, respond};
+pub use serve::{AllowList, Allowed, Handler, Hints, Queries, Query, Router, respond};
 pub use status::{OpenPath, OpenedBy, Status};

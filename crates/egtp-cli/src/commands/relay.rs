@@ -3,26 +3,30 @@
 use clap::Args;
 use egtp::mailbox::PUT;
 use egtp::{Allowed, Kind};
-use egtp_services::mailbox::{self, Mailboxes};
-use egtp_services::relay::{Limits, Relay};
+use egtp_services::{mailbox, relay};
 
-use super::serve::{allowed, echo_service};
+use super::serve::echo_service;
+use crate::config;
 use crate::context::Context;
 use crate::counts;
 use crate::failure::{Code, Failure};
+use crate::keeper::{Admission, Keeper, Terms};
+use crate::key_lists;
 use crate::listening::Listening;
 use crate::ready::Role;
 use crate::standing::{Duty, Risk, Standing};
 
-/// Pass packets on to nodes that cannot be called, until Ctrl-C (or SIGTERM, or SIGHUP)
+/// Pass packets on to nodes that cannot be called, until Ctrl-C (or SIGTERM)
 ///
 /// A node registers here (egtp up --relay TICKET), and others reach it by a ticket that names this relay. The relay
 /// sees who talks to whom, when and how much; it can delay and drop packets, and read or change none. It keeps sealed
-/// letters for those who are away (--max-letters). It answers echo/1 as well.
+/// letters for those who are away (--max-letters). It answers echo/1 as well. SIGHUP makes it read again who
+/// may: --allow, --operator and --ban in a configuration file, and the files that they name.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   egtp relay --listen tcp/0.0.0.0:7700            everybody who knows its ticket may register
   egtp relay --allow egtp1... --allow @bob        only these may
+  egtp relay --ban ./banned --metrics tcp/127.0.0.1:9300
   egtp relay --ephemeral --listen tcp/127.0.0.1:0 to try it out on this machine")]
 pub(crate) struct Arguments {
     /// Who may register: a key, a ticket, a @name, or a file with one of them on each line; several times
@@ -45,6 +49,10 @@ pub(crate) struct Arguments {
     /// Who may list the largest mailboxes (egtp mailbox ls): a key, a ticket, a @name, or a file; several times
     #[arg(long, value_name = "KEY|@NAME|FILE")]
     operator: Vec<String>,
+
+    /// Who may do nothing here, neither register, talk to others nor leave letters: a key, a ticket, a @name, or a file
+    #[arg(long, value_name = "KEY|@NAME|FILE")]
+    ban: Vec<String>,
 
     #[command(flatten)]
     listening: Listening,
@@ -69,36 +77,36 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
             "leave --relay out, or run egtp up --relay TICKET",
         ));
     }
-    let limits = Limits { registered_max: arguments.max_registered, ..Limits::default() };
-    let internal = |error| Failure::new(Code::Internal, error);
-    let routers = Relay::new(limits).routers(allowed(context, &arguments.allow)?);
-    let (kind, echo) = echo_service()?;
-    let mut routers = Vec::from(routers.map_err(internal)?);
-    routers.push(echo);
     let keeps_letters = arguments.max_letters > 0 && context.directory_if_kept()?.is_some();
-    let mut announcer = None;
-    if keeps_letters {
-        let limits =
-            mailbox::Limits { letters_max: arguments.max_letters, ..mailbox::Limits::default() };
-        let (kept, telling) = Mailboxes::new(limits, allowed(context, &arguments.allow)?);
-        let operators = if arguments.operator.is_empty() {
-            Allowed::from_iter([])
-        } else {
-            allowed(context, &arguments.operator)?
-        };
-        routers.extend(kept.routers(Allowed::Anybody, operators).map_err(internal)?);
-        announcer = Some(telling);
+    let letters_max = arguments.max_letters;
+    let terms = Terms {
+        limits: relay::Limits { registered_max: arguments.max_registered, ..Default::default() },
+        mailboxes: keeps_letters
+            .then(|| mailbox::Limits { letters_max, ..mailbox::Limits::default() }),
+        read: {
+            let context = context.clone();
+            // As the command line and its file say now.
+            Box::new(move || admission(&context, &config::again()?))
+        },
+    };
+    let (keeper, mut routers, herald) = Keeper::new(terms)?;
+    let (echo_kind, echo) = echo_service()?;
+    routers.push(echo);
+    let kind = |name| Kind::new(name).map_err(|error| Failure::new(Code::Internal, error));
+    let mut kinds = vec![kind(egtp::relay::REGISTER)?, kind(egtp::relay::OPEN)?, echo_kind];
+    if keeper.keeps_letters() {
+        kinds.push(kind(PUT)?);
     }
-    let register = Kind::new(egtp::relay::REGISTER).map_err(internal)?;
-    let open = Kind::new(egtp::relay::OPEN).map_err(internal)?;
-    let mut kinds = vec![register, open, kind];
-    if keeps_letters {
-        kinds.push(Kind::new(PUT).map_err(internal)?);
-    }
-    let duty = Duty { routers, kinds, risk: Risk::Ask, role: Role::Relay };
+    let duty = Duty { routers, kinds, risk: Risk::Ask, role: Role::Relay, keeper: Some(keeper) };
     let standing = Standing::start(context, "relay", &arguments.listening, duty, None).await?;
-    if let Some(announcer) = announcer {
-        tokio::spawn(announcer.run(standing.node()));
-    }
+    herald.begin(standing.node());
     standing.stay().await
+}
+
+/// Who may what, as it is written now.
+fn admission(context: &Context, arguments: &Arguments) -> Result<Admission, Failure> {
+    let registering = key_lists::allowed(context, "--allow", &arguments.allow)?.into();
+    let operating = Allowed::Only(key_lists::keys(context, "--operator", &arguments.operator)?);
+    let banned = key_lists::keys(context, "--ban", &arguments.ban)?;
+    Ok(Admission { registering, operating, banned })
 }

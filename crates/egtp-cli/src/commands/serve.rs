@@ -1,13 +1,11 @@
 //! `egtp serve`: answers one kind of request, by echo or by a command.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use egtp::{Allowed, Kind, PublicKey, Router};
+use egtp::{Allowed, Kind, Router};
 use egtp_services::echo;
 
 use crate::access::{self, Access};
@@ -16,11 +14,10 @@ use crate::control::{Attached, Service};
 use crate::exec::Exec;
 use crate::failure::{Code, Failure};
 use crate::listening::Listening;
-use crate::peer::{self, Peer};
 use crate::query::Query;
 use crate::ready::Role;
 use crate::standing::{Duty, Risk, Standing};
-use crate::{counts, durations, guest, text_file};
+use crate::{counts, durations, guest, key_lists};
 
 /// Answer requests of one kind, by echo or with the output of a command
 ///
@@ -94,7 +91,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<(), F
         ));
     }
     let service = Service {
-        allowed: allowed(context, &arguments.allow)?,
+        allowed: key_lists::allowed(context, "--allow", &arguments.allow)?,
         kind: arguments.kind,
         concurrency: arguments.concurrency.get(),
     };
@@ -150,12 +147,12 @@ fn duty(
         Again::Redelivered => router.redeliver(kind.clone()),
         Again::Unknown => router,
     };
-    let (mut routers, mut kinds) = (vec![router.allow(allowed)], vec![kind]);
+    let (mut routers, mut kinds) = (vec![router.allow(Allowed::from(allowed))], vec![kind]);
     if !kinds.contains(&echo_kind) {
         routers.push(echo_router);
         kinds.push(echo_kind);
     }
-    Ok(Duty { routers, kinds, risk, role: Role::Node })
+    Ok(Duty { routers, kinds, risk, role: Role::Node, keeper: None })
 }
 
 /// What becomes of requests that a crash has cut off.
@@ -189,60 +186,4 @@ fn listens_already(attached: &Attached) -> Failure {
 /// What every node answers to everybody: its own words.
 pub(super) fn echo_service() -> Result<(Kind, Router), Failure> {
     echo::service().map_err(|error| Failure::new(Code::Internal, error))
-}
-
-/// Nobody named means everybody; a command was refused before it came to that.
-pub(super) fn allowed(context: &Context, names: &[String]) -> Result<Allowed, Failure> {
-    if names.is_empty() {
-        return Ok(Allowed::Anybody);
-    }
-    let mut keys = Vec::new();
-    for name in names {
-        match key(context, name)? {
-            Ok(key) => keys.push(key),
-            Err(error) => keys.extend(keys_in(context, Path::new(name), &error)?),
-        }
-    }
-    Ok(keys.into_iter().collect())
-}
-
-fn keys_in(
-    context: &Context,
-    path: &Path,
-    no_key_because: &str,
-) -> Result<Vec<PublicKey>, Failure> {
-    let Some(text) = text_file::read(path)? else {
-        let path = path.display();
-        return Err(Failure::with_next(
-            Code::Usage,
-            format_args!("--allow {path} is no key ({no_key_because}), and no such file is there"),
-            "give a key (egtp1...), a @name, or a file with one of them on each line",
-        ));
-    };
-    let mut keys = Vec::new();
-    for (number, line) in text_file::lines(&text) {
-        let read = key(context, line)?;
-        keys.push(
-            read.map_err(|error| text_file::damaged(path, format_args!("line {number}: {error}")))?,
-        );
-    }
-    if keys.is_empty() {
-        return Err(Failure::with_next(
-            Code::Usage,
-            format_args!("--allow {} names nobody: there is no key in that file", path.display()),
-            "write one key on each line, or use --allow-any if everybody may ask",
-        ));
-    }
-    Ok(keys)
-}
-
-/// The key that a text means, or why it is none. A name must be known.
-fn key(context: &Context, text: &str) -> Result<Result<PublicKey, String>, Failure> {
-    if !text.starts_with('@') {
-        return Ok(peer::ticket(text).map(|ticket| ticket.key));
-    }
-    match Peer::from_str(text) {
-        Ok(name) => Ok(Ok(name.resolve(context.names().as_ref())?.key)),
-        Err(error) => Ok(Err(error)),
-    }
 }

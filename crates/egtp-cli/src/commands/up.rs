@@ -29,6 +29,12 @@ pub(crate) struct Arguments {
 /// When the directory or an address cannot be had.
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     let (kind, router) = echo_service()?;
-    let duty = Duty { routers: vec![router], kinds: vec![kind], risk: Risk::Ask, role: Role::Node };
+    let duty = Duty {
+        routers: vec![router],
+        kinds: vec![kind],
+        risk: Risk::Ask,
+        role: Role::Node,
+        keeper: None,
+    };
     Standing::start(context, "up", &arguments.listening, duty, None).await?.stay().await
 }

@@ -96,7 +96,6 @@ pub(crate) fn check(named: &Named, whole: &Command) -> Result<Vec<Fault>, Failur
 /// # Errors
 /// [`Code::Usage`] when the file is gone or has faults, with the place of the first; the caller says so and goes on with what
 /// it has. Nothing was changed.
-#[allow(dead_code, reason = "for commands that stay, when they are told to look again")]
 pub(crate) fn again<Options: FromArgMatches>() -> Result<Options, Failure> {
     options_of(&crate::command(), std::env::args_os())
 }

@@ -3,10 +3,11 @@
 //! Both sides use it: one writes what the other reads. Invariant: what is read back is what was
 //! written.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use egtp::{Allowed, Kind, PublicKey, Refusal};
+use egtp::{Kind, PublicKey, Refusal};
 
 use super::Fields;
 use crate::json::{Object, milliseconds};
@@ -89,7 +90,7 @@ pub(crate) enum Wants {
 #[derive(Clone, Debug)]
 pub(crate) struct Service {
     pub(crate) kind: Kind,
-    pub(crate) allowed: Allowed,
+    pub(crate) allowed: Option<HashSet<PublicKey>>,
     /// Queries that it takes at once.
     pub(crate) concurrency: usize,
 }
@@ -210,7 +211,7 @@ impl Service {
         let concurrency = fields.number("concurrency")?.unwrap_or(CONCURRENCY);
         Ok(Self {
             kind: fields.needed("kind", Fields::parsed)?,
-            allowed: keys.map_or(Allowed::Anybody, |keys| keys.into_iter().collect()),
+            allowed: keys.map(|keys| keys.into_iter().collect()),
             concurrency: usize::try_from(concurrency).unwrap_or(usize::MAX),
         })
     }
@@ -218,8 +219,8 @@ impl Service {
     fn write(&self, object: Object) -> Object {
         let object = object.text("kind", &self.kind);
         let object = match &self.allowed {
-            Allowed::Anybody => object.with("allow", None::<bool>),
-            Allowed::Only(keys) => object.list("allow", keys),
+            None => object.with("allow", None::<bool>),
+            Some(keys) => object.list("allow", keys),
         };
         object.with("concurrency", self.concurrency)
     }
@@ -257,7 +258,7 @@ mod tests {
             post_quantum: true,
             wants: Wants::Receipt,
         };
-        let service = Service { kind, allowed: [key].into_iter().collect(), concurrency: 3 };
+        let service = Service { kind, allowed: Some([key].into()), concurrency: 3 };
         for what in [
             What::Request(question),
             What::Status,

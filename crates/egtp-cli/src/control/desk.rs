@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use egtp::{Query, Router};
+use egtp::{Allowed, Query, Router};
 use tokio::sync::{oneshot, watch};
 
 use super::Service;
@@ -127,7 +127,8 @@ pub(super) async fn serve(
             async move { desk.forward(query).await }
         }
     };
-    let router = Router::new().concurrency(concurrency).allow(allowed).route(kind, handler);
+    let router =
+        Router::new().concurrency(concurrency).allow(Allowed::from(allowed)).route(kind, handler);
     let node = host.own().node().clone();
     let mut serving = Box::pin(async move { node.serve(router).await });
     // The first look registers the kind; only then it is answered, and that may be said.

@@ -10,6 +10,8 @@
     reason = "helpers of tests fail as loudly as tests"
 )]
 
+pub mod page;
+
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;

@@ -8,6 +8,7 @@
 mod announcer;
 mod client;
 mod collector;
+mod counts;
 mod rows;
 mod state;
 
@@ -28,6 +29,8 @@ use egtp::{
 pub use self::announcer::Announcer;
 pub use self::client::{DepositError, Stored, deposit};
 pub use self::collector::{Collector, Incoming, Mail, POLL, Taken};
+use self::counts::Tally;
+pub use self::counts::{Counts, HeldInAll};
 use self::state::State;
 
 /// How much a relay keeps. At each limit a letter is refused with a sentence that says which, and what helps.
@@ -77,6 +80,7 @@ pub struct Mailboxes {
     recipients: Arc<Allowed>,
     clock: Arc<dyn Clock>,
     mail: announcer::Mail,
+    tally: Arc<Tally>,
 }
 
 impl Mailboxes {
@@ -85,13 +89,18 @@ impl Mailboxes {
         let (mail, announcer) = announcer::new();
         let clock = Arc::new(SystemClock);
         let (limits, recipients) = (Arc::new(limits), Arc::new(recipients));
-        (Self { limits, recipients, clock, mail }, announcer)
+        (Self { limits, recipients, clock, mail, tally: Arc::default() }, announcer)
     }
 
     /// Another clock, whose wall time says how old letters are. A clock that is set forward makes them expire early.
     #[must_use]
     pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
         Self { clock, ..self }
+    }
+
+    /// What they hold and have done.
+    pub fn counts(&self) -> Counts {
+        self.tally.counts()
     }
 
     /// What a node serves to keep mailboxes: for those who may leave letters, for the recipients, each of whom reaches
@@ -124,22 +133,24 @@ impl Mailboxes {
         handle: impl Fn(&mut State<'_>, &QueryEvent) -> Result<Bytes, Refusal> + Send + Sync + 'static,
     ) -> Result<Router, KindError> {
         let (limits, clock) = (Arc::clone(&self.limits), Arc::clone(&self.clock));
+        let tally = Arc::clone(&self.tally);
         let answer = move |values: &mut dyn Values, query: &QueryEvent| {
-            handle(&mut State::new(values, &limits, clock.wall()), query)
+            let mut state = State::new(values, &limits, clock.wall());
+            let answer = handle(&mut state, query);
+            tally.take(&mut state);
+            answer
         };
         Ok(router.transact(Kind::new(kind)?, answer))
     }
 
     fn put(&self, state: &mut State<'_>, query: &QueryEvent) -> Result<Bytes, Refusal> {
         let (recipient, letter) = decode_put(&query.message.body).ok_or(Refusal::Failed)?;
-        let is_kept_for = match &*self.recipients {
-            Allowed::Anybody => true,
-            Allowed::Only(keys) => keys.contains(&recipient),
-        };
-        if !is_kept_for {
-            return Ok(Deposit::Refused(DepositRefused::UnknownRecipient).encode());
+        if !self.recipients.admits(&recipient) {
+            self.tally.deposit(&UNKNOWN_RECIPIENT);
+            return Ok(UNKNOWN_RECIPIENT.encode());
         }
         let deposit = state.deposit(query.message.from, recipient, &letter)?;
+        self.tally.deposit(&deposit);
         if matches!(deposit, Deposit::Stored { .. }) {
             // Whoever asks because of it is answered by a later transaction, and finds the letter.
             self.mail.tell(recipient);
@@ -188,6 +199,7 @@ async fn ask(
 /// How long a relay may take to answer, and while bytes of a large letter are arriving.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PATIENCE_MAX: Duration = Duration::from_mins(10);
+const UNKNOWN_RECIPIENT: Deposit = Deposit::Refused(DepositRefused::UnknownRecipient);
 /// Mailboxes that an operator is shown at a time.
 const LISTED_MAX: u32 = 1_024;
 /// Bytes of the longest letter that a node with the limits it has by default can pass on: its largest message is one of

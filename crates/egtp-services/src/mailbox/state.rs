@@ -23,12 +23,35 @@ pub(super) struct State<'a> {
     limits: &'a Limits,
     /// In seconds since the Unix epoch.
     now: u64,
+    /// What all of them amount to, if this transaction has changed it.
+    total: Option<Total>,
+    /// Letters that it has deleted: at their recipient's word, and for their age.
+    collected: u64,
+    expired: u64,
 }
 
 impl<'a> State<'a> {
     /// `now` is the time since the Unix epoch.
     pub(super) fn new(values: &'a mut dyn Values, limits: &'a Limits, now: Duration) -> Self {
-        Self { values, limits, now: now.as_secs() }
+        Self { values, limits, now: now.as_secs(), total: None, collected: 0, expired: 0 }
+    }
+
+    /// What all of them amount to, if it has changed, or anyway.
+    pub(super) fn total_if_changed(&mut self, anyway: bool) -> Option<Total> {
+        match self.total {
+            None if anyway => self.read_or_default(&rows::total()).ok(),
+            changed => changed,
+        }
+    }
+
+    /// Letters that were deleted at their recipient's word.
+    pub(super) const fn collected(&self) -> u64 {
+        self.collected
+    }
+
+    /// Letters that were deleted for their age.
+    pub(super) const fn expired(&self) -> u64 {
+        self.expired
     }
 
     /// Keeps a letter for a recipient, if there is room.
@@ -106,6 +129,7 @@ impl<'a> State<'a> {
                 deleted = deleted.saturating_add(1);
             }
         }
+        self.collected += u64::from(deleted);
         Ok(deleted)
     }
 
@@ -140,6 +164,7 @@ impl<'a> State<'a> {
         let there: Head = self.read(&rows::head(recipient, position))?.ok_or(Refusal::Failed)?;
         if self.is_expired(there.stored_at) {
             self.remove(recipient, position, &there)?;
+            self.expired += 1;
             return Ok(None);
         }
         let age = Duration::from_secs(self.now.saturating_sub(there.stored_at));
@@ -230,6 +255,7 @@ impl<'a> State<'a> {
             self.write(&rows::summary(recipient), &now)?;
             self.values.put(&rows::rank(now.load.bytes, recipient), &[])?;
         }
+        self.total = Some(total);
         self.write(&rows::total(), &total)
     }
 
@@ -243,6 +269,7 @@ impl<'a> State<'a> {
             }
             let head: Option<Head> = self.read(&rows::head(&recipient, position))?;
             self.remove(&recipient, position, &head.ok_or(Refusal::Failed)?)?;
+            self.expired += 1;
         }
         Ok(())
     }
@@ -255,6 +282,7 @@ impl<'a> State<'a> {
                 break;
             }
             self.remove(recipient, position, &head)?;
+            self.expired += 1;
         }
         Ok(())
     }

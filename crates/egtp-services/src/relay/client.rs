@@ -1,8 +1,7 @@
 //! Keeps a node registered at one of several relays, so that others reach it there.
 //!
-//! Stays with a relay for as long as that answers, and goes to the next one within seconds when it does not. Load is no
-//! reason to go: a relay that is slow is given ten seconds. Invariant: at most one registration counts at a time, and
-//! packets are taken in only from the relay that it is at.
+//! Does what [`Choice`] decides: asks, listens, and knows the time. Knows no reason to stay or to go. Invariant: at most one
+//! registration counts at a time, and packets are taken in only from the relay that it is at.
 
 use std::time::Duration;
 
@@ -11,7 +10,9 @@ use egtp::relay::{self, OPEN, Presence, REGISTER};
 use egtp::{Kind, Message, Node, NotSent, Pending, Progress, PublicKey, RequestError, Ticket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
+
+use super::choice::{Act, Asked, Choice, Heard, LEASE, PATIENCE};
 
 /// Where a node is registered.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -70,154 +71,139 @@ impl Drop for Client {
     }
 }
 
-/// Why a relay is left.
-#[derive(Debug)]
-enum Left {
-    /// It does not answer, or does not want us.
-    Relay,
-    /// The node closes.
-    Node,
-}
-
+/// Does what [`Choice`] says, until the node closes.
 async fn stay(node: &Node, relays: &[Ticket], tell: &watch::Sender<Standing>) {
-    let mut pauses = PAUSE_MIN;
+    let since = Instant::now();
+    let mut choice = Choice::new(relays.len(), Duration::ZERO);
+    let mut visit = Visit { node, relays, at: None, lease: None, next: None, look: None };
     loop {
-        for relay in relays {
-            let begun = Instant::now();
-            node.trust_relay(relay.key, true);
-            let left = at(node, relay, tell).await;
-            node.trust_relay(relay.key, false);
-            say(tell, Standing::Nowhere);
-            if matches!(left, Left::Node) {
-                return;
-            }
-            if begun.elapsed() > PAUSE_MAX {
-                pauses = PAUSE_MIN;
-            }
-            tracing::info!(relay = %relay.key.short(), "left a relay");
+        while let Some(act) = choice.next_act() {
+            visit.act(act);
+            say(tell, choice.registered_at().and_then(|at| relays.get(at)));
         }
-        // None of them answers.
-        sleep(pauses).await;
-        pauses = (pauses * 2).min(PAUSE_MAX);
-    }
-}
-
-/// Registers at a relay, and stays there.
-async fn at(node: &Node, relay: &Ticket, tell: &watch::Sender<Standing>) -> Left {
-    // Given up only when the next one counts, so that the node is never absent in between.
-    let mut lease = None;
-    loop {
-        let Some(request) = ask(node, relay, REGISTER, &relay::encode_lease(LEASE)) else {
-            return Left::Relay;
+        let wake = choice.wakes_at().map(|at| since + at);
+        let heard = tokio::select! {
+            heard = visit.hears(choice.minds_disconnection()) => heard,
+            () = until(wake) => Ok(None),
         };
-        let mut next = request.hard_timeout(LEASE + PATIENCE).start();
-        match timeout(PATIENCE, taken(&mut next)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(RequestError::Closing)) => return Left::Node,
-            Ok(Err(_)) | Err(_) => return Left::Relay,
-        }
-        if let Err(left) = entered(node, relay, &mut next).await {
-            return left;
-        }
-        say(tell, Standing::At(relay.key));
-        if let Some(left) = until_due(node, relay, lease.insert(next)).await {
-            return left;
+        match heard {
+            Ok(Some(heard)) => choice.hear(heard, since.elapsed()),
+            Ok(None) => choice.tick(since.elapsed()),
+            Err(Closing) => return,
         }
     }
 }
 
-/// Waits until a registration that the relay has taken is entered there: a busy one may come to that later, which is no
-/// reason to leave.
-async fn entered(node: &Node, relay: &Ticket, lease: &mut Pending) -> Result<(), Left> {
-    let looks = async {
-        while !is_registered(node, relay).await? {
-            sleep(LOOK_EVERY).await;
+/// The node closes.
+#[derive(Debug)]
+struct Closing;
+
+/// What is under way at a relay.
+struct Visit<'a> {
+    node: &'a Node,
+    relays: &'a [Ticket],
+    at: Option<&'a Ticket>,
+    /// The registration that counts. Given up only when the next one does, so that the node is never absent in between.
+    lease: Option<Pending>,
+    /// The one that was asked for last, until it is over.
+    next: Option<Pending>,
+    look: Option<Pending>,
+}
+
+impl Visit<'_> {
+    fn act(&mut self, act: Act) {
+        match act {
+            Act::Come(to) => {
+                self.at = self.relays.get(to);
+                self.trust(true);
+            }
+            Act::Register => {
+                self.lease = self.next.take().or(self.lease.take());
+                self.look = None;
+                self.next = self.ask(REGISTER, &relay::encode_lease(LEASE), LEASE + PATIENCE);
+            }
+            Act::Look => self.look = self.ask(OPEN, self.node.key().as_bytes(), PATIENCE),
+            Act::Settle => (self.lease, self.look) = (None, None),
+            Act::Leave(_) => {
+                (self.lease, self.next, self.look) = (None, None, None);
+                self.trust(false);
+                if let Some(relay) = self.at.take() {
+                    tracing::info!(relay = %relay.key.short(), "left a relay");
+                }
+            }
         }
-        Ok(())
-    };
-    tokio::select! {
-        entered = timeout(PATIENCE, looks) => entered.unwrap_or(Err(Left::Relay)),
-        ended = ended(lease) => match ended {
-            // A short lease: it was there.
-            Ok(()) => Ok(()),
-            Err(RequestError::Closing) => Err(Left::Node),
-            Err(_) => Err(Left::Relay),
-        },
+    }
+
+    fn trust(&self, is_trusted: bool) {
+        if let Some(relay) = self.at {
+            self.node.trust_relay(relay.key, is_trusted);
+        }
+    }
+
+    fn ask(&self, kind: &str, body: &[u8], patience: Duration) -> Option<Pending> {
+        let message = Message::new(Kind::new(kind).ok()?, Bytes::copy_from_slice(body));
+        Some(self.node.request(self.at?, message).hard_timeout(patience).start())
+    }
+
+    /// Waits until something is heard from the relay. Cancel safe.
+    async fn hears(&mut self, minds_disconnection: bool) -> Result<Option<Heard>, Closing> {
+        let Some(relay) = self.at else { return std::future::pending().await };
+        tokio::select! {
+            step = progress(&mut self.next) => match step {
+                Ok(Progress::Taken) => Ok(Some(Heard::Taken)),
+                Ok(Progress::Replied(_)) => {
+                    self.next = None;
+                    Ok(Some(Heard::Ended))
+                }
+                Ok(_) => Ok(None),
+                Err(why) => failed(&mut self.next, &why, Asked::Register),
+            },
+            step = progress(&mut self.look) => match step {
+                Ok(Progress::Replied(reply)) => {
+                    self.look = None;
+                    let is_live = Presence::decode(&reply.body) == Some(Presence::Live);
+                    Ok(Some(Heard::Registered(is_live)))
+                }
+                Ok(_) => Ok(None),
+                // That this node has too much to ask says nothing of the relay.
+                Err(RequestError::NotSent(NotSent::Busy)) => {
+                    self.look = None;
+                    Ok(Some(Heard::Registered(true)))
+                }
+                Err(why) => failed(&mut self.look, &why, Asked::Look),
+            },
+            () = self.node.disconnected(&relay.key), if minds_disconnection => {
+                Ok(Some(Heard::Disconnected))
+            }
+        }
+    }
+}
+
+async fn progress(of: &mut Option<Pending>) -> Result<Progress, RequestError> {
+    match of {
+        Some(pending) => pending.progress().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn failed(
+    of: &mut Option<Pending>,
+    why: &RequestError,
+    asked: Asked,
+) -> Result<Option<Heard>, Closing> {
+    *of = None;
+    if matches!(why, RequestError::Closing) { Err(Closing) } else { Ok(Some(Heard::Failed(asked))) }
+}
+
+async fn until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => sleep_until(wake).await,
+        None => std::future::pending().await,
     }
 }
 
 /// Tells where the node is now, if that has changed.
-fn say(tell: &watch::Sender<Standing>, now: Standing) {
+fn say(tell: &watch::Sender<Standing>, relay: Option<&Ticket>) {
+    let now = relay.map_or(Standing::Nowhere, |relay| Standing::At(relay.key));
     tell.send_if_modified(|before| std::mem::replace(before, now) != now);
 }
-
-/// Until it is time to register again, which is no reason to leave.
-async fn until_due(node: &Node, relay: &Ticket, lease: &mut Pending) -> Option<Left> {
-    let due = Instant::now() + RENEWAL;
-    let mut probed = Instant::now();
-    loop {
-        tokio::select! {
-            ended = ended(lease) => return match ended {
-                Ok(()) => None,
-                Err(RequestError::Closing) => Some(Left::Node),
-                Err(_) => Some(Left::Relay),
-            },
-            () = sleep_until(due) => return None,
-            () = node.disconnected(&relay.key) => {}
-            () = sleep_until(probed + PROBE_EVERY) => {}
-        }
-        match is_registered(node, relay).await {
-            Ok(true) => probed = Instant::now(),
-            // It has forgotten us, which it does when it could not reach us for a moment.
-            Ok(false) => return None,
-            Err(left) => return Some(left),
-        }
-    }
-}
-
-/// Asks the relay whether the node is registered. If it says either, the relay is there.
-async fn is_registered(node: &Node, relay: &Ticket) -> Result<bool, Left> {
-    let asked = ask(node, relay, OPEN, node.key().as_bytes()).ok_or(Left::Relay)?;
-    match asked.hard_timeout(PATIENCE).await {
-        Ok(reply) => Ok(Presence::decode(&reply.body) == Some(Presence::Live)),
-        // That this node has too much to ask says nothing of the relay.
-        Err(RequestError::NotSent(NotSent::Busy)) => Ok(true),
-        Err(RequestError::Closing) => Err(Left::Node),
-        Err(_) => Err(Left::Relay),
-    }
-}
-
-fn ask(node: &Node, relay: &Ticket, kind: &str, body: &[u8]) -> Option<egtp::Request> {
-    let message = Message::new(Kind::new(kind).ok()?, Bytes::copy_from_slice(body));
-    Some(node.request(relay, message))
-}
-
-/// Waits until a request is with whoever answers it.
-async fn taken(request: &mut Pending) -> Result<(), RequestError> {
-    loop {
-        match request.progress().await? {
-            Progress::Taken | Progress::Replied(_) => return Ok(()),
-            _ => {}
-        }
-    }
-}
-
-/// Waits until a request has its reply.
-async fn ended(request: &mut Pending) -> Result<(), RequestError> {
-    while !matches!(request.progress().await?, Progress::Replied(_)) {}
-    Ok(())
-}
-
-/// How long a registration is asked for.
-const LEASE: Duration = Duration::from_mins(1);
-/// After how long it is asked for again: in time for one more try.
-const RENEWAL: Duration = Duration::from_secs(45);
-/// How long a relay may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How often it is asked whether a registration is entered yet.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How often it is asked whether it is there, if nothing else happens.
-const PROBE_EVERY: Duration = Duration::from_secs(25);
-/// How long to wait when none answers, at first and at most.
-const PAUSE_MIN: Duration = Duration::from_millis(500);
-const PAUSE_MAX: Duration = Duration::from_secs(3);

@@ -1,97 +1,55 @@
 //! Relay: packets between two nodes that both have a session with a third.
 //!
-//! [`Relay`] is the third one's side: who is there, and who talks to whom. [`Client`] keeps a node registered. What is
-//! said is in [`egtp::relay`]. A relay sees who talks to whom and how much, never what; it can delay and drop, and nothing
-//! else. Invariant: it passes packets only between two of which one has asked for the other, and the other is
-//! registered; it remembers no packet.
+//! [`Relay`] is the third one's side: it asks its [`table`] who is there, and who talks to whom. [`Client`] keeps a node
+//! registered where its [`choice`] says. What is said is in [`egtp::relay`]. A relay sees who talks to whom and how much,
+//! never what; it can delay and drop, and nothing else. Invariant: it passes packets only between two of which one has
+//! asked for the other, and the other is registered; it remembers no packet.
 
+pub mod choice;
 mod client;
+mod counts;
 mod rates;
+pub mod table;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use egtp::relay::{self, GONE, OPEN, PASS, Presence, REGISTER};
+use egtp::relay::{self, GONE, OPEN, PASS, REGISTER};
 use egtp::{
-    Allowed, Hints, Kind, KindError, MessageEvent, PublicKey, Query, QueryEvent, Refusal, Router,
+    Allowed, Hints, Kind, KindError, MessageEvent, NotSent, PublicKey, Query, QueryEvent, Refusal,
+    Router,
 };
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub use self::client::{Client, Standing};
-use self::rates::Rates;
-
-/// What a relay does for whom.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Nodes that are registered at a time. Above it a further one is refused as busy.
-    pub registered_max: usize,
-    /// The longest lease.
-    pub lease_max: Duration,
-    /// Pairs that talk at a time. Above it a further one hears that its peer is absent.
-    pub circuits_max: usize,
-    /// How long a pair that is silent is remembered.
-    pub circuit_idle: Duration,
-    /// Bytes that each sender may have passed on in a second, and a second of it in one go after silence. Above it packets
-    /// are dropped, like those that a full network drops: the two ends send again, and more slowly.
-    pub bytes_per_second: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            registered_max: 16_384,
-            lease_max: Duration::from_mins(2),
-            circuits_max: 65_536,
-            circuit_idle: Duration::from_mins(10),
-            bytes_per_second: 8 * 1024 * 1024,
-        }
-    }
-}
+pub use self::counts::Counts;
+pub use self::table::Limits;
+use self::table::{Entered, Registration, Table, Verdict};
 
 /// The relay's side. Clones are the same relay.
 #[derive(Clone, Debug)]
 pub struct Relay {
-    table: Arc<Mutex<Table>>,
+    here: Arc<Mutex<Here>>,
 }
 
 #[derive(Debug)]
-struct Table {
-    limits: Limits,
-    /// With the registration that counts: a later one of the same node takes its place.
-    registered: HashMap<PublicKey, Arc<Notify>>,
-    /// Both ends in order, and when something was last passed between them.
-    circuits: HashMap<(PublicKey, PublicKey), Instant>,
-    /// When silent pairs were looked for last.
-    swept: Instant,
-    rates: Rates,
-}
-
-/// What becomes of a packet.
-#[derive(Clone, Copy, Debug)]
-enum Verdict {
-    Passes,
-    /// These two do not talk.
-    Strangers,
-    /// Its sender has sent more than its share.
-    TooMuch,
+struct Here {
+    table: Table,
+    /// Who waits for the end of a lease, and is told when it is over before its time.
+    waiting: HashMap<Registration, Arc<Notify>>,
+    /// What the time in the table is counted from.
+    since: Instant,
 }
 
 impl Relay {
     /// A relay that nobody is registered at.
     pub fn new(limits: Limits) -> Self {
-        // Both ends of each pair.
-        let senders_max = limits.circuits_max.saturating_mul(2);
-        let table = Table {
-            rates: Rates::new(limits.bytes_per_second, senders_max),
-            limits,
-            registered: HashMap::new(),
-            circuits: HashMap::new(),
-            swept: Instant::now(),
-        };
-        Self { table: Arc::new(Mutex::new(table)) }
+        let table = Table::new(limits, Duration::ZERO);
+        let here = Here { table, waiting: HashMap::new(), since: Instant::now() };
+        Self { here: Arc::new(Mutex::new(here)) }
     }
 
     /// What a node serves to be a relay: for those who may register, and for everybody who wants to talk to them. The
@@ -104,7 +62,7 @@ impl Relay {
         let gone = Kind::new(GONE)?;
         let pass = Kind::new(PASS)?;
         // Each of them waits for the end of a lease, and nobody for another's.
-        let at_once = self.lock().limits.registered_max.saturating_add(SPARE);
+        let at_once = self.lock().table.limits().registered_max.saturating_add(SPARE);
         let register = Router::new()
             .concurrency(at_once)
             .route(Kind::new(REGISTER)?, move |query| here.clone().register(query))
@@ -115,44 +73,75 @@ impl Relay {
         Ok([register, others])
     }
 
+    /// What it holds and has done.
+    pub fn counts(&self) -> Counts {
+        self.lock().table.counts()
+    }
+
+    /// Registers nobody any more, and ends all leases: whoever has another relay goes there. Those who talk go on until
+    /// the node closes.
+    pub fn drain(&self) {
+        let mut here = self.lock();
+        let ended = here.table.drain();
+        here.tell(&ended);
+    }
+
+    /// Ends the leases of all who may not register, and the talks of those who may not talk, or of whom neither may
+    /// register. What may be asked of it from then on is for the routers to say: give them an
+    /// [`AllowList`](egtp::AllowList).
+    pub fn keep(&self, registering: &Allowed, talking: &Allowed) {
+        let mut here = self.lock();
+        let ended = here.table.keep(|who| registering.admits(who), |who| talking.admits(who));
+        here.tell(&ended);
+    }
+
     /// Somebody is there until its lease is over, or it is gone.
     async fn register(self, query: Query) {
         let from = query.from();
         let Some(lease) = relay::decode_lease(query.body()) else {
             return query.refuse(Refusal::Failed);
         };
-        let Some((replaced, lease)) = self.lock().register(from, lease) else {
+        let Some((entered, replaced)) = self.lock().register(from, lease) else {
             return query.refuse(Refusal::Busy { retry_after: Duration::from_secs(1) });
         };
         tokio::select! {
-            () = tokio::time::sleep(lease) => {}
+            () = tokio::time::sleep(entered.lease) => {}
             () = query.withdrawn() => {}
             () = replaced.notified() => {}
         }
-        self.lock().leave(&from, &replaced);
-        query.reply(Bytes::copy_from_slice(&relay::encode_lease(lease)));
+        self.lock().leave(&from, entered.registration);
+        query.reply(Bytes::copy_from_slice(&relay::encode_lease(entered.lease)));
     }
 
     fn open(&self, query: &QueryEvent) -> Result<Bytes, Refusal> {
         let peer = relay::decode_peer(&query.message.body).ok_or(Refusal::Failed)?;
-        let presence = self.lock().open(query.message.from, peer);
+        let presence = {
+            let mut here = self.lock();
+            let now = here.now();
+            here.table.open(query.message.from, peer, now)
+        };
         Ok(Bytes::copy_from_slice(&presence.encode()))
     }
 
     fn pass(&self, hint: &MessageEvent, hints: &mut dyn Hints, (pass, gone): (&Kind, &Kind)) {
         let Some((to, packet)) = relay::decode_pass(&hint.body) else { return };
-        let verdict = self.lock().judge(hint.from, to, packet.len());
+        let verdict = {
+            let mut here = self.lock();
+            let now = here.now();
+            here.table.judge(hint.from, to, packet.len(), now)
+        };
         let is_passed = match verdict {
             Verdict::TooMuch => return,
             Verdict::Strangers => false,
             Verdict::Passes => {
                 let body = relay::encode_pass(&hint.from, &packet);
                 let passed = hints.hint(&to, pass.clone(), body);
-                let is_there = passed != Err(egtp::NotSent::Unreachable);
-                if !is_there {
-                    self.lock().lost(&to);
+                match passed {
+                    Err(NotSent::Unreachable) => self.lock().table.lost(&to),
+                    Err(_) => self.lock().table.overtaxed(),
+                    Ok(()) => {}
                 }
-                is_there
+                passed != Err(NotSent::Unreachable)
             }
         };
         if !is_passed {
@@ -162,89 +151,37 @@ impl Relay {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Here> {
+        self.here.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Table {
-    /// Enters a node. It is told when another registration takes the place of this one.
-    fn register(&mut self, who: PublicKey, lease: Duration) -> Option<(Arc<Notify>, Duration)> {
-        let is_full = self.registered.len() >= self.limits.registered_max;
-        if is_full && !self.registered.contains_key(&who) {
-            return None;
-        }
+impl Here {
+    fn now(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// Enters a node, for as long as is returned. It is told when another registration takes the place of this one.
+    fn register(&mut self, who: PublicKey, lease: Duration) -> Option<(Entered, Arc<Notify>)> {
+        let entered = self.table.register(who, lease)?;
+        self.tell(entered.replaced.as_slice());
         let replaced = Arc::new(Notify::new());
-        if let Some(earlier) = self.registered.insert(who, Arc::clone(&replaced)) {
-            earlier.notify_one();
-        }
-        Some((replaced, lease.min(self.limits.lease_max)))
+        self.waiting.insert(entered.registration, Arc::clone(&replaced));
+        Some((entered, replaced))
     }
 
-    /// A registration is over; a later one of the same node may count.
-    fn leave(&mut self, who: &PublicKey, registration: &Arc<Notify>) {
-        if self.registered.get(who).is_some_and(|counts| Arc::ptr_eq(counts, registration)) {
-            self.registered.remove(who);
-        }
-    }
-
-    fn open(&mut self, from: PublicKey, peer: PublicKey) -> Presence {
-        if !self.registered.contains_key(&peer) {
-            return Presence::Absent;
-        }
-        if from == peer {
-            // It wants to know whether its registration still counts.
-            return Presence::Live;
-        }
-        let pair = pair(from, peer);
-        if self.circuits.len() >= self.limits.circuits_max && !self.circuits.contains_key(&pair) {
-            if self.swept.elapsed() > SWEEP_EVERY {
-                let idle = self.limits.circuit_idle;
-                self.circuits.retain(|_, used| used.elapsed() < idle);
-                self.swept = Instant::now();
-            }
-            if self.circuits.len() >= self.limits.circuits_max {
-                return Presence::Absent;
-            }
-        }
-        self.circuits.insert(pair, Instant::now());
-        Presence::Live
-    }
-
-    /// What becomes of a packet.
-    fn judge(&mut self, from: PublicKey, to: PublicKey, bytes: usize) -> Verdict {
-        if !self.uses(from, to) {
-            Verdict::Strangers
-        } else if self.rates.take(from, bytes) {
-            Verdict::Passes
-        } else {
-            Verdict::TooMuch
+    /// Their leases are over.
+    fn tell(&self, ended: &[Registration]) {
+        for over in ended.iter().filter_map(|ended| self.waiting.get(ended)) {
+            over.notify_one();
         }
     }
 
-    /// Whether these two talk. Then they do so now.
-    fn uses(&mut self, one: PublicKey, other: PublicKey) -> bool {
-        let idle = self.limits.circuit_idle;
-        match self.circuits.get_mut(&pair(one, other)) {
-            Some(used) if used.elapsed() < idle => {
-                *used = Instant::now();
-                true
-            }
-            _ => false,
-        }
+    fn leave(&mut self, who: &PublicKey, registration: Registration) {
+        self.waiting.remove(&registration);
+        self.table.leave(who, registration);
     }
-
-    /// A node was registered, and is not reached any more. It registers again when it is back.
-    fn lost(&mut self, who: &PublicKey) {
-        self.registered.remove(who);
-    }
-}
-
-fn pair(one: PublicKey, other: PublicKey) -> (PublicKey, PublicKey) {
-    if one < other { (one, other) } else { (other, one) }
 }
 
 /// Registrations that are about to end, beside those that count.
 const SPARE: usize = 1_024;
-/// How often a full table is searched for pairs that are silent.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);

@@ -19,7 +19,9 @@ impl World {
         let reply = match wish.map(|wish| (wish.behaviour, wish.reply_bytes)) {
             Some((Behaviour::Refuse(why, _), _)) => Err(why),
             Some((_, length)) => {
-                Ok(Bytes::from(reply_of(number.unwrap_or(u64::MAX), index, life, length)))
+                let reply = reply_of(number.unwrap_or(u64::MAX), index, life, length);
+                self.relays.keep(&reply);
+                Ok(Bytes::from(reply))
             }
             None => Ok(Bytes::new()),
         };

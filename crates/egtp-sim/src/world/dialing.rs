@@ -15,6 +15,9 @@ impl World {
     /// A node wants a path to somebody.
     pub(crate) fn dial(&mut self, from: Party, peer: &PublicKey) {
         let to = self.parties.get(peer).copied().unwrap_or(usize::MAX);
+        if self.is_relayed(from, to) {
+            return self.dial_by_relays(from, to);
+        }
         let now = self.now;
         let is_cut = |a, b| self.cuts.get(&(a, b)).is_some_and(|until| *until > now);
         let cut = is_cut(from, to) || is_cut(to, from);

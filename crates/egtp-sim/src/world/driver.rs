@@ -12,6 +12,7 @@ use super::clock::Time;
 use super::link::{Link, LinkId, end_of};
 use super::node::Node;
 use super::queue::Happening;
+use super::relays::is_circuit;
 use super::run::World;
 
 impl World {
@@ -24,6 +25,10 @@ impl World {
         self.checker.check(Promise::NoPanic, begun, || format!("node {index} cannot begin"));
         self.tally.restarts += 1;
         self.read_back(index);
+        self.begin_at_relays(index);
+        if life > 1 {
+            self.relays_try_the_reborn(index);
+        }
         self.tell(|| format!("node {index} begins life {life}"));
         self.settle(index);
     }
@@ -169,6 +174,10 @@ struct Outlet<'a> {
 
 impl Sink for Outlet<'_> {
     fn room(&self, path: PathId) -> usize {
+        if is_circuit(path) {
+            // A relay that is given too much drops it.
+            return usize::MAX;
+        }
         let (link, side) = end_of(path);
         let room = self.links.get(&link).map_or(0, |link| link.room(side, self.now));
         room.saturating_sub(self.taken.get(&path).copied().unwrap_or(0))

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use egtp_proto::{
-    Event, IdentityId, MessageClass, MessageEvent, Outcome, Policy, QueryId, RefusedWhy, StoreKind,
-    Submission, Taken,
+    Event, IdentityId, MessageClass, MessageEvent, Outcome, Policy, PublicKey, QueryId, RefusedWhy,
+    StoreKind, Submission, Taken,
 };
 
 use super::chance::happens;
@@ -49,14 +49,21 @@ impl World {
                     format!("node {index} was given a hint that nobody sent")
                 });
             }
-            Event::Authenticated { peer, .. } | Event::Session { peer, .. } => {
-                let known = self.parties.contains_key(&peer);
-                self.checker.check(Promise::NothingForged, known, || {
-                    format!("node {index} authenticated somebody who does not exist")
-                });
+            Event::Authenticated { peer, path } => {
+                self.circuit_proved(index, path);
+                self.look_at_name(index, &peer);
             }
+            Event::Session { peer, .. } => self.look_at_name(index, &peer),
             _ => {}
         }
+    }
+
+    /// Nobody is authenticated who does not exist.
+    fn look_at_name(&mut self, index: Party, peer: &PublicKey) {
+        let known = self.parties.contains_key(peer);
+        self.checker.check(Promise::NothingForged, known, || {
+            format!("node {index} authenticated somebody who does not exist")
+        });
     }
 
     pub(crate) fn is_honest(&self, message: &MessageEvent) -> bool {
@@ -166,6 +173,7 @@ impl World {
             (Err(why), Given::Status(why.status()))
         } else {
             let body = reply_of(number, index, life, held.reply_bytes);
+            self.relays.keep(&body);
             let given = Given::Reply(*blake3::hash(&body).as_bytes());
             (Ok(Bytes::from(body)), given)
         };
@@ -286,6 +294,9 @@ impl World {
             )
         });
         self.tally.messages += 1;
+        if sent.is_honest {
+            self.relays.keep(&wish.body);
+        }
         self.checker.sent(number, sent);
         if let Some(after) = wish.cancel {
             self.queue.push(now + after, Happening::Cancel(number));

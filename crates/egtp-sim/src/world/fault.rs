@@ -81,6 +81,14 @@ faults! {
     Rebirth "rebirth" "A node dies at the worst moment and begins anew at once, after all other faults.",
     Disk "disk" "Disks that are slow, and forget what they were writing when their node died.",
     FullDisk "full_disk" "A disk refuses every write for a while.",
+    Relayed "relayed" "Some pairs of nodes reach each other only through relays.",
+    RelayCrash "relay_crash" "A relay dies and begins anew, and knows nobody.",
+    RelayGone "relay_gone" "A relay dies for ever, and another one is left.",
+    RelaySilent "relay_silent" "A relay says that everybody is there, and passes nothing.",
+    RelayDrops "relay_drops" "Relays drop what they like.",
+    RelayDelays "relay_delays" "Relays keep packets back for up to a minute.",
+    RelayRepeats "relay_repeats" "Relays repeat what they have seen: later, to others, in other orders.",
+    RelayForges "relay_forges" "Relays alter what they pass on.",
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::queue::Happening;
 use super::run::World;
 
 /// Faults that strike at planned moments; the others strike packets, dials or requests.
-const PLANNED: [Fault; 18] = [
+const PLANNED: [Fault; 22] = [
     Fault::Partition,
     Fault::OneWayPartition,
     Fault::Clog,
@@ -30,6 +30,10 @@ const PLANNED: [Fault; 18] = [
     Fault::WrongWall,
     Fault::Crowd,
     Fault::FullDisk,
+    Fault::RelayCrash,
+    Fault::RelayGone,
+    Fault::RelaySilent,
+    Fault::RelayRepeats,
 ];
 
 impl World {
@@ -119,6 +123,9 @@ impl World {
             Fault::Hostile => self.hostile_acts(),
             Fault::Crowd => self.crowd(),
             Fault::FullDisk => self.fill_disk(node),
+            Fault::RelayCrash | Fault::RelayGone => self.kill_relay(fault),
+            Fault::RelaySilent => self.silence_relay(),
+            Fault::RelayRepeats => self.relay_repeats(node),
             _ => {}
         }
     }
@@ -203,6 +210,7 @@ impl World {
         if !self.nodes.get(node).is_some_and(|node| node.acts(self.now)) {
             return;
         }
+        self.leave_relays(node);
         for id in self.links_of(node) {
             self.fired(Fault::AddressChange);
             let other = self.links.get(&id).map(|link| {
@@ -315,6 +323,9 @@ impl World {
             node.frozen_until = 0;
         }
         self.interrupt_disk(index);
+        if !silently {
+            self.lost_to_relays(index);
+        }
         for id in self.links_of(index) {
             if silently {
                 if let Some(link) = self.links.get_mut(&id) {

@@ -4,7 +4,7 @@
 //! and randomness. A [`Plan`] says what goes wrong; [`run`] plays it and checks the promises of
 //! `checker` at both ends of every message. Reading order: `plan` and `fault` (what a world is made
 //! of), `queue` (what happens next), `run` (the loop), `driver` (the duties of a driver), `network`
-//! and `mischief` (faults), `ending` (the time after them), `checker`.
+//! and `mischief` (faults), `relays` (pairs that meet only there), `ending` (the time after them), `checker`.
 //!
 //! Invariant: equal plans give equal runs, to the last event. No floating point, no order that depends
 //! on addresses or on a random hash, no clock and no randomness but those of the seed.
@@ -31,6 +31,7 @@ mod plan;
 mod queue;
 mod rebirth;
 mod regressions;
+mod relays;
 mod run;
 mod shrink;
 mod stranger;

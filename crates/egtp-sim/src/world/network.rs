@@ -14,6 +14,7 @@ use super::clock::{HOUR, MILLI, MINUTE, SECOND, Time};
 use super::fault::Fault;
 use super::link::{LinkId, LinkKind, Side, end_of, opposite};
 use super::queue::{Happening, Origin};
+use super::relays::is_circuit;
 use super::run::{Recorded, World};
 
 impl World {
@@ -23,16 +24,13 @@ impl World {
         self.tally.packets += 1;
         self.hash(packet.last_chunk::<16>().map_or(&[][..], |end| &end[..]));
         let sender = self.life_of(from);
-        let Some(link) = self.links.get_mut(&id) else { return };
-        let Some(to) = link.other(side).map(|end| end.party) else { return };
-        // What comes through a relay goes back to the relay, which has shown who it is.
-        if link.claimed && link.lane == Lane::Direct && side == 1 {
-            link.unproven.1 += packet.len();
-            let (received, sent) = link.unproven;
-            self.checker.check(Promise::NoFlood, sent <= 3 * received, || {
-                format!("node {from} sent {sent} bytes for {received} to an address unproven")
-            });
-        }
+        let to = if is_circuit(path) {
+            self.circuit_leads_to(from, path)
+        } else {
+            self.links.get(&id).and_then(|link| link.other(side)).map(|end| end.party)
+        };
+        let Some(to) = to else { return };
+        self.look_at_flood(from, (id, side), packet.len());
         self.wire.sent(&mut self.checker, sender, to, &packet);
         if self.is_telling() {
             let what = self.wire.describe(&packet);
@@ -42,10 +40,26 @@ impl World {
         if self.recordings.len() > RECORDINGS_MAX {
             self.recordings.pop_front();
         }
+        if is_circuit(path) {
+            return self.carry_by_relay(from, path, packet);
+        }
         if self.strength(Fault::Stranger) > 0 && !self.wire.is_record(&packet) {
             self.forerun(id, side, &packet);
         }
         self.convey(id, side, packet);
+    }
+
+    /// Only so much goes to an address that nobody has proved to be his.
+    fn look_at_flood(&mut self, from: Party, (id, side): (LinkId, Side), bytes: usize) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        // What comes through a relay goes back to the relay, which has shown who it is.
+        if link.claimed && link.lane == Lane::Direct && side == 1 {
+            link.unproven.1 += bytes;
+            let (received, sent) = link.unproven;
+            self.checker.check(Promise::NoFlood, sent <= 3 * received, || {
+                format!("node {from} sent {sent} bytes for {received} to an address unproven")
+            });
+        }
     }
 
     /// The stranger is faster than a packet of a handshake, with an altered copy of it.
@@ -258,6 +272,16 @@ impl World {
         if self.put_off(party, Happening::Arrive(id, side, packet.to_vec(), origin)) || !is_open {
             return;
         }
+        if let Some(link) = self.links.get_mut(&id)
+            && side == 1
+        {
+            link.unproven.0 += packet.len();
+        }
+        self.take_in(party, path, packet, origin);
+    }
+
+    /// A node is given a packet that has come by a path.
+    pub(crate) fn take_in(&mut self, party: Party, path: PathId, packet: &[u8], origin: Origin) {
         let looked_at = match origin {
             Origin::Genuine => false,
             Origin::Mangled => happens(&mut self.network_dice, SAMPLED),
@@ -267,14 +291,13 @@ impl World {
             looked_at && self.looks_at_junk < LOOKS_MAX && self.open_bytes() < SAMPLED_BYTES_MAX;
         self.looks_at_junk += u64::from(sampled);
         let before = sampled.then(|| self.with(party, |endpoint, _| endpoint.fingerprint()));
-        if let Some(link) = self.links.get_mut(&id)
-            && side == 1
-        {
-            link.unproven.0 += packet.len();
-        }
         let bytes = BytesMut::from(packet);
         let sessions = self.with(party, |endpoint, _| endpoint.sizes());
+        let opened = self.records_opened(party);
         self.with(party, |endpoint, now| endpoint.receive(now, path, bytes));
+        if self.records_opened(party) > opened {
+            self.look_at_record(party, packet);
+        }
         self.look_at_sessions(party, packet, sessions);
         if let Some(before) = before {
             let after = self.with(party, |endpoint, _| endpoint.fingerprint());
@@ -283,6 +306,20 @@ impl World {
             });
         }
         self.settle(party);
+    }
+
+    fn records_opened(&self, party: Party) -> u64 {
+        let endpoint = self.nodes.get(party).and_then(|node| node.endpoint.as_ref());
+        endpoint.map_or(0, |endpoint| endpoint.counters().records_opened)
+    }
+
+    /// Whoever repeats a record gets nowhere.
+    fn look_at_record(&mut self, party: Party, packet: &[u8]) {
+        let Some(node) = self.nodes.get_mut(party) else { return };
+        let is_new = packet.last_chunk::<16>().is_none_or(|tag| node.opened.insert(*tag));
+        self.checker.check(Promise::OpenedOnce, is_new, || {
+            format!("node {party} has opened the same {} bytes twice", packet.len())
+        });
     }
 
     /// Only a record or an answer may cost confirmed sessions: by a goodbye. Where nodes are forgotten for want of

@@ -2,7 +2,7 @@
 //!
 //! Knows no other node. Invariant: a life begins with empty memory and the same key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use egtp_proto::crypto::{Cipher, Suites};
@@ -55,6 +55,8 @@ pub(crate) struct Node {
     policies: Vec<(Kind, Policy)>,
     /// Its durable store, if it has one: it outlives its lives.
     pub disk: Option<Disk>,
+    /// The tags of the records that this life has opened.
+    pub opened: BTreeSet<[u8; 16]>,
     /// How often it was woken at one moment.
     pub spins: (Time, u32),
 }
@@ -88,6 +90,7 @@ impl Node {
             held: BTreeMap::new(),
             disk: Disk::of(plan, index),
             policies: policies(plan).collect(),
+            opened: BTreeSet::new(),
             spins: (0, 0),
         };
         node.callable = plan.strength(Fault::Client) == 0 || index != CLIENT;
@@ -103,6 +106,7 @@ impl Node {
     /// Begins a life. `false` if the library refuses the key, which it does not.
     pub(crate) fn begin(&mut self, now: Time) -> bool {
         self.life += 1;
+        self.opened.clear();
         self.open.clear();
         self.held.clear();
         let life = self.index << 32 | self.life;

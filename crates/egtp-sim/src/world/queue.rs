@@ -11,6 +11,7 @@ use super::clock::Time;
 use super::fault::Fault;
 use super::link::{LinkId, Side};
 use super::rebirth::Trial;
+use super::relays::Errand;
 
 /// Where a packet that arrives comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -72,6 +73,8 @@ pub(crate) enum Happening {
     Thaw(Party),
     /// A boot clock goes on.
     ClockGoesOn(Party),
+    /// Something between a node and a relay.
+    Errand(Errand),
     /// The hostile peer does something.
     HostileActs,
     /// The faults end.
@@ -111,6 +114,7 @@ impl Happening {
             Self::Restart(..) => "restart",
             Self::Thaw(..) => "thaw",
             Self::ClockGoesOn(..) => "clock goes on",
+            Self::Errand(..) => "errand",
             Self::HostileActs => "hostile acts",
             Self::Calm => "calm",
             Self::Probe(..) => "probe",

@@ -51,7 +51,8 @@ impl World {
             dice(self.plan.seed, Fault::Rebirth.name(), 3 + u64::from(trial != Trial::Idle));
         let to = of.index(nodes);
         let from = (to + 1 + of.index(nodes - 1)) % nodes;
-        if !self.nodes.get(to).is_some_and(|node| node.callable) {
+        // Through a relay the death is noticed by the next packet alone.
+        if !self.nodes.get(to).is_some_and(|node| node.callable) || self.is_relayed(from, to) {
             return;
         }
         self.numbers += 1;

@@ -18,6 +18,7 @@ use super::node::Node;
 use super::plan::Plan;
 use super::queue::{Happening, Queue};
 use super::rebirth::Rebirth;
+use super::relays::Relays;
 use super::tally::Tally;
 use super::workload::Wish;
 use crate::process::dice::Dice;
@@ -80,6 +81,7 @@ pub(crate) struct World {
     pub parties: BTreeMap<PublicKey, Party>,
     pub links: BTreeMap<LinkId, Link>,
     pub links_made: u64,
+    pub relays: Relays,
     /// Directions that are dead until a moment.
     pub cuts: BTreeMap<(Party, Party), Time>,
     pub wishes: BTreeMap<u64, Wish>,
@@ -132,6 +134,7 @@ impl World {
             parties,
             links: BTreeMap::new(),
             links_made: 0,
+            relays: Relays::new(plan),
             cuts: BTreeMap::new(),
             wishes: BTreeMap::new(),
             numbers: plan.requests,
@@ -209,6 +212,7 @@ impl World {
             Happening::Restart(node) => self.restart(node),
             Happening::Thaw(node) => self.thaw(node),
             Happening::ClockGoesOn(node) => self.clock_goes_on(node),
+            Happening::Errand(errand) => self.errand(errand),
             Happening::HostileActs => self.hostile_acts(),
             Happening::Calm => self.calm_down(),
             Happening::Probe(from, to) => self.probe(from, to),
@@ -225,6 +229,9 @@ impl World {
                 self.hasher.update(&link.to_le_bytes());
                 self.hasher.update(&[u8::from(*side == 1)]);
                 self.hasher.update(packet.last_chunk::<16>().map_or(&[][..], |end| &end[..]));
+            }
+            Happening::Errand(errand) => {
+                self.hasher.update(errand.digest().as_bytes());
             }
             other => {
                 self.hasher.update(format!("{other:?}").as_bytes());

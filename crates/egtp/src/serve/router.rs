@@ -11,10 +11,10 @@ use std::sync::Arc;
 use egtp_proto::{Arriving, Kind, MessageEvent, Policy, QueryEvent};
 use tokio::sync::Semaphore;
 
+use super::allowed::Allowed;
 use super::inward::Inward;
 use super::routes::{
-    Allowed, ArrivingHandler, HintHandler, Hints, Registration, Routes, StoreHandler, SyncHandler,
-    To,
+    ArrivingHandler, HintHandler, Hints, Registration, Routes, StoreHandler, SyncHandler, To,
 };
 use super::{Handler, Query};
 use crate::error::ServeError;
@@ -166,7 +166,7 @@ impl Router {
         self
     }
 
-    /// Who may ask; others are refused.
+    /// Who may ask; others are refused. An [`AllowList`](super::AllowList) can be changed while the node runs.
     pub fn allow(mut self, who: Allowed) -> Self {
         self.allowed = who;
         self

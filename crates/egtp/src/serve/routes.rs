@@ -2,7 +2,7 @@
 //!
 //! Invariant: a kind has one taker at a time.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +13,7 @@ use egtp_proto::codes::OurOwn;
 use egtp_proto::{Arriving, Kind, MessageEvent, NotSent, PublicKey, QueryEvent};
 
 use super::Query;
+use super::allowed::Allowed;
 use super::inward::Inward;
 use super::query::Flag;
 use crate::error::{Refusal, ServeError};
@@ -40,30 +41,6 @@ pub trait Hints {
 
 /// Is told how much of a large message has arrived.
 pub(crate) type ArrivingHandler = Arc<dyn Fn(&Arriving) + Send + Sync>;
-
-/// Who may ask.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Allowed {
-    /// Everybody who can prove an identity.
-    Anybody,
-    /// These identities.
-    Only(HashSet<PublicKey>),
-}
-
-impl Allowed {
-    pub(crate) fn admits(&self, key: &PublicKey) -> bool {
-        match self {
-            Self::Anybody => true,
-            Self::Only(keys) => keys.contains(key),
-        }
-    }
-}
-
-impl FromIterator<PublicKey> for Allowed {
-    fn from_iter<I: IntoIterator<Item = PublicKey>>(keys: I) -> Self {
-        Self::Only(keys.into_iter().collect())
-    }
-}
 
 /// Queries of one kind, for programs that want to pull.
 #[derive(Debug)]

@@ -24,6 +24,10 @@ pub enum Promise {
     Bounded,
     /// No record counter is used twice under one key.
     CountersNeverRepeat,
+    /// A record is opened once by a life of its receiver, however often it comes.
+    OpenedOnce,
+    /// A relay sees nothing of what is said.
+    RelayReadsNothing,
     /// Junk changes nothing that a node remembers.
     JunkChangesNothing,
     /// At most three times as much goes to an address that is only claimed as came from there.
@@ -58,6 +62,8 @@ impl Promise {
         Self::HardInTime,
         Self::Bounded,
         Self::CountersNeverRepeat,
+        Self::OpenedOnce,
+        Self::RelayReadsNothing,
         Self::JunkChangesNothing,
         Self::NoFlood,
         Self::HintsDeleteNothing,

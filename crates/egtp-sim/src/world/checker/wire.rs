@@ -12,19 +12,26 @@ use egtp_proto::wire::shroud::Shroud;
 
 use super::{Checker, Party, Promise};
 
-/// Sender, its life, receiver, session, lane, epoch.
-type Place = (Party, u64, Party, u32, u8, u8);
+/// Sender, its life, receiver, session.
+type Way = (Party, u64, Party, u32);
+/// And lane and epoch, as counted from the first one.
+type Place = (Way, u8, u64);
 
 /// See the head of this file.
 pub(crate) struct Wire {
     shrouds: Vec<Shroud>,
     newest: BTreeMap<Place, u64>,
+    epochs: BTreeMap<Way, u64>,
 }
 
 impl Wire {
     /// Everybody's key, in the order of the parties.
     pub(crate) fn new(keys: &[PublicKey]) -> Self {
-        Self { shrouds: keys.iter().map(Shroud::new).collect(), newest: BTreeMap::new() }
+        Self {
+            shrouds: keys.iter().map(Shroud::new).collect(),
+            newest: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+        }
     }
 
     /// What the header of a packet says, under whichever key it reads.
@@ -104,7 +111,11 @@ impl Wire {
         else {
             return;
         };
-        let place = (from, life, to, session, lane.id(), epoch);
+        let way = (from, life, to, session);
+        let newest = self.epochs.entry(way).or_default();
+        let epoch = unwrapped(*newest, epoch);
+        *newest = epoch.max(*newest);
+        let place = (way, lane.id(), epoch);
         let before = self.newest.insert(place, counter);
         checker.check(Promise::CountersNeverRepeat, before.is_none_or(|old| old < counter), || {
             format!("node {from} sent counter {counter} after {before:?} in {place:?}")
@@ -112,5 +123,35 @@ impl Wire {
     }
 }
 
+/// The epoch that ends in this byte and is nearest to the newest one: a header has no more of it, and a session that lives
+/// for three days comes by all of them.
+const fn unwrapped(newest: u64, byte: u8) -> u64 {
+    let [least, ..] = newest.to_le_bytes();
+    let ahead = byte.wrapping_sub(least);
+    match ahead {
+        0..128 => newest.saturating_add(ahead as u64),
+        128.. => newest.saturating_sub(256 - ahead as u64),
+    }
+}
+
 /// Header and ephemeral key of an answer; what is behind them is sealed.
 const ANSWER_HEAD: usize = 16 + 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_is_taken_for_the_nearest_one_that_its_byte_may_mean() {
+        for (newest, byte, epoch) in [
+            (0, 0, 0),
+            (0, 3, 3),
+            (254, 1, 257),
+            (257, 255, 255),
+            (257, 1, 257),
+            (1_000, 233, 1_001),
+        ] {
+            assert_eq!(unwrapped(newest, byte), epoch, "{newest} {byte}");
+        }
+    }
+}
