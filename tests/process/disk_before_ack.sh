@@ -37,7 +37,7 @@ end() {
 }
 trap 'end KILL; rm -rf "$place"' EXIT
 export HOME=$place
-unset XDG_DATA_HOME EGTP_DATA
+unset XDG_DATA_HOME EGTP_DATA EGTP_CONFIG
 
 # trace NAME COMMAND...: runs it in the background; its output and trace bear the name.
 trace() {

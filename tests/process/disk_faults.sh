@@ -329,7 +329,7 @@ failing() {
 if [ "${1:-}" = part ]; then
     place=$3
     export HOME=$place
-    unset XDG_DATA_HOME EGTP_DATA
+    unset XDG_DATA_HOME EGTP_DATA EGTP_CONFIG
     trap clean EXIT
     cd "$place" || exit 1
     "$2"

@@ -113,12 +113,9 @@ impl Code {
                 "the demonstration saw something else than it promised",
                 "run it again with -vv, and report what it says",
             ),
-            Self::Usage => (
-                2,
-                "usage",
-                "the command line, a text in it or a configuration file cannot be understood",
-                SEE_EXAMPLES,
-            ),
+            Self::Usage => {
+                (2, "usage", "the command line or configuration is not understood", SEE_EXAMPLES)
+            }
             Self::Oneself => (
                 2,
                 "oneself",

@@ -195,7 +195,9 @@ mod tests {
 
     #[test]
     fn of_very_many_faults_few_are_told() {
-        let text: String = (0..10_000).map(|number| format!("x{number} = 1\n")).collect();
-        assert_eq!(read(&text, &crate::command()).1.len(), FAULTS_MAX);
+        let keys: Vec<String> = (0..10_000).map(|number| format!("x{number} = 1")).collect();
+        assert_eq!(read(&keys.join("\n"), &crate::command()).1.len(), FAULTS_MAX);
+        let list = format!("[up]\nlisten = [{}]", vec!["'x'"; 10_000].join(","));
+        assert_eq!(read(&list, &crate::command()).1.len(), FAULTS_MAX);
     }
 }

@@ -35,6 +35,7 @@ impl Child {
         command.arg("--exec").arg(HANDLER).arg("--allow").arg(asker.to_string());
         command.arg("--listen").arg(Strategy::Tcp(address.into()).to_string());
         command.env("MARKS", scratch.marks_file()).env_remove("EGTP_DATA");
+        command.env_remove("EGTP_CONFIG");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut process = command.spawn().map_err(|error| could_not_start(&error))?;
         let stdout = process.stdout.take().ok_or_else(not_ready)?;
