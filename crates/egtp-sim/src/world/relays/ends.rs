@@ -16,10 +16,10 @@ use super::{CIRCUIT_SHIFT, Circuit, Errand, Passed, RELAYS, RelayId};
 impl World {
     /// A node wants a path to a peer that is behind relays: it asks them one after another.
     pub(crate) fn dial_by_relays(&mut self, node: Party, peer: Party) {
-        let (relays, life) = (self.relays.relays.len(), self.life_of(node).1);
+        let (relays, life) = (self.relays.all.len(), self.life_of(node).1);
         let relay = self.dial_dice.index(relays);
         self.tell(|| format!("node {node} asks relay {relay} for {peer}"));
-        let at = self.now + self.to_relay(relay);
+        let at = self.now + self.way_to_relay(relay);
         let opens = Errand::Opens { relay, node, life, peer, tried: 0 };
         self.queue.push(at, Happening::Errand(opens));
     }
@@ -40,10 +40,10 @@ impl World {
             let path = self.circuit(node, (relay, peer), true);
             return self.circuit_up(node, path, Some(peer), relay);
         }
-        let relays = self.relays.relays.len();
+        let relays = self.relays.all.len();
         if tried + 1 < relays {
             let (relay, tried) = ((relay + 1) % relays, tried + 1);
-            let at = self.now + self.to_relay(relay);
+            let at = self.now + self.way_to_relay(relay);
             let opens = Errand::Opens { relay, node, life, peer, tried };
             return self.queue.push(at, Happening::Errand(opens));
         }
@@ -57,7 +57,7 @@ impl World {
 
     fn circuit_up(&mut self, node: Party, path: PathId, peer: Option<Party>, relay: RelayId) {
         let peer = peer.and_then(|peer| self.keys.get(peer).copied());
-        let Some(key) = self.relays.relays.get(relay).map(|relay| relay.key) else { return };
+        let Some(key) = self.relays.all.get(relay).map(|relay| relay.key) else { return };
         let source = Source::Claimed(key.as_bytes().to_vec());
         self.with(node, |one, _| one.path_up(path, IdentityId(0), peer, source, Lane::Relay));
         self.settle(node);
@@ -108,13 +108,13 @@ impl World {
         let Some(circuit) = self.circuit_mut(from, path) else { return };
         circuit.used = now;
         let (relay, to) = (circuit.relay, circuit.peer);
-        let at = now + self.to_relay(relay);
+        let at = now + self.way_to_relay(relay);
         let passes = Errand::Passes(relay, Passed { from, to, packet });
         self.queue.push(at, Happening::Errand(passes));
     }
 
     /// A packet comes to a node from a relay.
-    pub(super) fn passed(&mut self, relay: RelayId, passed: Passed, origin: Origin) {
+    pub(super) fn passed(&mut self, relay: RelayId, passed: &Passed, origin: Origin) {
         let (node, now) = (passed.to, self.now);
         let again = Errand::Passed(relay, passed.clone(), origin);
         let is_up = self.nodes.get(node).is_some_and(super::super::node::Node::is_up);
@@ -163,8 +163,8 @@ impl World {
     /// The node has another address: its connections to relays break.
     pub(crate) fn leave_relays(&mut self, node: Party) {
         let Some(key) = self.keys.get(node).copied() else { return };
-        for id in 0..self.relays.relays.len() {
-            if let Some(relay) = self.relays.relays.get_mut(id) {
+        for id in 0..self.relays.all.len() {
+            if let Some(relay) = self.relays.all.get_mut(id) {
                 relay.connected.remove(&node);
                 relay.table.lost(&key);
             }

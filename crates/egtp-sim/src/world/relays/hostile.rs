@@ -17,7 +17,7 @@ impl World {
         if self.strength(Fault::RelayRepeats) == 0 {
             return;
         }
-        if let Some(relay) = self.relays.relays.get_mut(id) {
+        if let Some(relay) = self.relays.all.get_mut(id) {
             relay.seen.push_back(passed.clone());
             if relay.seen.len() > SEEN_MAX {
                 relay.seen.pop_front();
@@ -27,7 +27,7 @@ impl World {
 
     /// A relay passes a packet on, or does what it likes.
     pub(super) fn pass_on(&mut self, id: RelayId, passed: Passed) {
-        let mut at = self.now + self.to_relay(id);
+        let mut at = self.now + self.way_to_relay(id);
         if self.likes(Fault::RelayDrops, 3) {
             return;
         }
@@ -90,8 +90,7 @@ impl World {
             0 => forged.packet.truncate(place),
             1 => forged.packet.extend(more),
             2 => {
-                let relays = self.relays.relays.iter();
-                let other = relays.filter_map(|relay| relay.seen.front()).next();
+                let other = self.relays.all.iter().find_map(|relay| relay.seen.front());
                 let other = other.map_or(more, |other| other.packet.clone());
                 forged.packet.truncate(length / 2);
                 forged.packet.extend(other.get(other.len() / 2..).unwrap_or_default());
@@ -110,7 +109,7 @@ impl World {
 
     /// Some relay repeats what it has, to a node.
     pub(crate) fn relay_repeats(&mut self, node: Party) {
-        let relays = self.relays.relays.len();
+        let relays = self.relays.all.len();
         let id = self.dice_of(Fault::RelayRepeats).index(relays);
         self.repeat_to(id, node);
     }
@@ -120,7 +119,7 @@ impl World {
         if self.strength(Fault::RelayRepeats) == 0 {
             return;
         }
-        let Some(relay) = self.relays.relays.get(id).filter(|one| one.state == State::Up) else {
+        let Some(relay) = self.relays.all.get(id).filter(|one| one.state == State::Up) else {
             return;
         };
         let about = relay.seen.iter().filter(|one| one.to == node || one.from == node);
@@ -144,7 +143,7 @@ impl World {
         if self.strength(Fault::RelayRepeats) == 0 {
             return;
         }
-        for id in 0..self.relays.relays.len() {
+        for id in 0..self.relays.all.len() {
             let after = spread(self.dice_of(Fault::RelayRepeats), MILLI, 30 * SECOND);
             let repeats = Happening::Errand(Errand::Repeats(id, node));
             self.queue.push(self.now + after, repeats);

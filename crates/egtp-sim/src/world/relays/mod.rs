@@ -35,7 +35,7 @@ pub(super) type RelayId = usize;
 
 /// See the head of this file.
 pub(crate) struct Relays {
-    relays: Vec<Relay>,
+    all: Vec<Relay>,
     /// What each node has at them.
     ends: Vec<Ends>,
     reader: Reader,
@@ -136,10 +136,10 @@ impl Relays {
     pub(crate) fn new(plan: &Plan) -> Self {
         let exist = plan.strength(Fault::Relayed) > 0;
         let count = if exist { RELAYS } else { 0 };
-        let relays = (0..count).map(|index| Relay::new(plan, index)).collect();
+        let all = (0..count).map(|index| Relay::new(plan, index)).collect();
         let nodes = if exist { plan.nodes.clamp(2, 16) } else { 0 };
         let ends = (0..nodes).map(|_| Ends::new(0)).collect();
-        Self { relays, ends, reader: Reader::default(), numbers: 0 }
+        Self { all, ends, reader: Reader::default(), numbers: 0 }
     }
 
     /// Nobody but the two ends may see this.
@@ -151,7 +151,7 @@ impl Relays {
 
     /// Whether there are any.
     pub(crate) const fn exist(&self) -> bool {
-        !self.relays.is_empty()
+        !self.all.is_empty()
     }
 }
 
@@ -217,7 +217,7 @@ impl World {
     pub(crate) fn errand(&mut self, errand: Errand) {
         match errand {
             Errand::Passes(relay, passed) => self.passes(relay, passed),
-            Errand::Passed(relay, passed, origin) => self.passed(relay, passed, origin),
+            Errand::Passed(relay, passed, origin) => self.passed(relay, &passed, origin),
             Errand::Repeats(relay, node) => self.repeat_to(relay, node),
             Errand::Gone { relay, node, peer } => self.peer_gone(relay, node, peer),
             Errand::Broke { relay, node } => self.relay_broke(relay, node),

@@ -27,12 +27,12 @@ impl World {
         let now = Duration::from_nanos(self.now);
         let keys = self.keys.get(node).copied().zip(self.keys.get(peer).copied());
         let Some((own, other)) = keys else { return };
-        let Some(relay) = self.relays.relays.get_mut(id) else { return };
+        let Some(relay) = self.relays.all.get_mut(id) else { return };
         let (takes, is_live) = if relay.state == State::Up {
             relay.connected.insert(node);
             let is_silent = relay.silent_until > self.now;
             let presence = relay.table.open(own, other, now);
-            (self.to_relay(id), is_silent || presence == Presence::Live)
+            (self.way_to_relay(id), is_silent || presence == Presence::Live)
         } else {
             (OPENING_TIME, false)
         };
@@ -46,8 +46,7 @@ impl World {
         let Passed { from, to, ref packet } = passed;
         let keys = self.keys.get(from).copied().zip(self.keys.get(to).copied());
         let Some((own, other)) = keys else { return };
-        let Some(relay) = self.relays.relays.get_mut(id).filter(|one| one.state == State::Up)
-        else {
+        let Some(relay) = self.relays.all.get_mut(id).filter(|one| one.state == State::Up) else {
             return;
         };
         relay.connected.insert(from);
@@ -72,7 +71,7 @@ impl World {
                 self.pass_on(id, passed);
             }
             Verdict::Passes | Verdict::Strangers => {
-                let at = self.now + self.to_relay(id);
+                let at = self.now + self.way_to_relay(id);
                 let gone = Errand::Gone { relay: id, node: from, peer: to };
                 self.queue.push(at, Happening::Errand(gone));
             }
@@ -81,19 +80,19 @@ impl World {
 
     /// A node has died, and its relays have noticed it.
     pub(crate) fn lost_to_relays(&mut self, node: Party) {
-        for relay in &mut self.relays.relays {
+        for relay in &mut self.relays.all {
             relay.connected.remove(&node);
         }
     }
 
     /// A relay dies: for a while, or for ever; but one of them lives on.
     pub(crate) fn kill_relay(&mut self, fault: Fault) {
-        let relays = self.relays.relays.len();
+        let relays = self.relays.all.len();
         let of = self.dice_of(fault);
         let (id, after) = (of.index(relays), spread(of, MILLI, 5 * MINUTE));
         let is_for_ever = fault == Fault::RelayGone;
-        let is_last = self.relays.relays.iter().any(|one| one.state == State::Gone);
-        let Some(relay) = self.relays.relays.get_mut(id) else { return };
+        let is_last = self.relays.all.iter().any(|one| one.state == State::Gone);
+        let Some(relay) = self.relays.all.get_mut(id) else { return };
         if relay.state != State::Up || is_for_ever && is_last {
             return;
         }
@@ -115,7 +114,7 @@ impl World {
 
     /// A relay is there again, and knows nobody.
     pub(super) fn relay_returns(&mut self, id: RelayId) {
-        if let Some(relay) = self.relays.relays.get_mut(id).filter(|one| one.state == State::Down) {
+        if let Some(relay) = self.relays.all.get_mut(id).filter(|one| one.state == State::Down) {
             relay.state = State::Up;
             self.tell(|| format!("relay {id} is back"));
         }
@@ -123,18 +122,18 @@ impl World {
 
     /// A relay passes nothing for a while, and says that everybody is there.
     pub(crate) fn silence_relay(&mut self) {
-        let relays = self.relays.relays.len();
+        let relays = self.relays.all.len();
         let of = self.dice_of(Fault::RelaySilent);
         let (id, lasts) = (of.index(relays), spread(of, SECOND, 10 * MINUTE));
-        if let Some(relay) = self.relays.relays.get_mut(id) {
+        if let Some(relay) = self.relays.all.get_mut(id) {
             relay.silent_until = self.now + lasts;
         }
     }
 
     /// The faults end: whoever has not gone for ever is there.
     pub(crate) fn heal_relays(&mut self) {
-        for id in 0..self.relays.relays.len() {
-            if let Some(relay) = self.relays.relays.get_mut(id) {
+        for id in 0..self.relays.all.len() {
+            if let Some(relay) = self.relays.all.get_mut(id) {
                 relay.silent_until = 0;
             }
             self.relay_returns(id);

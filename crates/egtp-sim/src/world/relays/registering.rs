@@ -66,7 +66,7 @@ impl World {
         number: u64,
     ) {
         let Some(relay) = relay else { return };
-        let at = self.now + self.to_relay(relay);
+        let at = self.now + self.way_to_relay(relay);
         let asks = Errand::Asks { relay, node, life, asked, number };
         self.queue.push(at, Happening::Errand(asks));
         if asked == Asked::Look {
@@ -86,8 +86,7 @@ impl World {
     ) {
         let now = Duration::from_nanos(self.now);
         let Some(key) = self.keys.get(node).copied() else { return };
-        let Some(relay) = self.relays.relays.get_mut(id).filter(|one| one.state == State::Up)
-        else {
+        let Some(relay) = self.relays.all.get_mut(id).filter(|one| one.state == State::Up) else {
             return;
         };
         relay.connected.insert(node);
@@ -112,9 +111,9 @@ impl World {
         asked: Asked,
         (number, heard): (u64, Heard),
     ) {
-        let at = self.now + self.to_relay(relay);
-        let hears = Errand::Hears { node, life, asked, number, heard };
-        self.queue.push(at, Happening::Errand(hears));
+        let at = self.now + self.way_to_relay(relay);
+        let errand = Errand::Hears { node, life, asked, number, heard };
+        self.queue.push(at, Happening::Errand(errand));
     }
 
     pub(super) fn lease_over(
@@ -125,7 +124,7 @@ impl World {
         number: u64,
     ) {
         let Some(key) = self.keys.get(node).copied() else { return };
-        let Some(relay) = self.relays.relays.get_mut(id) else { return };
+        let Some(relay) = self.relays.all.get_mut(id) else { return };
         if relay.life == relay_life && relay.state == State::Up {
             relay.table.leave(&key, registration);
             self.tell_node(id, (node, life), Asked::Register, (number, Heard::Ended));
@@ -139,8 +138,8 @@ impl World {
         number: u64,
         heard: Heard,
     ) {
-        let hears = Errand::Hears { node, life, asked, number, heard };
-        if self.is_another_life(node, life) || self.put_off(node, Happening::Errand(hears)) {
+        let errand = Errand::Hears { node, life, asked, number, heard };
+        if self.is_another_life(node, life) || self.put_off(node, Happening::Errand(errand)) {
             return;
         }
         let now = Duration::from_nanos(self.now);
@@ -190,8 +189,8 @@ impl World {
     }
 
     /// How long something is under way to a relay or back.
-    pub(super) fn to_relay(&mut self, relay: RelayId) -> Time {
-        let latency = self.relays.relays.get(relay).map_or(0, |relay| relay.latency);
+    pub(super) fn way_to_relay(&mut self, relay: RelayId) -> Time {
+        let latency = self.relays.all.get(relay).map_or(0, |relay| relay.latency);
         let more = self.dice_of(Fault::Relayed).among(0..=10);
         latency + more * super::super::clock::MILLI
     }
