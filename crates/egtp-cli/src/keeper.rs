@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use egtp::{AllowList, Allowed, KindError, Node, PublicKey, Router};
 use egtp_services::mailbox::{self, Announcer, Mailboxes};
-use egtp_services::relay::{self, Relay};
+use egtp_services::relay::{self, DialBack, Relay};
 
 use crate::failure::{Code, Failure};
 
@@ -48,24 +48,31 @@ struct Lists {
     using: AllowList,
 }
 
-/// Tells recipients that something has come, once there is a node.
+/// What goes on beside the node, once there is one: recipients are told that something has come, and who asks for it is
+/// called back.
 #[derive(Debug)]
-pub(crate) struct Herald(Option<Announcer>);
+pub(crate) struct Beside {
+    announcer: Option<Announcer>,
+    dialer: DialBack,
+}
 
 impl Keeper {
-    /// A relay, what its node serves, and who is to be run with the node.
+    /// A relay, what its node serves, and what is to go on beside the node.
     ///
     /// # Errors
     /// When a list cannot be read.
-    pub(crate) fn new(terms: Terms) -> Result<(Self, Vec<Router>, Herald), Failure> {
+    pub(crate) fn new(terms: Terms) -> Result<(Self, Vec<Router>, Beside), Failure> {
         let Terms { limits, mailboxes, read } = terms;
         let lists = Lists::new(read)?;
         let relay = Relay::new(limits);
         let kept = mailboxes.map(|limits| Mailboxes::new(limits, lists.registering()));
         let (mailboxes, announcer) = kept.unzip();
         let keeper = Self { relay, mailboxes, lists: Arc::new(lists) };
-        let routers = keeper.routers().map_err(|error| Failure::new(Code::Internal, error))?;
-        Ok((keeper, routers, Herald(announcer)))
+        let internal = |error| Failure::new(Code::Internal, error);
+        let mut routers = keeper.routers().map_err(internal)?;
+        let (dials, dialer) = relay::dial_back().map_err(internal)?;
+        routers.push(dials.allow(keeper.lists.registering()));
+        Ok((keeper, routers, Beside { announcer, dialer }))
     }
 
     /// Whether it keeps letters.
@@ -113,12 +120,13 @@ impl Keeper {
     }
 }
 
-impl Herald {
-    /// Begins to tell.
+impl Beside {
+    /// Begins with it.
     pub(crate) fn begin(self, node: Node) {
-        if let Some(announcer) = self.0 {
-            tokio::spawn(announcer.run(node));
+        if let Some(announcer) = self.announcer {
+            tokio::spawn(announcer.run(node.clone()));
         }
+        tokio::spawn(self.dialer.run(node));
     }
 }
 

@@ -6,6 +6,7 @@
 mod access;
 mod asker;
 mod body;
+mod callable;
 mod code;
 mod commands;
 mod config;

@@ -23,6 +23,8 @@ pub(crate) struct Ready {
     pub(crate) role: Role,
     /// Where it tells how it is, if it does.
     pub(crate) metrics: Option<String>,
+    /// Whether its relay has got through to it by calling it back, if that has been tried.
+    pub(crate) callable: Option<bool>,
 }
 
 /// What a node is to others.
@@ -64,6 +66,7 @@ impl Ready {
             .list("kinds", &self.kinds)
             .with("guarantee", &*self.guarantee)
             .maybe("metrics", self.metrics.as_ref())
+            .with("callable", self.callable)
     }
 
     /// Reads it back.
@@ -83,6 +86,7 @@ impl Ready {
                 _ => Role::Node,
             },
             metrics: fields.text("metrics")?.map(ToOwned::to_owned),
+            callable: fields.get("callable").and_then(serde_json::Value::as_bool),
         })
     }
 

@@ -1,12 +1,17 @@
 //! That a node that stays is reached through relays: where it is registered, and what it tells of that.
 //!
-//! Invariant: what is advertised is a relay that the node is registered at, or wants to be.
+//! Its relay also says whether the node can be called directly. Invariant: what is advertised is a relay that the node is
+//! registered at, or wants to be, and addresses at which it can be called, as far as that relay can tell.
 
 use std::time::Duration;
 
+use egtp::relay::DialedBack;
 use egtp::{Node, PublicKey, Strategy, Ticket};
-use egtp_services::relay::{Client, Standing};
+use egtp_services::relay::{Client, Standing, ask_back};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
+use crate::callable;
 use crate::failure::Failure;
 use crate::json::Object;
 use crate::output::Output;
@@ -14,9 +19,13 @@ use crate::output::Output;
 /// A node's place at its relays.
 #[derive(Debug)]
 pub(crate) struct Relayed {
+    node: Node,
     client: Client,
     relays: Vec<Ticket>,
     output: Output,
+    /// What the present relay has found by calling the node back.
+    found: watch::Sender<Option<DialedBack>>,
+    finds: watch::Receiver<Option<DialedBack>>,
 }
 
 impl Relayed {
@@ -25,22 +34,53 @@ impl Relayed {
         if relays.is_empty() {
             return None;
         }
-        let mut client = Client::start(node.clone(), relays.clone());
-        let registered = tokio::time::timeout(PATIENCE, client.registered()).await;
-        if !matches!(registered, Ok(Some(_))) {
-            let keys: Vec<String> =
-                relays.iter().map(|relay| format!("{}...", relay.key.short())).collect();
-            output.say(format_args!(
-                "No relay answers yet ({}); the node starts, and keeps trying. egtp ping RELAY shows whether one is \
-                 there.",
-                keys.join(", ")
-            ));
+        let client = Client::start(node.clone(), relays.clone());
+        let (found, finds) = watch::channel(None);
+        let mut relayed = Self { node: node.clone(), client, relays, output, found, finds };
+        match timeout(PATIENCE, relayed.client.registered()).await {
+            Ok(Some(relay)) => {
+                relayed.find_out(relay);
+                // So that the first ticket has it right, if that does not take long.
+                let _ = timeout(PATIENCE, relayed.finds.changed()).await;
+                relayed.say_callable();
+            }
+            Ok(None) | Err(_) => relayed.say_nobody_answers(),
         }
-        Some(Self { client, relays, output })
+        Some(relayed)
     }
 
-    /// How others reach the node by its relays: first the one that it is at, then those that it may move to.
-    pub(crate) fn strategies(&self) -> Vec<Strategy> {
+    fn say_nobody_answers(&self) {
+        let keys: Vec<String> =
+            self.relays.iter().map(|relay| format!("{}...", relay.key.short())).collect();
+        self.output.say(format_args!(
+            "No relay answers yet ({}); the node starts, and keeps trying. egtp ping RELAY shows whether one is there.",
+            keys.join(", ")
+        ));
+    }
+
+    /// Asks a relay to call the node back; what comes of it is told later.
+    fn find_out(&self, relay: PublicKey) {
+        let ports = callable::ports(self.node.listening());
+        let ticket = self.relays.iter().find(|one| one.key == relay).cloned();
+        let (Some(ticket), false) = (ticket, ports.is_empty()) else { return };
+        let (node, found) = (self.node.clone(), self.found.clone());
+        tokio::spawn(async move {
+            match ask_back(&node, ticket, &ports).await {
+                Ok(back) => {
+                    found.send_replace(back);
+                }
+                Err(error) => tracing::info!(%error, "the relay does not call back"),
+            }
+        });
+    }
+
+    /// How others reach the node: at those of its own addresses at which it can be called, as far as its relay knows, and
+    /// by its relays: first the one that it is at, then those that it may move to.
+    pub(crate) fn strategies(&self, own: Vec<Strategy>) -> (Vec<Strategy>, Vec<Strategy>) {
+        let own = match &*self.finds.borrow() {
+            Some(found) => callable::confirmed(own, found),
+            None => own,
+        };
         let is_elsewhere = |relay: &&Ticket| self.client.standing() != Standing::At(relay.key);
         let mut relays: Vec<&Ticket> = self.relays.iter().collect();
         relays.sort_by_key(is_elsewhere);
@@ -51,26 +91,62 @@ impl Relayed {
             });
             Strategy::Relay { relay: relay.key, at }
         };
-        relays.into_iter().map(strategy).collect()
+        (own, relays.into_iter().map(strategy).collect())
     }
 
-    /// Waits until the node is registered elsewhere, or nowhere, and tells.
+    /// Whether others can call the node, if that is known.
+    pub(crate) fn is_callable(&self) -> Option<bool> {
+        self.finds.borrow().as_ref().map(|found| !found.open.is_empty())
+    }
+
+    /// Waits until the node is registered elsewhere, or nowhere, or it is known whether it can be called, and tells.
     ///
     /// # Errors
     /// When nobody reads.
     pub(crate) async fn tell_next(&mut self) -> Result<(), Failure> {
-        let Some(standing) = self.client.changed().await else { std::future::pending().await };
+        tokio::select! {
+            changed = self.finds.changed() => match changed {
+                Ok(()) => self.tell_callable(),
+                Err(_) => std::future::pending().await,
+            },
+            standing = self.client.changed() => match standing {
+                Some(standing) => self.tell_standing(standing),
+                None => std::future::pending().await,
+            },
+        }
+    }
+
+    fn tell_callable(&self) -> Result<(), Failure> {
+        self.say_callable();
+        self.output
+            .event(&Object::new().with("event", "callable").with("callable", self.is_callable()))
+    }
+
+    fn say_callable(&self) {
+        match self.is_callable() {
+            Some(true) => self.output.say("Others can call this node: its relay has tried."),
+            Some(false) => self.output.say(
+                "Others cannot call this node, as its relay has found, and reach it through the relay.",
+            ),
+            None => {}
+        }
+    }
+
+    fn tell_standing(&self, standing: Standing) -> Result<(), Failure> {
         let relay: Option<PublicKey> = match standing {
             Standing::At(relay) => Some(relay),
             Standing::Nowhere => None,
         };
         match relay {
-            Some(relay) => self.output.say(format_args!("Registered at the relay {relay}.")),
+            Some(relay) => {
+                self.output.say(format_args!("Registered at the relay {relay}."));
+                self.find_out(relay);
+            }
             None => self.output.say("The relay does not answer; the next one is asked."),
         }
         self.output.event(&Object::new().with("event", "relay").maybe("relay", relay))
     }
 }
 
-/// How long the ready line waits for a relay.
+/// How long the ready line waits for a relay, and then for what that finds.
 const PATIENCE: Duration = Duration::from_secs(5);

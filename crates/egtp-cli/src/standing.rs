@@ -122,8 +122,7 @@ impl Standing {
         };
         let node = builder.start().await?;
         let relayed = Relayed::begin(&node, relays.clone(), output).await;
-        let by_relays = relayed.as_ref().map(Relayed::strategies).unwrap_or_default();
-        let strategies = reached(node.listening(), by_relays);
+        let strategies = reached(node.listening(), relayed.as_ref());
         if let Some(directory) = &directory {
             directory.keep_listening(&strategies)?;
             if kept_port.is_none() && listening.is_usual() {
@@ -147,6 +146,7 @@ impl Standing {
             guarantee: guarantee.to_owned(),
             role,
             metrics: opened.as_ref().map(monitor::Opened::url),
+            callable: relayed.as_ref().and_then(Relayed::is_callable),
         };
         let monitor = opened.map(|opened| opened.of(node.clone(), keeper.clone()));
         let mut kept = None;
@@ -247,8 +247,7 @@ impl Standing {
     /// Its contact says how it is reached now.
     fn sign(&self) -> Result<(), Failure> {
         let Some(posted) = &self.posted else { return Ok(()) };
-        let by_relays = self.relayed.as_ref().map(Relayed::strategies).unwrap_or_default();
-        posted.sign(reached(self.node.listening(), by_relays))
+        posted.sign(reached(self.node.listening(), self.relayed.as_ref()))
     }
 
     /// Says who can reach the node, if it is more than this machine.
@@ -285,8 +284,12 @@ fn settle_in(directory: &Directory, output: Output) -> Result<egtp::SecretKey, F
 }
 
 /// How a node is reached: at its own addresses, then by its relays.
-fn reached(listening: &[Strategy], by_relays: Vec<Strategy>) -> Vec<Strategy> {
-    let mut strategies = here::advertised(listening);
+fn reached(listening: &[Strategy], relayed: Option<&Relayed>) -> Vec<Strategy> {
+    let own = here::advertised(listening);
+    let (mut strategies, by_relays) = match relayed {
+        Some(relayed) => relayed.strategies(own),
+        None => (own, Vec::new()),
+    };
     strategies.truncate(Ticket::STRATEGIES_MAX - by_relays.len().min(RELAYS_TOLD));
     strategies.extend(by_relays.into_iter().take(RELAYS_TOLD));
     strategies

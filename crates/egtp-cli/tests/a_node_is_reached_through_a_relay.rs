@@ -33,6 +33,28 @@ fn a_node_that_listens_nowhere_is_asked_by_its_ticket_alone() {
     assert_eq!(ran.out, "by contact");
 }
 
+/// Proves B-14: its relay calls it back, and an address that looks right and leads nowhere is not told.
+#[test]
+fn a_node_that_cannot_be_called_finds_out_and_tells_its_relay_instead_of_its_address() {
+    let place = Place::new();
+    let relay = relay(&place, &place.at("relay"));
+    let up = |name: &str, listen: &str| {
+        let data = place.at(name);
+        place.start(&["--data", &data, "up", "--listen", listen, "--relay", relay.ticket()])
+    };
+    let bob = up("bob", "tcp/127.0.0.1:0");
+    assert_eq!(bob.ready["callable"], true);
+    assert!(bob.ticket().contains(&format!("at=tcp/{}", bob.address())), "{}", bob.ticket());
+    // It listens where nobody gets through to from where the relay is.
+    let carol = up("carol", "tcp/[::1]:0");
+    assert_eq!(carol.ready["callable"], false);
+    assert!(!carol.ticket().contains("at=tcp/"), "{}", carol.ticket());
+    let ran = place.run(&["request", carol.ticket(), "echo/1", "hello", "--json"]).ok();
+    assert_eq!(ran.object()["path"], format!("relay/{}", relay.key()));
+    let hidden = up("dave", "none");
+    assert!(hidden.ready["callable"].is_null(), "{}", hidden.ready);
+}
+
 /// Proves DISC-2: a file that its user edits says which relays there are.
 /// The next relay of several is used while one does not answer, and the node says so.
 #[test]

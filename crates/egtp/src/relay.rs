@@ -1,10 +1,11 @@
 //! What nodes and relays say to each other, as bodies of ordinary messages.
 //!
 //! A relay is a node that passes packets between two others which both have a session with it: *open* asks it whether
-//! somebody is there, *pass* carries a packet to it and on, *gone* says that it cannot go on. Knows no tables; the
-//! relay's are in `egtp-services`, a node's in its driver. Invariant: a body has one spelling, and whatever has another is
-//! refused.
+//! somebody is there, *pass* carries a packet to it and on, *gone* says that it cannot go on. *Dial back* asks it whether
+//! the asker could be called directly. Knows no tables; the relay's are in `egtp-services`, a node's in its driver.
+//! Invariant: a body has one spelling, and whatever has another is refused.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -19,6 +20,11 @@ pub const OPEN: &str = "egtp.relay.open/1";
 pub const PASS: &str = "egtp.relay.pass/1";
 /// A hint from a relay: that peer is not there any more.
 pub const GONE: &str = "egtp.relay.gone/1";
+
+/// A request: call me at these ports of the address that I come from. The reply is a [`DialedBack`].
+pub const DIAL_BACK: &str = "egtp.relay.dialback/1";
+/// Ports of one such request, at most.
+pub const PORTS_MAX: usize = 4;
 
 /// Bytes of a key.
 const KEY_BYTES: usize = 32;
@@ -81,6 +87,51 @@ pub fn decode_pass(body: &Bytes) -> Option<(PublicKey, Bytes)> {
     Some((PublicKey::from_bytes(*key).ok()?, body.slice(KEY_BYTES..)))
 }
 
+/// What came of a [`DIAL_BACK`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DialedBack {
+    /// Where the asker comes from, as the relay sees it.
+    pub seen: IpAddr,
+    /// At which of the ports the asker has answered there, by its key.
+    pub open: Vec<u16>,
+}
+
+impl DialedBack {
+    /// The address as one of IPv6, then the ports.
+    pub fn encode(&self) -> Bytes {
+        let seen = match self.seen {
+            IpAddr::V4(seen) => seen.to_ipv6_mapped(),
+            IpAddr::V6(seen) => seen,
+        };
+        let mut body = BytesMut::from(&seen.octets()[..]);
+        body.put_slice(&encode_ports(&self.open));
+        body.freeze()
+    }
+
+    /// `None` for what nobody writes.
+    pub fn decode(body: &[u8]) -> Option<Self> {
+        let (seen, ports) = body.split_first_chunk::<16>()?;
+        let seen = Ipv6Addr::from(*seen);
+        let seen = seen.to_ipv4_mapped().map_or(IpAddr::V6(seen), IpAddr::V4);
+        let open = if ports.is_empty() { Vec::new() } else { decode_ports(ports)? };
+        Some(Self { seen, open })
+    }
+}
+
+/// The body of [`DIAL_BACK`].
+pub fn encode_ports(ports: &[u16]) -> Vec<u8> {
+    ports.iter().flat_map(|port| port.to_le_bytes()).collect()
+}
+
+/// One to [`PORTS_MAX`] ports, none of which is 0, in rising order; `None` for what nobody writes.
+pub fn decode_ports(body: &[u8]) -> Option<Vec<u16>> {
+    let (ports, rest) = body.as_chunks::<2>();
+    let ports: Vec<u16> = ports.iter().map(|port| u16::from_le_bytes(*port)).collect();
+    let rise = ports.iter().zip(ports.iter().skip(1)).all(|(one, next)| one < next);
+    let fits = rest.is_empty() && (1..=PORTS_MAX).contains(&ports.len());
+    (fits && rise && ports.first() != Some(&0)).then_some(ports)
+}
+
 #[cfg(test)]
 mod tests {
     use egtp_proto::SecretKey;
@@ -104,6 +155,16 @@ mod tests {
         }
         assert_eq!(Presence::decode(&[2]), None);
         assert_eq!(Presence::decode(&[]), None);
+        for (seen, open) in [("192.0.2.7", vec![]), ("2001:db8::7", vec![1, 7_700, 65_535])] {
+            let back = DialedBack { seen: seen.parse().unwrap(), open };
+            assert_eq!(DialedBack::decode(&back.encode()), Some(back));
+        }
+        assert_eq!(DialedBack::decode(&[0; 15]), None);
+        assert_eq!(decode_ports(&encode_ports(&[1, 2, 3, 4])), Some(vec![1, 2, 3, 4]));
+        for ports in [&[][..], &[0], &[7, 7], &[2, 1], &[1, 2, 3, 4, 5]] {
+            assert_eq!(decode_ports(&encode_ports(ports)), None, "{ports:?}");
+        }
+        assert_eq!(decode_ports(&[1]), None);
         let minute = Duration::from_mins(1);
         assert_eq!(decode_lease(&encode_lease(minute)), Some(minute));
         assert_eq!(decode_lease(&[0; 3]), None);

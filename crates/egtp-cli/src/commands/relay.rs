@@ -89,7 +89,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
             Box::new(move || admission(&context, &config::again()?))
         },
     };
-    let (keeper, mut routers, herald) = Keeper::new(terms)?;
+    let (keeper, mut routers, beside) = Keeper::new(terms)?;
     let (echo_kind, echo) = echo_service()?;
     routers.push(echo);
     let kind = |name| Kind::new(name).map_err(|error| Failure::new(Code::Internal, error));
@@ -99,7 +99,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
     }
     let duty = Duty { routers, kinds, risk: Risk::Ask, role: Role::Relay, keeper: Some(keeper) };
     let standing = Standing::start(context, "relay", &arguments.listening, duty, None).await?;
-    herald.begin(standing.node());
+    beside.begin(standing.node());
     standing.stay().await
 }
 

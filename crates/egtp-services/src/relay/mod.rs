@@ -8,6 +8,7 @@
 pub mod choice;
 mod client;
 mod counts;
+mod dial_back;
 mod rates;
 pub mod table;
 
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 
 pub use self::client::{Client, Standing};
 pub use self::counts::Counts;
+pub use self::dial_back::{DialBack, ask_back, dial_back};
 pub use self::table::Limits;
 use self::table::{Entered, Registration, Table, Verdict};
 
