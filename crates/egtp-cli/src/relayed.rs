@@ -39,10 +39,11 @@ impl Relayed {
         let mut relayed = Self { node: node.clone(), client, relays, output, found, finds };
         match timeout(PATIENCE, relayed.client.registered()).await {
             Ok(Some(relay)) => {
-                relayed.find_out(relay);
-                // So that the first ticket has it right, if that does not take long.
-                let _ = timeout(PATIENCE, relayed.finds.changed()).await;
-                relayed.say_callable();
+                if relayed.find_out(relay) {
+                    // So that the first ticket has it right, if that does not take long.
+                    let _ = timeout(PATIENCE, relayed.finds.changed()).await;
+                    relayed.say_callable();
+                }
             }
             Ok(None) | Err(_) => relayed.say_nobody_answers(),
         }
@@ -58,20 +59,20 @@ impl Relayed {
         ));
     }
 
-    /// Asks a relay to call the node back; what comes of it is told later.
-    fn find_out(&self, relay: PublicKey) {
+    /// Asks a relay to call the node back, if it listens anywhere; what comes of it is told later.
+    fn find_out(&self, relay: PublicKey) -> bool {
         let ports = callable::ports(self.node.listening());
         let ticket = self.relays.iter().find(|one| one.key == relay).cloned();
-        let (Some(ticket), false) = (ticket, ports.is_empty()) else { return };
+        let (Some(ticket), false) = (ticket, ports.is_empty()) else { return false };
         let (node, found) = (self.node.clone(), self.found.clone());
         tokio::spawn(async move {
-            match ask_back(&node, ticket, &ports).await {
-                Ok(back) => {
-                    found.send_replace(back);
-                }
-                Err(error) => tracing::info!(%error, "the relay does not call back"),
-            }
+            let back = ask_back(&node, ticket, &ports).await.unwrap_or_else(|error| {
+                tracing::info!(%error, "the relay does not call back");
+                None
+            });
+            found.send_replace(back);
         });
+        true
     }
 
     /// How others reach the node: at those of its own addresses at which it can be called, as far as its relay knows, and

@@ -171,7 +171,19 @@ fn quotas_are_shown_to_whom_they_concern() {
     assert_eq!(listed.ok().object()["recipient"], bob);
     let ran = place.run(&["--data", &bobs, "mailbox", "ls", relay.ticket()]).fails(6);
     ran.says("--operator");
+    let tried = place.run(&["--data", &bobs, "mailbox", "test", relay.ticket(), "--json"]).ok();
+    for took in ["stored_ms", "fetched_ms", "deleted_ms"] {
+        assert!(tried.object()[took].as_f64().expect("a number") > 0.0, "{tried:?}");
+    }
+    let quota = place.run(&["--data", &bobs, "mailbox", "quota", relay.ticket(), "--json"]).ok();
+    assert_eq!(quota.object()["letters"], 1, "the other one is as it was");
     let ephemeral = place.start(&["--ephemeral", "relay", "--listen", "tcp/127.0.0.1:0"]);
     let ran = place.run(&["--data", &bobs, "mailbox", "quota", ephemeral.ticket()]).fails(6);
     ran.says("keeps no letters");
+    let ran = place.run(&["--data", &bobs, "mailbox", "test", ephemeral.ticket()]).fails(6);
+    ran.says("keeps no letters");
+    let picky = place.at("picky");
+    let picky = ["--data", &picky, "relay", "--listen", "tcp/127.0.0.1:0", "--allow", operator];
+    let picky = place.start(&picky);
+    place.run(&["--data", &bobs, "mailbox", "test", picky.ticket()]).fails(6).says("--allow");
 }

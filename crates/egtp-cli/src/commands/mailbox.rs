@@ -8,6 +8,7 @@ use egtp::Kind;
 use egtp::mailbox::{HELD, Held, LARGEST, decode_mailboxes, encode_count};
 use tokio::sync::watch;
 
+use super::mailbox_test;
 use crate::asker::{Asking, Memory, Wait};
 use crate::context::Context;
 use crate::control::{Question, Wants};
@@ -21,6 +22,7 @@ use crate::signals::Signals;
 #[command(after_help = "Examples:
   egtp mailbox quota RELAY                   how full your mailbox at that relay is
   egtp mailbox quota @relay --json
+  egtp mailbox test RELAY                    does it keep letters for you?
   egtp --data ./me mailbox ls RELAY          the largest ones, if the relay was started with --operator KEY")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -31,6 +33,11 @@ pub(crate) struct Arguments {
 enum What {
     /// Show how many letters and bytes a relay keeps for you, and how many it would
     Quota {
+        /// The relay: a ticket, a key or @name
+        relay: Peer,
+    },
+    /// Leave a letter in your own mailbox, fetch it and have it deleted, to see that the relay does all of that for you
+    Test {
         /// The relay: a ticket, a key or @name
         relay: Peer,
     },
@@ -58,6 +65,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
             let held = Held::decode(&reply).ok_or_else(not_understood)?;
             quota(context, held)
         }
+        What::Test { relay } => mailbox_test::run(context, relay).await,
         What::Ls { relay, count } => {
             let most = Bytes::copy_from_slice(&encode_count(*count));
             let reply = ask(context, relay, LARGEST, most).await?;
@@ -86,7 +94,12 @@ fn quota(context: &Context, held: Held) -> Result<(), Failure> {
     context.output.data(&object, text)
 }
 
-async fn ask(context: &Context, relay: &Peer, kind: &str, body: Bytes) -> Result<Bytes, Failure> {
+pub(super) async fn ask(
+    context: &Context,
+    relay: &Peer,
+    kind: &str,
+    body: Bytes,
+) -> Result<Bytes, Failure> {
     let mut signals = Signals::catch()?;
     let asking = tokio::select! {
         asking = Asking::start(context, "mailbox", relay, Memory::Ram) => asking?,
@@ -134,7 +147,7 @@ fn explained(failure: Failure, kind: &str) -> Failure {
     Failure::with_next(failure.code, failure.message, next)
 }
 
-fn not_understood() -> Failure {
+pub(super) fn not_understood() -> Failure {
     let next = "ask its operator which version runs there";
     Failure::with_next(Code::Internal, "the relay's answer is not understood", next)
 }

@@ -12,6 +12,7 @@ mod id;
 mod inbox;
 mod init;
 mod mailbox;
+mod mailbox_test;
 mod peers;
 mod ping;
 mod relay;
