@@ -11,7 +11,7 @@ use super::rows::Total;
 
 /// What a relay's mailboxes hold, and what they have done since it was started.
 ///
-/// It is what was decided; if the disk then refuses, whoever asked is told so, and it is counted all the same.
+/// It is what was decided. While the disk refuses, nothing of it is acknowledged, and each try is counted.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Counts {
