@@ -22,6 +22,8 @@ pub struct Limits {
     pub lease_max: Duration,
     /// Pairs that talk at a time. Above it a further one hears that its peer is absent.
     pub circuits_max: usize,
+    /// Pairs of one asker at a time: nobody takes all of them alone.
+    pub circuits_per_asker: usize,
     /// How long a pair that is silent is remembered.
     pub circuit_idle: Duration,
     /// Bytes that each sender may have passed on in a second, and a second of it in one go after silence. Above it packets
@@ -35,6 +37,7 @@ impl Default for Limits {
             registered_max: 16_384,
             lease_max: Duration::from_mins(2),
             circuits_max: 65_536,
+            circuits_per_asker: 4_096,
             circuit_idle: Duration::from_mins(10),
             bytes_per_second: 8 * 1024 * 1024,
         }
@@ -49,14 +52,25 @@ pub struct Table {
     registered: HashMap<PublicKey, Registration>,
     /// How many there have been.
     registrations: u64,
-    /// Both ends in order, and when something was last passed between them.
-    circuits: HashMap<(PublicKey, PublicKey), Duration>,
+    /// By both ends in order.
+    circuits: HashMap<(PublicKey, PublicKey), Circuit>,
+    /// How many of them each asker has; nobody is in it with none.
+    askers: HashMap<PublicKey, usize>,
     /// When silent pairs were looked for last.
     swept: Duration,
     rates: Rates,
     /// Nobody is entered any more.
     is_draining: bool,
     counted: Counts,
+}
+
+/// Two that talk.
+#[derive(Clone, Copy, Debug)]
+struct Circuit {
+    /// Who has asked for the other.
+    asker: PublicKey,
+    /// When something was last passed between them, or one has asked for the other.
+    used: Duration,
 }
 
 /// Names a registration of a node, for as long as the table lives.
@@ -96,6 +110,7 @@ impl Table {
             registered: HashMap::new(),
             registrations: 0,
             circuits: HashMap::new(),
+            askers: HashMap::new(),
             swept: now,
             is_draining: false,
             counted: Counts::default(),
@@ -148,7 +163,7 @@ impl Table {
     ) -> Vec<Registration> {
         let left = self.registered.extract_if(|who, _| !may_register(who));
         let ended = left.map(|(_, registration)| registration).collect();
-        self.circuits.retain(|(one, other), _| {
+        self.retain(|(one, other), _| {
             may_talk(one) && may_talk(other) && (may_register(one) || may_register(other))
         });
         ended
@@ -164,22 +179,45 @@ impl Table {
             return Presence::Live;
         }
         let pair = pair(from, peer);
-        if self.circuits.len() >= self.limits.circuits_max && !self.circuits.contains_key(&pair) {
+        if let Some(circuit) = self.circuits.get_mut(&pair) {
+            circuit.used = now;
+            return Presence::Live;
+        }
+        if !self.has_room_for(&from) {
             self.sweep(now);
-            if self.circuits.len() >= self.limits.circuits_max {
+            if !self.has_room_for(&from) {
                 return Presence::Absent;
             }
         }
-        self.circuits.insert(pair, now);
+        self.circuits.insert(pair, Circuit { asker: from, used: now });
+        *self.askers.entry(from).or_default() += 1;
         Presence::Live
+    }
+
+    fn has_room_for(&self, asker: &PublicKey) -> bool {
+        let own = self.askers.get(asker).copied().unwrap_or(0);
+        self.circuits.len() < self.limits.circuits_max && own < self.limits.circuits_per_asker
     }
 
     fn sweep(&mut self, now: Duration) {
         if now.saturating_sub(self.swept) > SWEEP_EVERY {
             let idle = self.limits.circuit_idle;
-            self.circuits.retain(|_, used| now.saturating_sub(*used) < idle);
+            self.retain(|_, circuit| now.saturating_sub(circuit.used) < idle);
             self.swept = now;
         }
+    }
+
+    /// Forgets all other circuits.
+    fn retain(&mut self, stays: impl Fn(&(PublicKey, PublicKey), &Circuit) -> bool) {
+        let Self { circuits, askers, .. } = self;
+        circuits.retain(|ends, circuit| {
+            let stays = stays(ends, circuit);
+            if !stays && let Some(own) = askers.get_mut(&circuit.asker) {
+                *own = own.saturating_sub(1);
+            }
+            stays
+        });
+        askers.retain(|_, own| *own > 0);
     }
 
     /// What becomes of a packet of so many bytes.
@@ -207,8 +245,8 @@ impl Table {
     fn uses(&mut self, one: PublicKey, other: PublicKey, now: Duration) -> bool {
         let idle = self.limits.circuit_idle;
         match self.circuits.get_mut(&pair(one, other)) {
-            Some(used) if now.saturating_sub(*used) < idle => {
-                *used = now;
+            Some(circuit) if now.saturating_sub(circuit.used) < idle => {
+                circuit.used = now;
                 true
             }
             _ => false,
@@ -299,6 +337,28 @@ mod tests {
         assert!(table.register(key(2), MINUTE).is_some());
         table.leave(&key(1), one.registration);
         assert!(table.register(key(3), MINUTE).is_some());
+    }
+
+    #[test]
+    fn one_asker_has_a_share_of_the_pairs_and_gets_it_back_when_his_are_silent() {
+        let mut table = table(Limits { circuits_per_asker: 2, ..Limits::default() });
+        let idle = table.limits().circuit_idle;
+        let (alice, bob) = (key(1), key(2));
+        for peer in 3..=5 {
+            table.register(key(peer), MINUTE).unwrap();
+        }
+        let opened = |table: &mut Table, from, peer, now| table.open(from, key(peer), now);
+        assert_eq!(opened(&mut table, alice, 3, START), Presence::Live);
+        assert_eq!(opened(&mut table, alice, 4, START), Presence::Live);
+        assert_eq!(opened(&mut table, alice, 5, MINUTE), Presence::Absent, "her share is taken");
+        assert_eq!(opened(&mut table, alice, 4, MINUTE), Presence::Live, "she has that already");
+        assert_eq!(opened(&mut table, bob, 5, MINUTE), Presence::Live, "others have theirs");
+        assert_eq!(opened(&mut table, bob, 3, MINUTE), Presence::Live);
+        assert_eq!(opened(&mut table, alice, 5, idle), Presence::Live, "one was silent for long");
+        assert_eq!(opened(&mut table, alice, 3, idle), Presence::Absent);
+        assert_eq!(table.askers, HashMap::from([(alice, 2), (bob, 2)]));
+        table.keep(|_| true, |who| *who != alice);
+        assert_eq!(table.askers, HashMap::from([(bob, 2)]));
     }
 
     #[test]
