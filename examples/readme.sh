@@ -15,15 +15,18 @@ export HOME=$place                  # where data is kept unless a directory is n
 unset XDG_DATA_HOME EGTP_DATA EGTP_CONFIG
 cd "$place"
 
-# started FILE: waits until the node that writes to FILE is ready; prints its ticket.
+# started FILE: waits until the node that writes to FILE is ready; prints its ticket. FILE is gone then: where a node is
+# started again, it would show that the one before was ready, until the new one has begun to write.
 started() {
     local ticket=""
     for _ in $(seq 100); do
-        ticket=$(sed -n 's/.*"event":"ready".*"ticket":"\([^"]*\)".*/\1/p' "$1")
+        # The file may not be there yet.
+        ticket=$(sed -n 's/.*"event":"ready".*"ticket":"\([^"]*\)".*/\1/p' "$1" 2>/dev/null || true)
         [ -n "$ticket" ] && break
         sleep 0.1
     done
     [ -n "$ticket" ] || { echo "the node was not ready within 10 s" >&2; return 1; }
+    rm "$1"
     echo "$ticket"
 }
 
