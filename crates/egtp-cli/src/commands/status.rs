@@ -138,8 +138,9 @@ fn reachable(listening: &[Strategy], owner: Option<&str>) -> String {
     let ways: Vec<String> = listening.iter().map(ToString::to_string).collect();
     let ways = ways.join(" ");
     // Others own a directory while they ask or make a key, and nobody reaches them.
-    let is_up =
-        owner.is_some_and(|owner| owner.contains("egtp up") || owner.contains("egtp serve"));
+    let is_up = owner.is_some_and(|owner| {
+        ["egtp up", "egtp serve", "egtp relay"].iter().any(|stays| owner.contains(stays))
+    });
     match (is_up, ways.is_empty()) {
         (true, false) => ways,
         (false, false) => format!("not now; when it was started last: {ways}"),

@@ -53,11 +53,11 @@ impl Opened {
     /// Listens there.
     ///
     /// # Errors
-    /// [`Code::Usage`] if it cannot.
+    /// [`Code::Listen`] if it cannot.
     pub(crate) async fn at(at: SocketAddr) -> Result<Self, Failure> {
         let failed = |error| {
             Failure::with_next(
-                Code::Usage,
+                Code::Listen,
                 format_args!("--metrics: cannot listen at tcp/{at}: {error}"),
                 "name a port that is free on this machine; port 0 lets the system choose",
             )

@@ -305,6 +305,12 @@ impl Checker {
         });
     }
 
+    /// Messages of a node that outlive its runs and have no outcome yet.
+    pub(crate) fn kept_open(&self, node: Party) -> usize {
+        let is_kept = |one: &&Record| one.sent.from == node && one.sent.outlives && one.is_open();
+        self.records.values().filter(is_kept).count()
+    }
+
     /// A life has ended: whatever it had open stays without an outcome for ever, unless its disk goes on
     /// with it.
     pub(crate) fn died(&mut self, node: Party) {
