@@ -25,6 +25,8 @@ use crate::wire::shroud::PREFIX_BYTES;
 
 /// Bytes of a record besides its frames, generously.
 const RECORD_AROUND: usize = 64;
+/// Bytes of the frame that says it.
+const GOODBYE_BYTES: usize = 1;
 /// Bytes of a handshake packet besides payload, keys and ciphertext of a KEM, generously.
 const HANDSHAKE_AROUND: usize = 256;
 /// Bytes of frames in a record on a path on which nothing authentic has come yet: what fits one packet of most
@@ -148,6 +150,8 @@ impl Endpoint {
     ) {
         self.remember_path(code, path);
         let most = self.frames_max(path);
+        // A goodbye is in each record, and is no reason for another one.
+        let nothing = PREFIX_BYTES + if self.says_goodbye(code) { GOODBYE_BYTES } else { 0 };
         while self.peers.get(code).is_some_and(|peer| peer.has_news(now.boot))
             && sink.room(path) >= most + RECORD_AROUND
         {
@@ -155,7 +159,7 @@ impl Endpoint {
                 self.peers.get_mut(code).is_some_and(|peer| std::mem::take(&mut peer.owes.record));
             let packed = self.pack_for_path(now, code, session, (path, most));
             // Everything left waits for credit, or is no longer wanted.
-            if packed.bytes.len() == PREFIX_BYTES && !owed {
+            if packed.bytes.len() <= nothing && !owed {
                 break;
             }
             self.send_record(now, code, session, path, packed, sink);
