@@ -50,10 +50,12 @@ async fn watch(cell: &Cell, mut relay: Server) -> Outcome<Figures> {
     let all = crowd(cell.clients, &ticket).await?;
     let entered = begun.elapsed();
     tokio::time::sleep(SETTLE).await;
-    let (before, machine, at) = (relay.used()?, system::busy()?, Instant::now());
+    let (before, own, machine) = (relay.used()?, system::used()?, system::busy()?);
+    let at = Instant::now();
     tokio::time::sleep(Duration::from_secs_f64(REGISTERED_SECONDS)).await;
     let seconds = at.elapsed().as_secs_f64();
     let busy = (relay.used()? - before).as_secs_f64() / seconds;
+    let own = (system::used()? - own).as_secs_f64() / seconds;
     let machine = system::busy()?.saturating_sub(machine).as_secs_f64() / seconds;
     let clients = f64::from(cell.clients);
     let kib = |bytes: f64| bytes / 1024.0 / clients;
@@ -65,7 +67,8 @@ async fn watch(cell: &Cell, mut relay: Server) -> Outcome<Figures> {
         ("kernel_slab_kib".into(), kib(kernel.slab) / 2.0),
         ("kernel_buffers_kib".into(), kib(kernel.tcp_buffers) / 2.0),
         ("relay_busy_percent".into(), busy * 100.0),
-        ("cores_used".into(), machine),
+        ("clients_busy_percent".into(), own * 100.0),
+        ("cores_of_others".into(), (machine - busy - own).max(0.0)),
         ("entered_per_second".into(), clients / entered.as_secs_f64()),
     ]);
     let relay_key = ticket.key;
