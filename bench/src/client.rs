@@ -9,6 +9,7 @@ use crate::bodies::Bodies;
 use crate::outcome::Outcome;
 use crate::plan::{Cell, IDLE_CONNECTIONS, IDLE_MANY, IDLE_SECONDS, PEERS, Work, warm_up};
 use crate::processes::Server;
+use crate::registered;
 use crate::requests;
 use crate::sides::{Side, Visitor};
 use crate::system;
@@ -18,13 +19,22 @@ use crate::tally::Tally;
 pub type Figures = BTreeMap<String, f64>;
 
 pub fn run(cell: &Cell) -> Outcome<()> {
+    if cell.work == Work::Registered {
+        return print(&registered::measure(cell)?);
+    }
+    if cell.work.is_stored() {
+        system::must_be_on_disk()?;
+    }
     let server = Server::start(cell)?;
     // After the server's start, which would inherit it.
     if let Some((core, _)) = cell.work.cores() {
         system::pin(core)?;
     }
-    let figures = cell.row.side.visit(Measure(*cell, server))?;
-    println!("{}", serde_json::to_string(&figures)?);
+    print(&cell.row.side.visit(Measure(*cell, server))?)
+}
+
+fn print(figures: &Figures) -> Outcome<()> {
+    println!("{}", serde_json::to_string(figures)?);
     // Nothing that a side left running is waited for.
     std::process::exit(0);
 }
@@ -54,7 +64,11 @@ async fn measure<S: Side>(cell: Cell, mut server: Server) -> Outcome<Figures> {
         | Work::InFlight100
         | Work::InFlight1k
         | Work::InFlight10k
-        | Work::OnDisk => {
+        | Work::OnDisk
+        | Work::Forward
+        | Work::Forward100K
+        | Work::Stored64
+        | Work::Stored512 => {
             let link = first_link::<S>(&address).await?;
             let tally = Arc::new(Tally::new(many));
             let load = S::pump(link, (many, bytes), Arc::clone(&tally));
@@ -62,6 +76,9 @@ async fn measure<S: Side>(cell: Cell, mut server: Server) -> Outcome<Figures> {
             if S::COUNTS {
                 // With the one that was asked first.
                 hold_against(&figures, tally.total() + 1, &mut server)?;
+            }
+            if S::STORES {
+                must_hold::<S>(&figures, tally.total() + 1, (&cell, server)).await?;
             }
             let megabytes = figures["per_second"] * bytes as f64 / 1e6;
             figures.insert("mb_per_second".into(), megabytes);
@@ -107,19 +124,46 @@ async fn measure<S: Side>(cell: Cell, mut server: Server) -> Outcome<Figures> {
         }
         Work::Idle => idle::<S>(&mut server, &address, IDLE_CONNECTIONS).await,
         Work::IdleCpu => idle::<S>(&mut server, &address, IDLE_MANY).await,
+        Work::Registered => Err("its clients are not made here".into()),
     }
 }
+
+/// How late a reply may be after the end.
+const LATE: Duration = Duration::from_secs(5);
+/// What is said where one is later, and how many there are matters.
+const MISSING: &str = "some replies were missing five seconds after the end";
 
 /// A server has served as many as were asked of it.
 fn hold_against(figures: &Figures, asked: u64, server: &mut Server) -> Outcome<()> {
     if figures["drained"] == 0.0 {
-        return Err("some replies were missing two seconds after the end".into());
+        return Err(MISSING.into());
     }
     let served = server.served()?;
     if asked == served {
         Ok(())
     } else {
         Err(format!("{asked} requests asked, {served} served").into())
+    }
+}
+
+/// A server has stored as many as it has said, and another one that begins with what the first has left when it was
+/// killed finds as many.
+async fn must_hold<S: Side>(
+    figures: &Figures,
+    said: u64,
+    (cell, server): (&Cell, Server),
+) -> Outcome<()> {
+    if figures["drained"] == 0.0 {
+        return Err(MISSING.into());
+    }
+    let held = S::stored(&server.address).await?;
+    drop(server);
+    let again = Server::start(cell)?;
+    let found = S::stored(&again.address).await?;
+    if [held, found] == [said; 2] {
+        Ok(())
+    } else {
+        Err(format!("{said} said to be stored, {held} held, {found} after a restart").into())
     }
 }
 
@@ -155,7 +199,7 @@ async fn window(
     tally.stop();
     // What comes late may still be wrong; what never comes is not worth a wait.
     let mut figures = after.since(&before)?;
-    let ended = tokio::time::timeout(Duration::from_secs(2), load).await;
+    let ended = tokio::time::timeout(LATE, load).await;
     figures.insert("drained".into(), f64::from(u8::from(ended.is_ok())));
     if let Ok(ended) = ended {
         ended??;
@@ -169,6 +213,7 @@ struct Reading {
     count: u64,
     client: Duration,
     server: Duration,
+    relay: Option<Duration>,
     machine: Duration,
 }
 
@@ -176,7 +221,8 @@ impl Reading {
     fn take(server: &mut Server, count: u64) -> Outcome<Self> {
         let at = Instant::now();
         let (client, machine) = (system::used()?, system::busy()?);
-        Ok(Self { at, count, client, server: server.used()?, machine })
+        let (relay, server) = (server.used_by_relay()?, server.used()?);
+        Ok(Self { at, count, client, server, relay, machine })
     }
 
     fn since(&self, before: &Self) -> Outcome<Figures> {
@@ -187,16 +233,25 @@ impl Reading {
         }
         let client = (self.client - before.client).as_secs_f64();
         let server = (self.server - before.server).as_secs_f64();
+        let relay = self.relay.zip(before.relay);
+        let relay = relay.map(|(now, before)| (now - before).as_secs_f64());
+        let all = client + server + relay.unwrap_or_default();
         let machine = self.machine.saturating_sub(before.machine).as_secs_f64();
-        Ok(Figures::from([
+        let mut figures = Figures::from([
             ("per_second".into(), count / seconds),
             ("client_cpu_per_million".into(), client * 1e6 / count),
             ("server_cpu_per_million".into(), server * 1e6 / count),
-            ("cpu_per_million".into(), (client + server) * 1e6 / count),
-            ("cores_used".into(), (client + server) / seconds),
-            // What the machine did beside these two processes: other people's work, mostly.
-            ("cores_of_others".into(), ((machine - client - server) / seconds).max(0.0)),
-        ]))
+            ("cpu_per_million".into(), all * 1e6 / count),
+            ("cores_used".into(), all / seconds),
+            // What the machine did beside these processes: other people's work, mostly.
+            ("cores_of_others".into(), ((machine - all) / seconds).max(0.0)),
+            // What a process of the two ends takes for a request, to hold a relay's against.
+            ("end_cpu_per_million".into(), (client + server) * 1e6 / count / 2.0),
+        ]);
+        if let Some(relay) = relay {
+            figures.insert("relay_cpu_per_million".into(), relay * 1e6 / count);
+        }
+        Ok(figures)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::outcome::Outcome;
 use crate::runtimes::Kind;
 use crate::sides::Name;
 
-/// The ten questions, in the order of their importance.
+/// The thirteen questions, in the order of their importance.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Measure {
     Many,
@@ -22,10 +22,16 @@ pub enum Measure {
     AtRest,
     /// Of EGTP alone, too.
     Loops,
+    /// By a relay, beside the direct path.
+    Forwarding,
+    /// What others are to fetch later, beside streams of Redis and JetStream.
+    Stored,
+    /// Of EGTP alone, see `registered`.
+    Registered,
 }
 
 impl Measure {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Many,
         Self::Latency,
         Self::Bulk,
@@ -36,6 +42,9 @@ impl Measure {
         Self::IdleCpu,
         Self::AtRest,
         Self::Loops,
+        Self::Forwarding,
+        Self::Stored,
+        Self::Registered,
     ];
 
     pub fn from_number(word: &str) -> Outcome<Self> {
@@ -55,6 +64,9 @@ impl Measure {
             Self::IdleCpu => &[Work::IdleCpu],
             Self::AtRest => &[],
             Self::Loops => &[Work::ManyPeers],
+            Self::Forwarding => &[Work::Forward, Work::Forward100K],
+            Self::Stored => &[Work::Stored64, Work::Stored512],
+            Self::Registered => &[Work::Registered],
         }
     }
 }
@@ -90,6 +102,15 @@ pub enum Work {
     IdleCpu,
     /// 1,000 requests of 128 bytes in flight, of [`PEERS`] clients together.
     ManyPeers,
+    /// 1,000 requests of 128 bytes in flight, direct and by a relay.
+    Forward,
+    /// 16 messages of 100 KiB in flight, direct and by a relay.
+    Forward100K,
+    /// So many letters of 1 KiB in flight that are to be on a disk until somebody fetches them.
+    Stored64,
+    Stored512,
+    /// [`Cell::clients`] nodes that are registered at a relay.
+    Registered,
 }
 
 /// How many clients there are in [`Work::ManyPeers`]: enough to be shared out evenly.
@@ -100,15 +121,23 @@ pub const IDLE_CONNECTIONS: u32 = 2_000;
 pub const IDLE_MANY: u32 = 5_000;
 /// How long they have been idle before the memory is read.
 pub const IDLE_SECONDS: f64 = 8.0;
+/// How many of those that are registered are asked by it in the end.
+pub const PUSHED: u32 = 100;
+/// How many may be registered: what a relay takes by its own limit.
+pub const CLIENTS_MAX: u32 = 16_000;
+/// How long a relay is watched that so many are registered at, once they have been there for a while.
+pub const REGISTERED_SECONDS: f64 = 30.0;
 /// Processes, first connection, and the end.
 const AROUND_SECONDS: f64 = 0.2;
+/// Another server process begins with what the first one has left.
+const AROUND_STORES_SECONDS: f64 = 1.5;
 
 impl Work {
     /// Fewer and more in flight.
     pub const CURVE: [Self; 5] =
         [Self::InFlight1, Self::InFlight10, Self::InFlight100, Self::InFlight1k, Self::InFlight10k];
 
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::Many,
         Self::SameCore,
         Self::TwoCores,
@@ -125,6 +154,11 @@ impl Work {
         Self::OnDisk,
         Self::IdleCpu,
         Self::ManyPeers,
+        Self::Forward,
+        Self::Forward100K,
+        Self::Stored64,
+        Self::Stored512,
+        Self::Registered,
     ];
 
     pub const fn word(self) -> &'static str {
@@ -145,14 +179,21 @@ impl Work {
             Self::OnDisk => "on-disk",
             Self::IdleCpu => "idle-cpu",
             Self::ManyPeers => "many-peers",
+            Self::Forward => "forward",
+            Self::Forward100K => "forward-100k",
+            Self::Stored64 => "stored-64",
+            Self::Stored512 => "stored-512",
+            Self::Registered => "registered",
         }
     }
 
     /// In flight, and the bytes of each.
     pub const fn load(self) -> (usize, usize) {
         match self {
-            Self::Many | Self::OnDisk | Self::ManyPeers => (1_000, 128),
-            Self::Bulk100K => (16, 100 * 1024),
+            Self::Many | Self::OnDisk | Self::ManyPeers | Self::Forward => (1_000, 128),
+            Self::Bulk100K | Self::Forward100K => (16, 100 * 1024),
+            Self::Stored64 => (64, 1024),
+            Self::Stored512 => (512, 1024),
             Self::Bulk2M => (4, 2 * 1024 * 1024),
             Self::Connect64 => (64, 128),
             Self::InFlight1 => (1, 128),
@@ -160,9 +201,12 @@ impl Work {
             Self::InFlight100 => (100, 128),
             Self::InFlight1k => (1_000, 128),
             Self::InFlight10k => (10_000, 128),
-            Self::SameCore | Self::TwoCores | Self::Connect1 | Self::Idle | Self::IdleCpu => {
-                (1, 128)
-            }
+            Self::SameCore
+            | Self::TwoCores
+            | Self::Connect1
+            | Self::Idle
+            | Self::IdleCpu
+            | Self::Registered => (1, 128),
         }
     }
 
@@ -184,12 +228,34 @@ impl Work {
         }
     }
 
-    fn needs(self, seconds: f64) -> f64 {
+    /// Whether what it asks for is left somewhere until it is fetched.
+    pub const fn is_stored(self) -> bool {
+        matches!(self, Self::Stored64 | Self::Stored512)
+    }
+
+    /// Whether it goes by a relay, and by the direct path beside it.
+    pub const fn is_forwarded(self) -> bool {
+        matches!(self, Self::Forward | Self::Forward100K)
+    }
+
+    /// Whether it is measured on such a runtime.
+    fn runs_on(self, runtime: Kind) -> bool {
+        // Its figure is one of the relay, which is as `egtp relay` has it.
+        !matches!(self, Self::Registered) || runtime == Kind::CurrentThread
+    }
+
+    fn needs(self, seconds: f64, clients: u32) -> f64 {
         AROUND_SECONDS
             + match self {
                 // About 700 connections a second, then the wait.
                 Self::Idle => f64::from(IDLE_CONNECTIONS) / 700.0 + IDLE_SECONDS,
                 Self::IdleCpu => f64::from(IDLE_MANY) / 700.0 + IDLE_SECONDS,
+                // They shake hands, and look whether they are registered.
+                Self::Registered => f64::from(clients) / 300.0 + REGISTERED_SECONDS + 5.0,
+                // It is counted twice in the end, the second time by another process.
+                Self::Stored64 | Self::Stored512 => {
+                    warm_up(seconds).as_secs_f64() + seconds + AROUND_STORES_SECONDS
+                }
                 _ => warm_up(seconds).as_secs_f64() + seconds,
             }
     }
@@ -211,33 +277,37 @@ pub struct Cell {
     pub row: Row,
     pub work: Work,
     pub seconds: f64,
+    /// How many there are in [`Work::Registered`].
+    pub clients: u32,
 }
 
 impl Cell {
     /// How the runner tells the client, and the client the server, what to do.
-    pub fn words(&self) -> [String; 4] {
+    pub fn words(&self) -> [String; 5] {
         [
             self.row.side.word().to_owned(),
             self.row.runtime.word().to_owned(),
             self.work.word().to_owned(),
             self.seconds.to_string(),
+            self.clients.to_string(),
         ]
     }
 
     pub fn from_words(words: &[String]) -> Outcome<Self> {
-        let [side, runtime, work, seconds] = words else {
-            return Err("a role needs: side, runtime, work, seconds".into());
+        let [side, runtime, work, seconds, clients] = words else {
+            return Err("a role needs: side, runtime, work, seconds, clients".into());
         };
         let work = Work::ALL.into_iter().find(|one| one.word() == work);
         Ok(Self {
             row: Row { side: Name::from_word(side)?, runtime: Kind::from_word(runtime)? },
             work: work.ok_or("no such work")?,
             seconds: seconds.parse()?,
+            clients: clients.parse()?,
         })
     }
 
     pub fn needs(&self) -> f64 {
-        self.work.needs(self.seconds)
+        self.work.needs(self.seconds, self.clients)
     }
 }
 
@@ -249,9 +319,10 @@ pub fn round(options: &Options) -> Vec<Cell> {
         for &side in &options.sides {
             for &runtime in side.runtimes() {
                 let is_wanted = options.runtime.as_ref().is_none_or(|one| one == runtime.word());
-                if is_wanted && side.does(*work) {
+                if is_wanted && side.does(*work) && work.runs_on(runtime) {
                     let row = Row { side, runtime };
-                    cells.push(Cell { row, work: *work, seconds: options.seconds });
+                    let Options { seconds, clients, .. } = *options;
+                    cells.push(Cell { row, work: *work, seconds, clients });
                 }
             }
         }

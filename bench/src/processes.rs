@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::outcome::Outcome;
 use crate::plan::Cell;
-use crate::system;
+use crate::server::FAILED;
+use crate::{relay, system};
 
 fn this(role: &str, cell: &Cell) -> Outcome<Command> {
     let mut command = Command::new(std::env::current_exe()?);
@@ -14,21 +15,46 @@ fn this(role: &str, cell: &Cell) -> Outcome<Command> {
     Ok(command)
 }
 
-/// A server process. It ends when its standard input closes, so also when we are killed.
+/// A server process, or a relay. It ends when its standard input closes, so also when we are killed.
 pub struct Server {
     child: Child,
-    orders: ChildStdin,
+    orders: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
     pub address: String,
+    /// What stands between it and us, if something does.
+    relay: Option<Box<Server>>,
 }
 
 impl Server {
+    /// Starts it, and before it the relay that it is reached by.
     pub fn start(cell: &Cell) -> Outcome<Self> {
-        let mut child = this("server", cell)?.stdin(Stdio::piped()).spawn()?;
-        let orders = child.stdin.take().expect("its input was asked for");
+        if !cell.row.side.is_relayed() {
+            return Self::begin("server", cell, "");
+        }
+        let relay = Self::relay(cell)?;
+        let mut server = Self::begin("server", cell, &relay.address)?;
+        server.relay = Some(Box::new(relay));
+        Ok(server)
+    }
+
+    /// Starts a relay alone.
+    pub fn relay(cell: &Cell) -> Outcome<Self> {
+        Self::begin("relay", cell, "")
+    }
+
+    fn begin(role: &str, cell: &Cell, relay: &str) -> Outcome<Self> {
+        let mut command = this(role, cell)?;
+        // What it leaves there, the next one of ours begins with.
+        command.env(system::FOLDER, system::place()).env(relay::TICKET, relay);
+        let mut child = command.stdin(Stdio::piped()).spawn()?;
+        let orders = child.stdin.take();
         let answers = BufReader::new(child.stdout.take().expect("its output was asked for"));
-        let mut server = Self { child, orders, answers, address: String::new() };
-        server.address = server.line()?;
+        let mut server = Self { child, orders, answers, address: String::new(), relay: None };
+        let line = server.line()?;
+        if let Some(why) = line.strip_prefix(FAILED) {
+            return Err(why.into());
+        }
+        server.address = line;
         Ok(server)
     }
 
@@ -38,13 +64,22 @@ impl Server {
 
     /// Its processor time so far.
     pub fn used(&mut self) -> Outcome<Duration> {
-        self.orders.write_all(b"used\n")?;
-        Ok(Duration::from_micros(self.line()?.parse()?))
+        Ok(Duration::from_micros(self.told("used")?))
+    }
+
+    /// That of the relay between it and us.
+    pub fn used_by_relay(&mut self) -> Outcome<Option<Duration>> {
+        self.relay.as_mut().map(|relay| relay.used()).transpose()
     }
 
     /// How many requests it has answered, if its side counts them.
     pub fn served(&mut self) -> Outcome<u64> {
-        self.orders.write_all(b"served\n")?;
+        self.told("served")
+    }
+
+    fn told(&mut self, order: &str) -> Outcome<u64> {
+        let orders = self.orders.as_mut().expect("it is there until it ends");
+        writeln!(orders, "{order}")?;
         Ok(self.line()?.parse()?)
     }
 
@@ -60,16 +95,31 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // It ends what it has started itself, and is not told to finish anything.
+        self.orders = None;
+        let begun = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < ENDING {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
-        // Only some have one.
-        let _ = std::fs::remove_dir_all(system::scratch(self.child.id()));
     }
 }
 
-/// Runs a client to its end, or kills it after `limit`; returns what it printed.
+/// How long a server may take to end.
+const ENDING: Duration = Duration::from_secs(2);
+
+/// Runs a client to its end, or kills it after `limit`; returns what it printed. What it had on the disk is gone then.
 pub fn run_client(cell: &Cell, limit: Duration) -> Outcome<String> {
-    let mut child = this("client", cell)?.stderr(Stdio::piped()).spawn()?;
+    let child = this("client", cell)?.stderr(Stdio::piped()).spawn()?;
+    let folder = system::scratch(child.id());
+    let printed = printed(child, limit);
+    // Only some have one.
+    let _ = std::fs::remove_dir_all(folder);
+    printed
+}
+
+fn printed(mut child: Child, limit: Duration) -> Outcome<String> {
     let mut output = child.stdout.take().expect("its output was asked for");
     let mut errors = child.stderr.take().expect("its errors were asked for");
     // Read while it runs: a full pipe would hold it up.

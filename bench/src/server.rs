@@ -1,7 +1,9 @@
 //! The server's process: one side's server, and somebody who answers the client about it.
 
 use std::io::BufRead;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::process::Child;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use crate::outcome::Outcome;
 use crate::plan::Cell;
@@ -14,8 +16,16 @@ pub fn run(cell: &Cell) -> Outcome<()> {
         system::pin(core)?;
     }
     std::thread::spawn(answer_orders);
-    cell.row.side.visit(Serve(*cell))
+    match cell.row.side.visit(Serve(*cell)) {
+        // The client waits for an address, and hears this instead; it says it to others.
+        Err(why) if !ANNOUNCED.load(Relaxed) => println!("{FAILED}{why}"),
+        served => return served,
+    }
+    Ok(())
 }
+
+/// What a server says before the reason for which it serves nobody.
+pub const FAILED: &str = "failed: ";
 
 struct Serve(Cell);
 
@@ -32,23 +42,44 @@ impl Visitor for Serve {
 
 /// Tells the client where we are. Called once, when connections are taken.
 pub fn announce(address: impl std::fmt::Display) {
+    ANNOUNCED.store(true, Relaxed);
     println!("{address}");
 }
+
+static ANNOUNCED: AtomicBool = AtomicBool::new(false);
 
 /// How many requests were answered, by those sides that count.
 pub static SERVED: AtomicU64 = AtomicU64::new(0);
 
-fn answer_orders() {
+/// A process that serves for this one: its processor time counts, and it ends with us.
+pub fn owns(child: Child) {
+    if let Some(mut earlier) = OWNED.lock().expect("nothing panics with it").replace(child) {
+        let _ = earlier.kill();
+        let _ = earlier.wait();
+    }
+}
+
+static OWNED: Mutex<Option<Child>> = Mutex::new(None);
+
+/// Answers the client about this process until that has gone; then ends it.
+pub fn answer_orders() {
     for line in std::io::stdin().lock().lines() {
         match line.as_deref() {
             Ok("used") => {
-                let used = system::used().expect("the processor time of this process");
+                let mut used = system::used().expect("the processor time of this process");
+                if let Some(child) = &*OWNED.lock().expect("nothing panics with it") {
+                    used += system::used_by(child.id()).expect("that of the one that serves");
+                }
                 println!("{}", used.as_micros());
             }
             Ok("served") => println!("{}", SERVED.load(Relaxed)),
             _ => break,
         }
     }
-    // The client has gone.
+    // The client has gone. What is on the disk stays as it is: nobody is told to finish.
+    if let Some(child) = &mut *OWNED.lock().expect("nothing panics with it") {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
     std::process::exit(0);
 }

@@ -16,7 +16,18 @@ struct Shape {
     title: String,
     columns: &'static [Column],
     less_is_better: bool,
+    against: &'static [Against],
 }
+
+/// What rows are held against: a heading, and whose best row it is.
+type Against = (&'static str, fn(Name) -> bool);
+
+const PEERS_AND_TCP: &[Against] =
+    &[("× best peer", Name::is_peer), ("× TCP", |name| matches!(name, Name::Tcp))];
+const DIRECT: &[Against] = &[("× direct path", |name| matches!(name, Name::Egtp))];
+const STORES: &[Against] =
+    &[("× Redis", Name::is_redis), ("× JetStream", |name| matches!(name, Name::JetStream))];
+const NOBODY: &[Against] = &[];
 
 const RATE: &[Column] = &[
     ("per second", "per_second"),
@@ -55,9 +66,32 @@ const LOOPS: &[Column] = &[
     ("server CPU s per million", "server_cpu_per_million"),
     ("by others", "cores_of_others"),
 ];
+const FORWARDED: &[Column] = &[
+    ("per second", "per_second"),
+    ("MB/s", "mb_per_second"),
+    // Seconds per million are microseconds each.
+    ("relay, CPU µs each", "relay_cpu_per_million"),
+    ("an end, CPU µs each", "end_cpu_per_million"),
+    ("client", "client_cpu_per_million"),
+    ("server", "server_cpu_per_million"),
+    ("cores used", "cores_used"),
+    ("by others", "cores_of_others"),
+];
+const REGISTERED: &[Column] = &[
+    ("relay, KiB each", "relay_kib"),
+    ("kernel objects, KiB each", "kernel_slab_kib"),
+    ("TCP buffers, KiB each", "kernel_buffers_kib"),
+    ("relay, % of a core", "relay_busy_percent"),
+    ("clients, % of a core", "clients_busy_percent"),
+    ("by others", "cores_of_others"),
+    ("of 100 within 1 s", "push_within_1_s"),
+    ("half after ms", "push_p50_ms"),
+    ("all after ms", "push_last_ms"),
+    ("entered per second", "entered_per_second"),
+];
 const MEMORY: &[Column] = &[("server KiB each", "server_kib"), ("client KiB each", "client_kib")];
 
-fn shape(work: Work) -> Shape {
+fn shape(work: Work, clients: u32) -> Shape {
     let (title, columns, less_is_better) = match work {
         Work::Many => ("1. Requests with 1,000 in flight, 128 bytes".to_owned(), RATE, false),
         Work::SameCore => {
@@ -91,8 +125,25 @@ fn shape(work: Work) -> Shape {
         Work::Idle => {
             (format!("5. Memory for each of {IDLE_CONNECTIONS} idle connections"), MEMORY, true)
         }
+        Work::Forward => {
+            ("11. Forwarding, 1,000 in flight, 128 bytes".to_owned(), FORWARDED, false)
+        }
+        Work::Forward100K => {
+            ("11. Forwarding, 100 KiB messages, 16 at once".to_owned(), FORWARDED, false)
+        }
+        Work::Stored64 => ("12. Stored letters of 1 KiB, 64 in flight".to_owned(), RATE, false),
+        Work::Stored512 => ("12. Stored letters of 1 KiB, 512 in flight".to_owned(), RATE, false),
+        Work::Registered => {
+            (format!("13. A relay beside {clients} clients that are idle"), REGISTERED, true)
+        }
     };
-    Shape { title, columns, less_is_better }
+    let against = match work {
+        Work::Forward | Work::Forward100K => DIRECT,
+        Work::Stored64 | Work::Stored512 => STORES,
+        Work::Registered => NOBODY,
+        _ => PEERS_AND_TCP,
+    };
+    Shape { title, columns, less_is_better, against }
 }
 
 pub fn markdown(options: &Options, results: &[Result]) -> String {
@@ -103,14 +154,14 @@ pub fn markdown(options: &Options, results: &[Result]) -> String {
         options.seconds
     );
     text += "ct: tokio's current-thread runtime at both ends; mt: its default one. \
-             × best peer, × TCP: how many times as good as the best row of any encrypted peer, and \
+             × best peer, × TCP and the like: how many times as good as the best row of any encrypted peer, and \
              of plain TCP, in this table, by the first column of figures; above 1 is better. \
              By others: cores that were busy with something else; far above 0, a row says little.\n";
     writeln!(text, "Versions: {}.", versions::all().join(", ")).expect("a string grows");
     for work in Work::ALL {
         let rows: Vec<&Result> = results.iter().filter(|result| result.work == work).collect();
         if !rows.is_empty() {
-            table(&mut text, &shape(work), &rows);
+            table(&mut text, &shape(work, options.clients), &rows);
         }
     }
     text
@@ -129,21 +180,26 @@ fn table(text: &mut String, shape: &Shape, rows: &[&Result]) {
             values.max_by(f64::total_cmp)
         }
     };
-    let (peer, tcp) = (best(&Name::is_peer), best(&|name| name == Name::Tcp));
+    let others: Vec<Option<f64>> = shape.against.iter().map(|(_, is_one)| best(is_one)).collect();
     let mut heading = String::from("| side | runtime |");
     let mut line = String::from("|---|---|");
     for (name, _) in shape.columns {
         heading += &format!(" {name} |");
         line += "---|";
     }
-    *text += &format!("\n### {}\n\n{heading} × best peer | × TCP |\n{line}---|---|\n", shape.title);
+    for (name, _) in shape.against {
+        heading += &format!(" {name} |");
+        line += "---|";
+    }
+    *text += &format!("\n### {}\n\n{heading}\n{line}\n", shape.title);
     for result in rows {
         *text += &format!("| {} | {} |", result.row.side.title(), result.row.runtime.word());
         let value = result.spread(compared);
         if value.is_none() {
             let why = result.failures.last().map_or("not run", String::as_str);
-            *text += &format!(" failed: {} |", short(why));
-            *text += &" |".repeat(shape.columns.len() + 1);
+            let failed = if why.starts_with("could not run") { "" } else { "failed: " };
+            *text += &format!(" {failed}{} |", short(why));
+            *text += &" |".repeat(shape.columns.len() + shape.against.len() - 1);
             text.push('\n');
             continue;
         }
@@ -153,7 +209,7 @@ fn table(text: &mut String, shape: &Shape, rows: &[&Result]) {
                 result.spread(name).map_or("–".to_owned(), |spread| cell(&spread))
             );
         }
-        for other in [peer, tcp] {
+        for other in others.iter().copied() {
             *text += &format!(" {} |", ratio(value.as_ref(), other, shape.less_is_better));
         }
         if !result.failures.is_empty() {

@@ -24,7 +24,7 @@ use crate::outcome::Outcome;
 use crate::requests::{self, TIMEOUT};
 use crate::server::{SERVED, announce};
 use crate::tally::Tally;
-use crate::{bodies, system};
+use crate::{bodies, relay, system};
 
 /// What a row does otherwise than the first one.
 pub trait How: Send + Sync + 'static {
@@ -43,6 +43,8 @@ pub trait How: Send + Sync + 'static {
     const LOOPS: u16 = 1;
     /// A new client goes on from what one before it has heard of the server; otherwise it has to ask it first.
     const CARD: bool = true;
+    /// The answering end cannot be called, and is reached by a relay.
+    const RELAYED: bool = false;
 }
 
 /// The driver on a thread of its own, requests as users write them.
@@ -54,6 +56,7 @@ pub struct Batched;
 pub struct Classical;
 pub struct Knocking;
 pub struct TwoLoops;
+pub struct Relayed;
 
 impl How for Plain {}
 impl How for Durable {
@@ -74,6 +77,9 @@ impl How for Knocking {
 }
 impl How for TwoLoops {
     const LOOPS: u16 = 2;
+}
+impl How for Relayed {
+    const RELAYED: bool = true;
 }
 impl How for Batched {
     const BATCH: bool = true;
@@ -172,11 +178,12 @@ impl<H: How> Side for Egtp<H> {
     type Link = Link;
 
     async fn serve(_: bool) -> Outcome<()> {
-        let mut builder = Node::builder().listen("127.0.0.1:0".parse()?).loops(H::LOOPS);
+        let mut builder = Node::builder().loops(H::LOOPS);
+        if !H::RELAYED {
+            builder = builder.listen("127.0.0.1:0".parse()?);
+        }
         if H::DURABLE {
-            let folder = system::scratch(std::process::id());
-            std::fs::create_dir_all(&folder)?;
-            builder = builder.store(SqliteStore::open(folder.join("store.db"))?);
+            builder = builder.store(SqliteStore::open(system::folder()?.join("store.db"))?);
         }
         let node = start::<H>(builder, H::INLINE).await?;
         let answer = |query: &egtp::QueryEvent| {
@@ -184,7 +191,9 @@ impl<H: How> Side for Egtp<H> {
             bodies::answer(query.message.body.clone())
         };
         let router = Router::new().route_sync(kind(), answer);
-        announce(node.ticket());
+        // Kept for as long as it serves.
+        let registration = if H::RELAYED { Some(relay::register(&node).await?) } else { None };
+        announce(registration.as_ref().map_or_else(|| node.ticket(), |(_, by)| by.clone()));
         Ok(node.serve(router).await?)
     }
 
@@ -231,6 +240,10 @@ impl<H: How> Side for Egtp<H> {
         if H::BATCH {
             return pump_batch(link, load, tally).await;
         }
-        requests::pump::<Self>(link, load, tally).await
+        requests::pump::<Self>(link.clone(), load, tally).await?;
+        if H::RELAYED && !relay::is_between(&link.node, &link.ticket).await {
+            return Err("not all of it went by the relay".into());
+        }
+        Ok(())
     }
 }

@@ -14,10 +14,13 @@ use crate::tally::Tally;
 
 mod egtp;
 mod iroh;
+mod jetstream;
 mod libp2p;
+mod mailbox;
 mod quinn;
 mod quinn_dgram;
 mod quinn_ends;
+mod redis;
 mod sqlite;
 mod tcp;
 mod udp;
@@ -25,11 +28,18 @@ mod udp;
 /// The longest message that a stream's reader takes.
 const LONGEST: usize = 4 << 20;
 
+/// An address that is free, in all likelihood for a moment longer: for a program that has to be told one.
+fn free_address() -> Outcome<String> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}
+
 pub trait Side: 'static {
     /// Whether the library itself ends each request after `requests::TIMEOUT`.
     const TIMES_OUT: bool = false;
     /// Whether its server counts in `server::SERVED` what it is asked, so that this can be held against what was asked.
     const COUNTS: bool = false;
+    /// Whether [`Side::stored`] says how much its server has stored, which is asked for where it is measured.
+    const STORES: bool = false;
     /// On how many cores its server can be at work, where that is said.
     const LOOPS: u16 = 1;
 
@@ -52,6 +62,12 @@ pub trait Side: 'static {
 
     /// Ends a connection; need not wait for it.
     fn close(local: &Self::Local, link: Self::Link) -> impl Future<Output = ()> + Send;
+
+    /// How many of those that were asked the server at this address has stored.
+    fn stored(address: &str) -> impl Future<Output = Outcome<u64>> + Send {
+        let why = format!("the server at {address} stores nothing");
+        async { Err(why.into()) }
+    }
 
     /// Keeps so many requests of so many bytes in flight until the tally says stop.
     fn pump(
@@ -90,6 +106,12 @@ pub enum Name {
     Libp2pQuic,
     Durable,
     Sqlite,
+    Relayed,
+    RelayedShare,
+    Mailbox,
+    Redis,
+    RedisPipe,
+    JetStream,
 }
 
 pub const ALL: &[Name] = &[
@@ -109,6 +131,12 @@ pub const ALL: &[Name] = &[
     Name::Libp2pQuic,
     Name::Durable,
     Name::Sqlite,
+    Name::Relayed,
+    Name::RelayedShare,
+    Name::Mailbox,
+    Name::Redis,
+    Name::RedisPipe,
+    Name::JetStream,
 ];
 
 impl Name {
@@ -130,6 +158,12 @@ impl Name {
             Self::Libp2pQuic => "libp2p-quic",
             Self::Durable => "egtp-durable",
             Self::Sqlite => "sqlite",
+            Self::Relayed => "egtp-relayed",
+            Self::RelayedShare => "egtp-relayed-share",
+            Self::Mailbox => "egtp-mailbox",
+            Self::Redis => "redis",
+            Self::RedisPipe => "redis-pipe",
+            Self::JetStream => "jetstream",
         }
     }
 
@@ -152,6 +186,12 @@ impl Name {
             Self::Libp2pQuic => "libp2p, QUIC",
             Self::Durable => "EGTP (TCP), durable",
             Self::Sqlite => "SQLite, one loop",
+            Self::Relayed => "EGTP (TCP), by a relay without a bound",
+            Self::RelayedShare => "EGTP (TCP), by a relay, 8 MiB/s for each",
+            Self::Mailbox => "EGTP (TCP), mailboxes of a relay",
+            Self::Redis => "Redis, a connection for each",
+            Self::RedisPipe => "Redis, all on one connection",
+            Self::JetStream => "JetStream, all on one connection",
         }
     }
 
@@ -178,6 +218,11 @@ impl Name {
             Self::Libp2pQuic => visitor.visit::<libp2p::Libp2p<libp2p::Quic>>(),
             Self::Durable => visitor.visit::<egtp::Egtp<egtp::Durable>>(),
             Self::Sqlite => visitor.visit::<sqlite::Sqlite>(),
+            Self::Relayed | Self::RelayedShare => visitor.visit::<egtp::Egtp<egtp::Relayed>>(),
+            Self::Mailbox => visitor.visit::<mailbox::Mailbox>(),
+            Self::Redis => visitor.visit::<redis::Redis<redis::Each>>(),
+            Self::RedisPipe => visitor.visit::<redis::Redis<redis::Pipelined>>(),
+            Self::JetStream => visitor.visit::<jetstream::JetStream>(),
         }
     }
 
@@ -186,6 +231,8 @@ impl Name {
             Self::Udp => &[Kind::Blocking],
             // On a runtime with many threads the driver had better have one of its own.
             Self::Sqlite | Self::EgtpInline | Self::EgtpSpin => &[Kind::CurrentThread],
+            // They have a runtime of their own, or none.
+            Self::Redis | Self::RedisPipe | Self::JetStream => &[Kind::CurrentThread],
             _ => &[Kind::CurrentThread, Kind::MultiThread],
         }
     }
@@ -193,6 +240,19 @@ impl Name {
     /// Whether the question makes sense for this side.
     pub const fn does(self, work: Work) -> bool {
         let (_, bytes) = work.load();
+        if self.is_relayed() {
+            return work.is_forwarded();
+        }
+        if matches!(self, Self::Mailbox | Self::Redis | Self::RedisPipe | Self::JetStream) {
+            return work.is_stored();
+        }
+        // The others are beside them only in part.
+        if work.is_forwarded() || matches!(work, Work::Registered) {
+            return matches!(self, Self::Egtp);
+        }
+        if work.is_stored() {
+            return matches!(self, Self::Sqlite);
+        }
         let is_small = work.raises_limits() && bytes == 128 && !matches!(work, Work::OnDisk);
         match self {
             // No messages of any size, and no connections; its window is fixed.
@@ -217,6 +277,15 @@ impl Name {
             Self::Egtp => !matches!(work, Work::OnDisk),
             _ => !matches!(work, Work::OnDisk | Work::ManyPeers),
         }
+    }
+
+    /// Whether what it asks goes by a relay.
+    pub const fn is_relayed(self) -> bool {
+        matches!(self, Self::Relayed | Self::RelayedShare)
+    }
+
+    pub const fn is_redis(self) -> bool {
+        matches!(self, Self::Redis | Self::RedisPipe)
     }
 
     /// Whether EGTP is held against the best of these: what encrypts and matches replies to requests, and on a disk

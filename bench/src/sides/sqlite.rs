@@ -25,9 +25,7 @@ const TABLE: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
 
 impl Rows {
     fn open() -> Outcome<Self> {
-        let folder = system::scratch(std::process::id());
-        std::fs::create_dir_all(&folder)?;
-        let rows = Connection::open(folder.join("rows.db"))?;
+        let rows = Connection::open(system::folder()?.join("rows.db"))?;
         rows.execute_batch(TABLE)?;
         Ok(Self(Arc::new(Mutex::new((rows, 0)))))
     }
@@ -43,14 +41,6 @@ impl Rows {
         }
         drop(insert);
         Ok(transaction.commit()?)
-    }
-}
-
-impl Drop for Rows {
-    fn drop(&mut self) {
-        if Arc::strong_count(&self.0) == 1 {
-            let _ = std::fs::remove_dir_all(system::scratch(std::process::id()));
-        }
     }
 }
 
