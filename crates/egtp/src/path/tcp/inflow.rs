@@ -1,8 +1,8 @@
 //! One direction of a connection on its way in: from bytes, as they come, to whole packets.
 //!
 //! Knows no socket; the reader fills its buffer. Keeps time of a frame that has begun, so that
-//! nobody can hold memory by not finishing it. Invariant: an idle connection keeps no more than
-//! [`READ_BYTES_MIN`] of buffer.
+//! nobody can hold memory by not finishing it. Invariant: a connection on which no frame has begun
+//! keeps no buffer.
 
 use std::time::Duration;
 
@@ -115,9 +115,7 @@ impl Inflow {
         };
         if !begun {
             self.frame = None;
-            if self.buffer.capacity() > READ_BYTES_MIN {
-                self.buffer = BytesMut::new();
-            }
+            self.buffer = BytesMut::new();
         } else if self.frame.is_none() {
             self.frame = Some(FrameTimes { begun: now, last_byte: now });
         }
@@ -133,3 +131,30 @@ pub(super) const READ_BYTES_MIN: usize = 4 * 1024;
 
 /// The largest read.
 const READ_BYTES_MAX: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use bytes::BufMut;
+    use egtp_proto::wire::stream::Framer;
+
+    use super::*;
+
+    #[test]
+    fn between_frames_no_buffer_is_kept() {
+        let mask = || LengthMask::new(&StreamKey::new(&[1; 32]), &[2; 16], Direction::FromDialer);
+        let mut framer = Framer::new(mask());
+        let mut inflow = Inflow::from_dialer(mask(), BytesMut::new());
+        let now = Instant::now();
+        for size in [32, 5000] {
+            inflow.prepare();
+            inflow.buffer.put_slice(&framer.header(size).unwrap());
+            inflow.buffer.put_bytes(0, size - 1);
+            assert_eq!(inflow.next_packet(now).unwrap(), None);
+            assert!(inflow.buffer.capacity() > 0 && inflow.frame.is_some(), "a part of one stays");
+            inflow.buffer.put_u8(0);
+            assert_eq!(inflow.next_packet(now).unwrap().unwrap().len(), size);
+            assert_eq!(inflow.next_packet(now).unwrap(), None);
+            assert_eq!(inflow.buffer.capacity(), 0);
+        }
+    }
+}

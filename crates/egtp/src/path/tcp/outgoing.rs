@@ -51,7 +51,7 @@ impl Outgoing {
     pub(super) fn push(&mut self, packet: Bytes) -> Result<(), StreamError> {
         let header = self.framer.header(packet.len())?;
         if self.growing.capacity() == 0 {
-            self.growing.reserve(KEPT_BYTES_MAX);
+            self.growing.reserve(GATHERED_BYTES);
         }
         if let Some(head) = self.head.take() {
             self.growing.put_slice(&head);
@@ -87,10 +87,8 @@ impl Outgoing {
                 Err(error) => return Err(error),
             }
         }
-        // A burst leaves no memory behind on a connection that may be idle from now on.
-        if self.growing.capacity() > KEPT_BYTES_MAX {
-            self.growing = BytesMut::new();
-        }
+        // No memory stays behind on a connection that may be idle from now on: most of them are.
+        self.growing = BytesMut::new();
         Ok(Written::All)
     }
 
@@ -132,8 +130,8 @@ const COPIED_BELOW: usize = 4096;
 /// How many pieces one call to the system gets; large packets come with a small piece between them.
 const PIECES_PER_WRITE: usize = 32;
 
-/// How much memory an idle connection keeps for its next packet.
-const KEPT_BYTES_MAX: usize = 4096;
+/// Room for small packets that are gathered, to begin with.
+const GATHERED_BYTES: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -154,6 +152,17 @@ mod tests {
         assert_eq!((written.unwrap(), outgoing.queued()), (Written::All, 0));
         assert!(outgoing.push(Bytes::from_static(&[0; 31])).is_err());
         assert_eq!(outgoing.queued(), 0);
+    }
+
+    #[test]
+    fn what_is_written_leaves_no_memory_behind() {
+        let mut outgoing = Outgoing::new([2; 16], Framer::new(mask()));
+        for size in [32, 200, 5000] {
+            outgoing.push(Bytes::from(vec![0; size])).unwrap();
+            let all = |slices: &[IoSlice<'_>]| Ok(slices.iter().map(|slice| slice.len()).sum());
+            assert_eq!(outgoing.write(all).unwrap(), Written::All);
+            assert_eq!(outgoing.growing.capacity(), 0);
+        }
     }
 
     /// Sizes around every limit: the smallest, where copying ends, the largest.
