@@ -43,6 +43,10 @@ pub struct SqliteStore {
 
 /// Our dialogs with peers that are kept although nothing is open in them: letter stores remember each for months.
 const OUTBOXES_MAX: usize = 65_536;
+/// Statements that are kept for their next use: more than there are.
+const STATEMENTS: usize = 64;
+/// Pages of the file that are kept in memory: so many KiB at most, which is what a negative number says.
+const CACHE_KIB: i32 = -16 * 1024;
 /// Messages that end before outcomes are counted again.
 const ENDED_BETWEEN_LOOKS: usize = 256;
 
@@ -83,6 +87,11 @@ impl SqliteStore {
         connection.busy_timeout(Duration::ZERO)?;
         // Until it is found sound, the file and its log stay as they are, also when it is closed.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        // Otherwise a walk over values is planned anew at each step, in case another value wanted another plan.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        // What one batch changes, or it is written to the log more than once.
+        connection.pragma_update(None, "cache_size", CACHE_KIB)?;
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
         connection.pragma_update(None, "trusted_schema", false)?;
         connection.pragma_update(None, "cell_size_check", true)?;
@@ -184,11 +193,11 @@ impl SqliteStore {
 
     fn write(&mut self, rows: &[(PublicKey, Write)], run: &mut RunHandler<'_>) -> Rows<Vec<Ran>> {
         self.say_in_use()?;
-        let mut transaction = self.connection.transaction()?;
+        let transaction = self.connection.transaction()?;
         let mut all = Vec::new();
         for (identity, write) in rows {
             if let Write::Run(one) = write {
-                let ran = run_handler(&mut transaction, identity.as_bytes(), &one.event, run)?;
+                let ran = run_handler(&transaction, identity.as_bytes(), &one.event, run)?;
                 if one.wants_reply {
                     let (name, answer) = (one.name, ran.answer.clone());
                     write_row(&transaction, identity.as_bytes(), &Write::Answer { name, answer })?;
@@ -210,21 +219,22 @@ impl SqliteStore {
 
 /// Runs a handler. Of one that refuses, or panics, nothing stays but its answer.
 fn run_handler(
-    transaction: &mut Transaction<'_>,
+    transaction: &Transaction<'_>,
     key: &[u8],
     event: &QueryEvent,
     run: &mut RunHandler<'_>,
 ) -> Rows<Ran> {
-    let savepoint = transaction.savepoint()?;
-    let mut values = Table::new(&savepoint, key);
+    let order = |order| transaction.prepare_cached(order)?.execute([]);
+    // Written out, so that it is not parsed each time. If anything fails below, nothing of the transaction stays.
+    order("SAVEPOINT handler")?;
+    let mut values = Table::new(transaction, key);
     let reply = catch_unwind(AssertUnwindSafe(|| run(&mut values, event)));
     values.failed()?;
     let ran = Ran::new(event, reply.unwrap_or(Err(RefusedWhy::Failed)));
-    if ran.answer.status == 0 {
-        savepoint.commit()?;
-    } else {
-        savepoint.finish()?;
+    if ran.answer.status != 0 {
+        order("ROLLBACK TO handler")?;
     }
+    order("RELEASE handler")?;
     Ok(ran)
 }
 
