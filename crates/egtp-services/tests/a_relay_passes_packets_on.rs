@@ -186,6 +186,22 @@ async fn who_sends_to_somebody_that_it_has_not_asked_for_hears_that_he_is_gone()
     assert_eq!(heard(&mut gone).await, Some(bob.key()));
 }
 
+/// What is no key names nobody who could be gone. Proves P-11.
+#[tokio::test]
+async fn a_packet_for_what_is_no_key_is_dropped_without_a_word() {
+    let relay = relay().await;
+    let (bob, _told) = at_a_desk(&relay, 1).await;
+    let (tell, mut told) = unbounded_channel();
+    let gone = Router::new().route_hint(kind(GONE), move |hint, _| {
+        let _ = tell.send(hint.body.clone());
+    });
+    let carol = Node::builder().serve(gone).start().await.unwrap();
+    catch_up(&carol, &relay).await;
+    carol.hint(&relay.key(), Message::new(kind(PASS), vec![0xff; 64]));
+    pass(&carol, &relay, &bob, "where are you?");
+    assert_eq!(heard(&mut told).await.unwrap(), bob.key().as_bytes()[..]);
+}
+
 /// It asks that after its connection was lost, and registers again if not.
 #[tokio::test]
 async fn a_node_is_told_whether_it_is_registered() {

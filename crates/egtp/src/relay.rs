@@ -77,8 +77,15 @@ pub fn encode_pass(peer: &PublicKey, packet: &[u8]) -> Bytes {
 
 /// The peer and the packet; `None` for what nobody writes.
 pub fn decode_pass(body: &Bytes) -> Option<(PublicKey, Bytes)> {
+    let (key, packet) = split_pass(body)?;
+    Some((PublicKey::from_bytes(key).ok()?, packet))
+}
+
+/// The same with bytes that may be no key: to be looked for among keys that are known. That they are one takes longer to
+/// find out than all else that is done with a packet. `None` for what is too short.
+pub fn split_pass(body: &Bytes) -> Option<([u8; KEY_BYTES], Bytes)> {
     let (key, _) = body.split_first_chunk::<KEY_BYTES>()?;
-    Some((PublicKey::from_bytes(*key).ok()?, body.slice(KEY_BYTES..)))
+    Some((*key, body.slice(KEY_BYTES..)))
 }
 
 #[cfg(test)]
@@ -95,6 +102,11 @@ mod tests {
             assert_eq!(read, Some((peer, Bytes::copy_from_slice(packet))));
         }
         assert_eq!(decode_pass(&Bytes::from_static(&[1; 31])), None);
+        assert_eq!(split_pass(&Bytes::from_static(&[1; 31])), None);
+        // No key has this form, which is not for everybody to find out.
+        let no_key = Bytes::from_static(&[0xff; 33]);
+        assert_eq!(split_pass(&no_key), Some(([0xff; 32], no_key.slice(32..))));
+        assert_eq!(decode_pass(&no_key), None);
         assert_eq!(decode_peer(peer.as_bytes()), Some(peer));
         // No key has this form, nor another length.
         assert_eq!(decode_peer(&[0xff; 32]), None);

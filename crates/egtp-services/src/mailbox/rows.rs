@@ -86,7 +86,9 @@ impl Row for Summary {
 pub(super) struct Head {
     /// In seconds since the Unix epoch.
     pub stored_at: u64,
-    pub sender: PublicKey,
+    /// The sender's key. Whether it is one is checked when it comes and when it is told, and not each time that somebody
+    /// looks how old a letter is: the check takes longer than all else that is done with a row.
+    pub sender: [u8; 32],
     pub name: LetterName,
     /// Of the letter.
     pub bytes: u64,
@@ -95,8 +97,7 @@ pub(super) struct Head {
 impl Row for Head {
     fn encode(&self) -> Vec<u8> {
         let Self { stored_at, sender, name, bytes } = self;
-        [&stored_at.to_le_bytes()[..], sender.as_bytes(), name.as_bytes(), &bytes.to_le_bytes()]
-            .concat()
+        [&stored_at.to_le_bytes()[..], sender, name.as_bytes(), &bytes.to_le_bytes()].concat()
     }
 
     fn decode(value: &[u8]) -> Option<Self> {
@@ -105,7 +106,7 @@ impl Row for Head {
         let (name, rest) = rest.split_first_chunk()?;
         Some(Self {
             stored_at: u64::from_le_bytes(*stored_at),
-            sender: PublicKey::from_bytes(*sender).ok()?,
+            sender: *sender,
             name: LetterName::from_bytes(*name),
             bytes: u64::from_le_bytes(rest.try_into().ok()?),
         })
@@ -134,8 +135,8 @@ pub(super) fn summary(recipient: &PublicKey) -> Vec<u8> {
 }
 
 /// The key of the [`Load`] that one sender has put into a mailbox.
-pub(super) fn share(recipient: &PublicKey, sender: &PublicKey) -> Vec<u8> {
-    key(b"share", &[recipient.as_bytes(), sender.as_bytes()])
+pub(super) fn share(recipient: &PublicKey, sender: &[u8; 32]) -> Vec<u8> {
+    key(b"share", &[recipient.as_bytes(), sender])
 }
 
 /// The key of a letter's [`Head`]. In a mailbox they are in the order of their positions.
@@ -155,8 +156,8 @@ pub(super) fn letter(recipient: &PublicKey, position: u64) -> Vec<u8> {
 }
 
 /// The key of a letter's position, by what is in it.
-pub(super) fn place(recipient: &PublicKey, sender: &PublicKey, name: LetterName) -> Vec<u8> {
-    key(b"place", &[recipient.as_bytes(), sender.as_bytes(), name.as_bytes()])
+pub(super) fn place(recipient: &PublicKey, sender: &[u8; 32], name: LetterName) -> Vec<u8> {
+    key(b"place", &[recipient.as_bytes(), sender, name.as_bytes()])
 }
 
 /// A key without a value, for each letter in the order in which they came.
@@ -169,13 +170,18 @@ pub(super) fn oldest() -> Vec<u8> {
     key(b"age", &[])
 }
 
-/// When it came, for whom, and its position, if it is such a key.
-pub(super) fn age_of(key: &[u8]) -> Option<(u64, PublicKey, u64)> {
-    let (stored_at, rest) = key.strip_prefix(&oldest()[..])?.split_first_chunk()?;
+/// When it came, if it is such a key.
+pub(super) fn age_of(key: &[u8]) -> Option<u64> {
+    let (stored_at, _) = key.strip_prefix(&oldest()[..])?.split_first_chunk()?;
+    Some(u64::from_be_bytes(*stored_at))
+}
+
+/// For whom it is, and its position, if it is such a key.
+pub(super) fn aged(key: &[u8]) -> Option<(PublicKey, u64)> {
+    let (_, rest) = key.strip_prefix(&oldest()[..])?.split_first_chunk::<8>()?;
     let (recipient, position) = rest.split_first_chunk()?;
     let recipient = PublicKey::from_bytes(*recipient).ok()?;
-    let position = u64::from_be_bytes(position.try_into().ok()?);
-    Some((u64::from_be_bytes(*stored_at), recipient, position))
+    Some((recipient, u64::from_be_bytes(position.try_into().ok()?)))
 }
 
 /// A key without a value, for each mailbox: the one with the most bytes comes first.

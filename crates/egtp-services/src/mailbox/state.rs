@@ -25,6 +25,14 @@ pub(super) struct State<'a> {
     now: u64,
 }
 
+/// What a letter is added to: its sender's share in a mailbox, the mailbox if there is one, all of them.
+#[derive(Clone, Copy, Debug)]
+struct Loads {
+    share: Load,
+    mailbox: Option<Summary>,
+    total: Total,
+}
+
 impl<'a> State<'a> {
     /// `now` is the time since the Unix epoch.
     pub(super) fn new(values: &'a mut dyn Values, limits: &'a Limits, now: Duration) -> Self {
@@ -45,14 +53,16 @@ impl<'a> State<'a> {
         }
         self.sweep()?;
         self.sweep_mailbox(&recipient)?;
-        let head = Head { stored_at: self.now, sender, name: LetterName::of(letter), bytes };
+        let (sender, name) = (*sender.as_bytes(), LetterName::of(letter));
+        let head = Head { stored_at: self.now, sender, name, bytes };
         if let Some(kept) = self.kept(&recipient, &head)? {
             return Ok(Deposit::Stored { kept });
         }
-        if let Some(refused) = self.refusal(&recipient, &head)? {
+        let loads = self.loads(&recipient, &head)?;
+        if let Some(refused) = self.refusal(&loads, &head) {
             return Ok(Deposit::Refused(refused));
         }
-        self.add(&recipient, &head, letter)?;
+        self.add(&recipient, &head, letter, loads)?;
         Ok(Deposit::Stored { kept: self.limits.kept })
     }
 
@@ -85,7 +95,8 @@ impl<'a> State<'a> {
             let bytes = self.values.get(&rows::letter(recipient, position))?;
             let bytes = Bytes::from(bytes.ok_or(Refusal::Failed)?);
             let age = Duration::from_secs(self.now.saturating_sub(head.stored_at));
-            letters.push(Letter { position, sender: head.sender, age, bytes });
+            let sender = PublicKey::from_bytes(head.sender).map_err(|_| Refusal::Failed)?;
+            letters.push(Letter { position, sender, age, bytes });
         }
         let given = u64::try_from(letters.len()).unwrap_or(u64::MAX);
         let left = small(summary.load.letters.saturating_sub(given));
@@ -146,41 +157,49 @@ impl<'a> State<'a> {
         Ok(Some(self.limits.kept.saturating_sub(age)))
     }
 
+    /// What is held of what a letter would be added to.
+    fn loads(&mut self, recipient: &PublicKey, head: &Head) -> Result<Loads, Refusal> {
+        Ok(Loads {
+            share: self.read_or_default(&rows::share(recipient, &head.sender))?,
+            mailbox: self.read(&rows::summary(recipient))?,
+            total: self.read_or_default(&rows::total())?,
+        })
+    }
+
     /// Why a letter finds no room. The sender's own share first: how full the mailbox is concerns him only after that.
-    fn refusal(
-        &mut self,
-        recipient: &PublicKey,
-        head: &Head,
-    ) -> Result<Option<DepositRefused>, Refusal> {
+    fn refusal(&self, loads: &Loads, head: &Head) -> Option<DepositRefused> {
         let limits = self.limits;
-        let share = self.read_or_default(&rows::share(recipient, &head.sender))?;
+        let Loads { share, mailbox, total } = *loads;
         let share_max =
             Load { letters: limits.share_letters_max.into(), bytes: limits.share_bytes_max };
         if let Some((measure, held, limit)) = short(share, head.bytes, share_max) {
-            return Ok(Some(DepositRefused::ShareFull { measure, held, limit }));
+            return Some(DepositRefused::ShareFull { measure, held, limit });
         }
-        let summary: Option<Summary> = self.read(&rows::summary(recipient))?;
         let mailbox_max =
             Load { letters: limits.mailbox_letters_max.into(), bytes: limits.mailbox_bytes_max };
-        let load = summary.unwrap_or_default().load;
+        let load = mailbox.unwrap_or_default().load;
         if let Some((measure, held, limit)) = short(load, head.bytes, mailbox_max) {
-            return Ok(Some(DepositRefused::MailboxFull { measure, held, limit }));
+            return Some(DepositRefused::MailboxFull { measure, held, limit });
         }
-        let total: Total = self.read_or_default(&rows::total())?;
         let total_max = Load { letters: limits.letters_max, bytes: limits.bytes_max };
-        let is_one_too_many = summary.is_none() && total.mailboxes >= limits.mailboxes_max;
+        let is_one_too_many = mailbox.is_none() && total.mailboxes >= limits.mailboxes_max;
         let is_full = is_one_too_many || short(total.load, head.bytes, total_max).is_some();
-        Ok(is_full.then_some(DepositRefused::RelayFull { retry_after: RETRY_AFTER }))
+        is_full.then_some(DepositRefused::RelayFull { retry_after: RETRY_AFTER })
     }
 
-    fn add(&mut self, recipient: &PublicKey, head: &Head, letter: &[u8]) -> Result<(), Refusal> {
-        let before: Option<Summary> = self.read(&rows::summary(recipient))?;
-        let Summary { last, load } = before.unwrap_or_default();
+    fn add(
+        &mut self,
+        recipient: &PublicKey,
+        head: &Head,
+        letter: &[u8],
+        loads: Loads,
+    ) -> Result<(), Refusal> {
+        let Summary { last, load } = loads.mailbox.unwrap_or_default();
         let position = last.checked_add(1).ok_or(Refusal::Failed)?;
         let summary = Summary { last: position, load: load.with(head.bytes) };
-        self.summarize(recipient, before, summary)?;
-        let share: Load = self.read_or_default(&rows::share(recipient, &head.sender))?;
-        self.write(&rows::share(recipient, &head.sender), &share.with(head.bytes))?;
+        self.summarize(recipient, (loads.mailbox, summary), loads.total)?;
+        let share_key = rows::share(recipient, &head.sender);
+        self.write(&share_key, &loads.share.with(head.bytes))?;
         self.write(&rows::head(recipient, position), head)?;
         self.write(&rows::place(recipient, &head.sender, head.name), &position)?;
         self.values.put(&rows::age(head.stored_at, recipient, position), &[])?;
@@ -190,7 +209,8 @@ impl<'a> State<'a> {
     fn remove(&mut self, recipient: &PublicKey, position: u64, head: &Head) -> Result<(), Refusal> {
         let before: Summary = self.read_or_default(&rows::summary(recipient))?;
         let summary = Summary { load: before.load.without(head.bytes), ..before };
-        self.summarize(recipient, Some(before), summary)?;
+        let total = self.read_or_default(&rows::total())?;
+        self.summarize(recipient, (Some(before), summary), total)?;
         let share: Load = self.read_or_default(&rows::share(recipient, &head.sender))?;
         let share = share.without(head.bytes);
         let share_key = rows::share(recipient, &head.sender);
@@ -209,10 +229,9 @@ impl<'a> State<'a> {
     fn summarize(
         &mut self,
         recipient: &PublicKey,
-        before: Option<Summary>,
-        now: Summary,
+        (before, now): (Option<Summary>, Summary),
+        mut total: Total,
     ) -> Result<(), Refusal> {
-        let mut total: Total = self.read_or_default(&rows::total())?;
         let was = before.unwrap_or_default().load;
         total.load.letters =
             total.load.letters.saturating_sub(was.letters).saturating_add(now.load.letters);
@@ -237,10 +256,10 @@ impl<'a> State<'a> {
     fn sweep(&mut self) -> Result<(), Refusal> {
         for _ in 0..SWEPT_MAX {
             let Some((key, _)) = self.values.next(&rows::oldest())? else { break };
-            let Some((stored_at, recipient, position)) = rows::age_of(&key) else { break };
-            if !self.is_expired(stored_at) {
+            if !rows::age_of(&key).is_some_and(|stored_at| self.is_expired(stored_at)) {
                 break;
             }
+            let Some((recipient, position)) = rows::aged(&key) else { break };
             let head: Option<Head> = self.read(&rows::head(&recipient, position))?;
             self.remove(&recipient, position, &head.ok_or(Refusal::Failed)?)?;
         }

@@ -62,17 +62,28 @@ struct Table {
     limits: Limits,
     /// With the registration that counts: a later one of the same node takes its place.
     registered: HashMap<PublicKey, Arc<Notify>>,
-    /// Both ends in order, and when something was last passed between them.
-    circuits: HashMap<(PublicKey, PublicKey), Instant>,
+    /// By both ends in order.
+    circuits: HashMap<Ends, Circuit>,
     /// When silent pairs were looked for last.
     swept: Instant,
     rates: Rates,
 }
 
+/// Two who talk, by what packets say, which need not be a key.
+type Ends = ([u8; 32], [u8; 32]);
+
+#[derive(Clone, Copy, Debug)]
+struct Circuit {
+    ends: [PublicKey; 2],
+    /// When something was last passed between them.
+    used: Instant,
+}
+
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug)]
 enum Verdict {
-    Passes,
+    /// To this one.
+    Passes(PublicKey),
     /// These two do not talk.
     Strangers,
     /// Its sender has sent more than its share.
@@ -140,12 +151,13 @@ impl Relay {
     }
 
     fn pass(&self, hint: &MessageEvent, hints: &mut dyn Hints, (pass, gone): (&Kind, &Kind)) {
-        let Some((to, packet)) = relay::decode_pass(&hint.body) else { return };
-        let verdict = self.lock().judge(hint.from, to, packet.len());
+        let Some((to, packet)) = relay::split_pass(&hint.body) else { return };
+        let verdict = self.lock().judge(hint.from, &to, packet.len());
         let is_passed = match verdict {
             Verdict::TooMuch => return,
+            Verdict::Strangers if PublicKey::from_bytes(to).is_err() => return,
             Verdict::Strangers => false,
-            Verdict::Passes => {
+            Verdict::Passes(to) => {
                 let body = relay::encode_pass(&hint.from, &packet);
                 let passed = hints.hint(&to, pass.clone(), body);
                 let is_there = passed != Err(egtp::NotSent::Unreachable);
@@ -158,7 +170,7 @@ impl Relay {
         if !is_passed {
             // Also to whom we know nothing of, since a relay may have been restarted: he would send for ever, and wait.
             // If that cannot be said either, nobody is left who talks.
-            let _ = hints.hint(&hint.from, gone.clone(), Bytes::copy_from_slice(to.as_bytes()));
+            let _ = hints.hint(&hint.from, gone.clone(), Bytes::copy_from_slice(&to));
         }
     }
 
@@ -196,42 +208,39 @@ impl Table {
             // It wants to know whether its registration still counts.
             return Presence::Live;
         }
-        let pair = pair(from, peer);
+        let pair = ends(from.as_bytes(), peer.as_bytes());
         if self.circuits.len() >= self.limits.circuits_max && !self.circuits.contains_key(&pair) {
             if self.swept.elapsed() > SWEEP_EVERY {
                 let idle = self.limits.circuit_idle;
-                self.circuits.retain(|_, used| used.elapsed() < idle);
+                self.circuits.retain(|_, circuit| circuit.used.elapsed() < idle);
                 self.swept = Instant::now();
             }
             if self.circuits.len() >= self.limits.circuits_max {
                 return Presence::Absent;
             }
         }
-        self.circuits.insert(pair, Instant::now());
+        self.circuits.insert(pair, Circuit { ends: [from, peer], used: Instant::now() });
         Presence::Live
     }
 
     /// What becomes of a packet.
-    fn judge(&mut self, from: PublicKey, to: PublicKey, bytes: usize) -> Verdict {
-        if !self.uses(from, to) {
-            Verdict::Strangers
-        } else if self.rates.take(from, bytes) {
-            Verdict::Passes
-        } else {
-            Verdict::TooMuch
+    fn judge(&mut self, from: PublicKey, to: &[u8; 32], bytes: usize) -> Verdict {
+        match self.using(from, to) {
+            None => Verdict::Strangers,
+            Some(to) if self.rates.take(from, bytes) => Verdict::Passes(to),
+            Some(_) => Verdict::TooMuch,
         }
     }
 
-    /// Whether these two talk. Then they do so now.
-    fn uses(&mut self, one: PublicKey, other: PublicKey) -> bool {
+    /// The other one, if these two talk. Then they do so now.
+    fn using(&mut self, one: PublicKey, other: &[u8; 32]) -> Option<PublicKey> {
         let idle = self.limits.circuit_idle;
-        match self.circuits.get_mut(&pair(one, other)) {
-            Some(used) if used.elapsed() < idle => {
-                *used = Instant::now();
-                true
-            }
-            _ => false,
+        let circuit = self.circuits.get_mut(&ends(one.as_bytes(), other))?;
+        if circuit.used.elapsed() >= idle {
+            return None;
         }
+        circuit.used = Instant::now();
+        circuit.ends.into_iter().find(|end| end.as_bytes() == other)
     }
 
     /// A node was registered, and is not reached any more. It registers again when it is back.
@@ -240,8 +249,8 @@ impl Table {
     }
 }
 
-fn pair(one: PublicKey, other: PublicKey) -> (PublicKey, PublicKey) {
-    if one < other { (one, other) } else { (other, one) }
+fn ends(one: &[u8; 32], other: &[u8; 32]) -> Ends {
+    if one < other { (*one, *other) } else { (*other, *one) }
 }
 
 /// Registrations that are about to end, beside those that count.

@@ -20,6 +20,15 @@ pub(super) struct Circuit {
     pub(super) peer: PublicKey,
 }
 
+/// One by what a packet says: whose identity, the relay, and what may be the key of the peer.
+pub(super) type Name = (IdentityId, PublicKey, [u8; 32]);
+
+impl Circuit {
+    const fn name(&self) -> Name {
+        (self.identity, self.relay, *self.peer.as_bytes())
+    }
+}
+
 /// An attempt to open one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Opening {
@@ -40,7 +49,7 @@ struct Relay {
 pub(super) struct Circuits {
     /// Their names ascend with time.
     by_path: BTreeMap<u64, Circuit>,
-    paths: HashMap<Circuit, PathId>,
+    paths: HashMap<Name, PathId>,
     relays: HashMap<(IdentityId, PublicKey), Relay>,
     /// Those that others have opened and nobody has proved anything on, and since when.
     unproved: BTreeMap<u64, Duration>,
@@ -104,7 +113,12 @@ impl Circuits {
     }
 
     pub(super) fn path_of(&self, circuit: &Circuit) -> Option<PathId> {
-        self.paths.get(circuit).copied()
+        self.path_named(circuit.name())
+    }
+
+    /// That of a packet, whose key is one if there is a path.
+    pub(super) fn path_named(&self, name: Name) -> Option<PathId> {
+        self.paths.get(&name).copied()
     }
 
     /// Bytes that the relay of a path takes now, of one packet at most.
@@ -178,7 +192,7 @@ impl Circuits {
         self.next += 1;
         let path = (1 << CIRCUIT_SHIFT) + self.next;
         self.by_path.insert(path, circuit);
-        self.paths.insert(circuit, PathId(path));
+        self.paths.insert(circuit.name(), PathId(path));
         self.relays.entry((circuit.identity, circuit.relay)).or_default().paths.insert(path);
         if opened_by == OpenedBy::Them {
             self.unproved.insert(path, boot);
@@ -188,7 +202,7 @@ impl Circuits {
 
     pub(super) fn remove(&mut self, path: PathId) -> bool {
         let Some(circuit) = self.by_path.remove(&path.0) else { return false };
-        self.paths.remove(&circuit);
+        self.paths.remove(&circuit.name());
         self.unproved.remove(&path.0);
         let relay = (circuit.identity, circuit.relay);
         if let Some(of) = self.relays.get_mut(&relay) {

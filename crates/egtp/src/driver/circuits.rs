@@ -123,15 +123,16 @@ impl Driver {
     }
 
     fn passed(&mut self, now: Now, hint: &MessageEvent) {
-        let Some((peer, packet)) = relay::decode_pass(&hint.body) else { return };
-        let circuit = Circuit { identity: hint.identity, relay: hint.from, peer };
-        let path = match self.circuits.path_of(&circuit) {
+        let Some((peer, packet)) = relay::split_pass(&hint.body) else { return };
+        let path = match self.circuits.path_named((hint.identity, hint.from, peer)) {
             Some(path) => path,
             // From nobody that relays for us: then we are the relay, or it is for nobody.
             None if !self.circuits.trusts(&hint.from) => {
                 return self.tell_hint(now, hint);
             }
             None => {
+                let Ok(peer) = PublicKey::from_bytes(peer) else { return };
+                let circuit = Circuit { identity: hint.identity, relay: hint.from, peer };
                 let path = self.circuit(now, circuit, OpenedBy::Them);
                 let source = Source::Claimed(circuit.relay.as_bytes().to_vec());
                 self.endpoint.path_up(path, circuit.identity, None, source, Lane::Relay);
