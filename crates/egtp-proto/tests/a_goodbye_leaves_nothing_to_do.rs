@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use common::{Handler, World, millis, secs};
 use egtp_proto::wire::Header;
 use egtp_proto::wire::shroud::Shroud;
-use egtp_proto::{Event, Lost};
+use egtp_proto::{Event, Lost, PathId, Sink};
 
 /// A world in which the second machine has answered a request inside its RSP, and the asker says in one
 /// record that it has the session, the reply, and enough.
@@ -75,4 +75,39 @@ fn what_was_asked_by_somebody_who_leaves_is_withdrawn() {
         let closed = |event: &&Event| matches!(event, Event::QueryClosed { .. });
         assert_eq!(world.machines[1].events.iter().filter(closed).count(), 40, "{relayed}");
     }
+}
+
+/// Takes packets, up to a hundred.
+#[derive(Default)]
+struct Counted(usize);
+
+impl Sink for Counted {
+    fn room(&self, _: PathId) -> usize {
+        if self.0 < 100 { 1 << 20 } else { 0 }
+    }
+
+    fn send(&mut self, _: PathId, _: Vec<u8>) {
+        self.0 += 1;
+    }
+}
+
+/// Found by the simulator: what waits for the peer's leave to go on is no reason to say goodbye again and again.
+#[test]
+fn whoever_goes_in_the_middle_of_a_large_reply_says_so_once() {
+    let mut world = World::new(2);
+    world.machines[1].handler = Handler::Hold;
+    world.request(0, 1, b"all of it");
+    world.run(secs(1));
+    let (query, _) = world.machines[1].waiting.pop_front().unwrap();
+    // Nothing arrives any more, so it comes to a stop when as much as may be is under way.
+    world.tamper = |_| false;
+    world.answer(1, query, Ok(vec![7; 2 * 1024 * 1024].into()));
+    let now = world.at(1);
+    let closing = &mut world.machines[1].endpoint;
+    closing.close();
+    let mut sink = Counted::default();
+    closing.transmit(now, &mut sink);
+    assert_eq!(sink.0, 1);
+    closing.transmit(now, &mut sink);
+    assert_eq!(sink.0, 1);
 }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::packed::Packed;
 use super::peer::Trust;
 use super::{Endpoint, Slot, Source};
 use crate::crypto::Role;
@@ -25,8 +26,6 @@ use crate::wire::shroud::PREFIX_BYTES;
 
 /// Bytes of a record besides its frames, generously.
 const RECORD_AROUND: usize = 64;
-/// Bytes of the frame that says it.
-const GOODBYE_BYTES: usize = 1;
 /// Bytes of a handshake packet besides payload, keys and ciphertext of a KEM, generously.
 const HANDSHAKE_AROUND: usize = 256;
 /// Bytes of frames in a record on a path on which nothing authentic has come yet: what fits one packet of most
@@ -150,8 +149,6 @@ impl Endpoint {
     ) {
         self.remember_path(code, path);
         let most = self.frames_max(path);
-        // A goodbye is in each record, and is no reason for another one.
-        let nothing = PREFIX_BYTES + if self.says_goodbye(code) { GOODBYE_BYTES } else { 0 };
         while self.peers.get(code).is_some_and(|peer| peer.has_news(now.boot))
             && sink.room(path) >= most + RECORD_AROUND
         {
@@ -159,7 +156,7 @@ impl Endpoint {
                 self.peers.get_mut(code).is_some_and(|peer| std::mem::take(&mut peer.owes.record));
             let packed = self.pack_for_path(now, code, session, (path, most));
             // Everything left waits for credit, or is no longer wanted.
-            if packed.bytes.len() <= nothing && !owed {
+            if packed.is_idle() && !owed {
                 break;
             }
             self.send_record(now, code, session, path, packed, sink);
@@ -175,12 +172,12 @@ impl Endpoint {
         code: u32,
         session: u32,
         (path, most): (PathId, usize),
-    ) -> super::pack::Packed {
+    ) -> Packed {
         let heard = self.paths.get(&path).map_or(0, |state| state.heard);
         let first = FIRST_FRAMES_MAX << heard;
         if first < most {
             let packed = self.pack_record(now, code, session, first);
-            if packed.bytes.len() > PREFIX_BYTES {
+            if !packed.is_idle() {
                 return packed;
             }
         }
@@ -223,7 +220,7 @@ impl Endpoint {
         crate::wire::frame::Frame::Ping.encode(&mut bytes);
         // The shortest packet that an unknown-session hint may answer has 48 bytes.
         bytes.resize(PREFIX_BYTES + 16, 0);
-        let packed = super::pack::Packed { bytes, wants_answer: true, ..Default::default() };
+        let packed = Packed { bytes, wants_answer: true, ..Default::default() };
         self.send_record(now, code, session, path, packed, sink);
     }
 
@@ -233,7 +230,7 @@ impl Endpoint {
         code: u32,
         session: u32,
         path: PathId,
-        mut packed: super::pack::Packed,
+        mut packed: Packed,
         sink: &mut impl Sink,
     ) {
         let lane = self.paths.get(&path).map_or(Lane::Direct, |state| state.lane);

@@ -39,6 +39,7 @@ mod letters;
 mod mailboxes;
 mod on_disk;
 mod pack;
+mod packed;
 mod parts;
 mod peer;
 mod progress;

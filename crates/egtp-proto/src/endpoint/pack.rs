@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Endpoint;
 use super::copies::COPIES;
 use super::heads::{message_head, part, reply_head};
+use super::packed::Packed;
 use super::peer::Peer;
 use super::submit::length;
 use crate::card::StoreKind;
@@ -33,18 +34,6 @@ const HEAD_MAX: usize = 160;
 const QUESTION_BYTES: usize = 9;
 /// A part is not worth less than this.
 const PART_MIN: usize = 512;
-
-/// Frames ready to be sealed, and what they carry.
-#[derive(Debug, Default)]
-pub(super) struct Packed {
-    pub bytes: Vec<u8>,
-    /// Messages of ours that are transmitted with it.
-    pub messages: Vec<u32>,
-    /// Messages of ours that would be, if our own disk knew what they are bound to.
-    pub unrecorded: Vec<u32>,
-    /// Whether the peer has a reason to answer.
-    pub wants_answer: bool,
-}
 
 /// What the frames are for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -115,7 +104,9 @@ impl Endpoint {
             }
             packer.small_frames(outgoing);
             if goodbye {
+                let before = packer.filled.bytes.len();
                 packer.frame(&Frame::Close);
+                packer.filled.goodbye = packer.filled.bytes.len() - before;
             }
         }
         if phase != Phase::FirstFlight {
