@@ -175,6 +175,9 @@ pub struct Limits {
     pub letter_dialogs_max: usize,
     /// See above.
     pub letter_dialogs_per_peer: usize,
+    /// Dialogs of ours for what outlives our runs that are remembered although nothing is open in them, one of a peer. Above
+    /// it one of them is left to the disk, and the next such message to that peer begins another.
+    pub kept_dialogs_max: usize,
     /// Peers with any state but a session at rest. Above it the least recently used one without open work is
     /// forgotten; its sessions are put to rest if they can be, else it costs it one handshake.
     pub peers_max: usize,
@@ -244,6 +247,7 @@ impl Default for Limits {
             dialogs_per_peer: 4,
             letter_dialogs_max: 65_536,
             letter_dialogs_per_peer: 16,
+            kept_dialogs_max: 65_536,
             peers_max: 262_144,
             frozen_max: 1_048_576,
             provisional_max: 4096,

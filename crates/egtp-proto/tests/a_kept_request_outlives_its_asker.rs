@@ -7,7 +7,7 @@ use common::{EARLIER, Handler, World, millis, secs};
 use egtp_proto::crypto::{Cipher, Suites};
 use egtp_proto::exchange::durable::SavedOutcome;
 use egtp_proto::{
-    Event, IdentityId, Lost, MessageClass, NotSent, Outcome, RefusedWhy, StoreKind, Taken,
+    Event, IdentityId, Lost, MessageClass, NotSent, Outcome, QueryId, RefusedWhy, StoreKind, Taken,
 };
 
 /// Both machines have a disk and have spoken; what machine 0 asks now outlives it.
@@ -316,31 +316,63 @@ fn a_later_run_gives_no_serial_twice() {
     assert_eq!(world.reply_of(0, token).unwrap(), b"new"[..]);
 }
 
-/// Proves X-22, LNG-3: a reply that comes when nothing is open closes its request, and not what the next requests of that
-/// dialog will be: they would count as taken, and nobody would ever run them.
-#[test]
-fn a_reply_that_nobody_waits_for_closes_no_request_that_is_yet_to_come() {
-    let mut world = world();
+/// Machine 1 holds a request of machine 0, which has given it up, without its hearing so, and begun anew.
+fn given_up_unheard(world: &mut World) -> QueryId {
     world.machines[1].handler = Handler::Hold;
-    ask(&mut world, b"given up");
+    ask(world, b"given up");
     world.run(secs(1));
-    // It is given up, and its receiver does not hear so.
-    let (to, id) = (world.key(1), saved(&world, 0).asks[0].id);
+    let (to, id) = (world.key(1), saved(world, 0).asks[0].id);
     let code = world.machines[0].endpoint.find(&to, &id).unwrap();
     world.cut(0, Lost::Closed);
     world.machines[0].endpoint.cancel(code);
     world.settle();
-    kill_and_restart(&mut world, 0, 1);
-    let (query, _) = world.machines[1].waiting.pop_front().unwrap();
+    kill_and_restart(world, 0, 1);
+    world.machines[1].waiting.pop_front().unwrap().0
+}
+
+/// The reply comes all the same, when the two meet for another reason.
+fn reply_comes_late(world: &mut World, query: QueryId) {
     world.answer(1, query, Ok("too late".into()));
     world.machines[1].handler = Handler::Echo;
-    // They meet for another reason.
     (world.wants, world.keeps) = (StoreKind::Ram, false);
     world.request(0, 1, b"hello again");
     world.run(secs(60));
     assert!(world.machines[0].endpoint.counters().late_dropped > 0, "the late reply has come");
-
     (world.wants, world.keeps) = (StoreKind::Durable, true);
+}
+
+/// Proves X-19, LNG-3: a reply that comes when nothing is open closes its request, and not what the next requests of that
+/// dialog will be: they would count as taken, and nobody would ever run them.
+#[test]
+fn a_reply_that_nobody_waits_for_closes_no_request_that_is_yet_to_come() {
+    let mut world = world();
+    let query = given_up_unheard(&mut world);
+    reply_comes_late(&mut world, query);
+    let token = ask(&mut world, b"new");
+    world.run(secs(60));
+    assert_eq!(world.executions(1, b"new"), 1);
+    assert_eq!(world.reply_of(0, token).unwrap(), b"new"[..]);
+}
+
+/// Proves X-19, LNG-3: the same where this run does not know the dialog any more, and a later one goes on with it.
+#[test]
+fn a_dialog_that_was_left_to_the_disk_is_closed_as_far_as_it_was_replied_to() {
+    let mut world = World::with(3, |config| config.limits.kept_dialogs_max = 1);
+    world.give_disk(0);
+    world.give_disk(1);
+    world.request(0, 1, b"hello");
+    world.run(secs(1));
+    (world.wants, world.keeps) = (StoreKind::Durable, true);
+    let query = given_up_unheard(&mut world);
+    // For that of another peer there is room, and none for this one besides.
+    let token = world.submit(0, 2, b"elsewhere", MessageClass::Request, None, secs(300));
+    world.run(secs(1));
+    assert!(world.reply_of(0, token).is_some());
+    reply_comes_late(&mut world, query);
+    world.kill(0);
+    let to = world.key(1);
+    world.machines[0].disk.as_mut().unwrap().saved.outboxes.retain(|one| one.peer == to);
+    world.restart(0, 2);
     let token = ask(&mut world, b"new");
     world.run(secs(60));
     assert_eq!(world.executions(1, b"new"), 1);

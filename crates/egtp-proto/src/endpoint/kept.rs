@@ -30,9 +30,9 @@ pub(super) struct KeptDialogs {
 }
 
 impl KeptDialogs {
-    fn note(&mut self, outbox: &SavedOutbox) {
+    fn note(&mut self, outbox: &SavedOutbox, max: usize) {
         self.known.insert(outbox.peer, (outbox.dialog, outbox.next_serial));
-        if self.known.len() > KEPT_DIALOGS_MAX {
+        if self.known.len() > max {
             // Any but this one: with that peer another one begins.
             let is_other = |peer: &&PublicKey| **peer != outbox.peer;
             if let Some(other) = self.known.keys().find(is_other).copied() {
@@ -56,9 +56,6 @@ impl KeptDialogs {
         !self.is_partial
     }
 }
-
-/// Peers with whom we know our dialog, although nothing is open in it.
-const KEPT_DIALOGS_MAX: usize = 65_536;
 
 impl Endpoint {
     /// Whether an identity has a disk that takes rows at present.
@@ -91,8 +88,9 @@ impl Endpoint {
         };
         let MessageName { peer, dialog, .. } = name;
         let outbox = SavedOutbox { peer, dialog, next_serial };
+        let max = self.limits.kept_dialogs_max;
         if let Some(own) = self.identity_mut(identity) {
-            own.kept_dialogs.note(&outbox);
+            own.kept_dialogs.note(&outbox, max);
         }
         self.write(identity, Write::Outbox(outbox));
         self.write(identity, Write::Ask(ask));
@@ -213,9 +211,10 @@ impl Endpoint {
         asks: Vec<SavedAsk>,
         mut token: impl FnMut(&SavedAsk) -> u64,
     ) -> usize {
+        let max = self.limits.kept_dialogs_max;
         let Some(own) = self.identity_mut(identity) else { return asks.len() };
         for outbox in outboxes {
-            own.kept_dialogs.note(outbox);
+            own.kept_dialogs.note(outbox, max);
         }
         let own = own.secret_keys.public;
         // By dialog: a peer with nothing open yet might be forgotten again for the next.
@@ -258,29 +257,24 @@ impl Endpoint {
         ends: (&PublicKey, &PublicKey),
     ) -> Outbox {
         match known {
-            Some((dialog, next_serial)) => {
-                Outbox::new(StoreKind::Durable, dialog, ends.0, ends.1).resumed(next_serial, [])
-            }
+            Some(known) => Self::resumed(known, ends),
             None => begins,
         }
     }
 
+    /// A dialog of ours in which nothing is open.
+    fn resumed((dialog, next_serial): (u64, u64), (own, peer): (&PublicKey, &PublicKey)) -> Outbox {
+        Outbox::new(StoreKind::Durable, dialog, own, peer).resumed(next_serial, [])
+    }
+
     /// Takes our dialog with a peer up again, if it is this one and nothing has been open in it.
     pub(super) fn recall_kept_dialog(&mut self, code: u32, dialog: u64) {
-        let Some((identity, key)) = self.peers.get(code).map(|peer| (peer.identity, peer.key))
-        else {
-            return;
-        };
-        let Some(own) = self.identity(identity) else { return };
-        let Some((_, next_serial)) = own.kept_dialogs.with(&key).filter(|one| one.0 == dialog)
-        else {
-            return;
-        };
-        let own = own.secret_keys.public;
-        let resumed =
-            || Outbox::new(StoreKind::Durable, dialog, &own, &key).resumed(next_serial, []);
-        if let Some(peer) = self.peers.get_mut(code) {
-            peer.outboxes.for_kept(resumed);
+        let Some(peer) = self.peers.get(code) else { return };
+        let Some(own) = self.identity(peer.identity) else { return };
+        let (own_key, key) = (own.secret_keys.public, peer.key);
+        let known = own.kept_dialogs.with(&key).filter(|known| known.0 == dialog);
+        if let Some((known, peer)) = known.zip(self.peers.get_mut(code)) {
+            peer.outboxes.for_kept(|| Self::resumed(known, (&own_key, &key)));
         }
     }
 
