@@ -94,44 +94,69 @@ fn quota(context: &Context, held: Held) -> Result<(), Failure> {
     context.output.data(&object, text)
 }
 
-pub(super) async fn ask(
-    context: &Context,
-    relay: &Peer,
-    kind: &str,
-    body: Bytes,
-) -> Result<Bytes, Failure> {
-    let mut signals = Signals::catch()?;
-    let asking = tokio::select! {
-        asking = Asking::start(context, "mailbox", relay, Memory::Ram) => asking?,
-        () = signals.next() => return Err(Asking::interrupted()),
-    };
-    let question = Question {
-        peer: relay.clone(),
-        kind: Kind::new(kind).map_err(|error| Failure::new(Code::Internal, error))?,
-        body,
-        soft: None,
-        hard: PATIENCE,
-        hard_max: None,
-        durable: false,
-        post_quantum: false,
-        wants: Wants::Reply,
-    };
-    // Nothing is lost if a signal ends it.
-    let (interrupt, interrupted) = watch::channel(false);
-    let ended = {
-        let mut ended = Box::pin(asking.asker.ask(&question, |_| {}, interrupted));
-        tokio::select! {
+/// A conversation with a relay.
+pub(super) struct Talk<'a> {
+    context: &'a Context,
+    relay: &'a Peer,
+    asking: Asking,
+    signals: Signals,
+}
+
+impl<'a> Talk<'a> {
+    /// Begins it, as whom this directory is.
+    ///
+    /// # Errors
+    /// When the relay is unknown, or the directory cannot be used.
+    pub(super) async fn begin(context: &'a Context, relay: &'a Peer) -> Result<Self, Failure> {
+        let mut signals = Signals::catch()?;
+        let asking = tokio::select! {
+            asking = Asking::start(context, "mailbox", relay, Memory::Ram) => asking?,
+            () = signals.next() => return Err(Asking::interrupted()),
+        };
+        Ok(Self { context, relay, asking, signals })
+    }
+
+    /// Asks once.
+    ///
+    /// # Errors
+    /// When the relay does not answer, or refuses. Nothing is lost if a signal ends it.
+    pub(super) async fn ask(&mut self, kind: &str, body: Bytes) -> Result<Bytes, Failure> {
+        let question = Question {
+            peer: self.relay.clone(),
+            kind: Kind::new(kind).map_err(|error| Failure::new(Code::Internal, error))?,
+            body,
+            soft: None,
+            hard: PATIENCE,
+            hard_max: None,
+            durable: false,
+            post_quantum: false,
+            wants: Wants::Reply,
+        };
+        let (interrupt, interrupted) = watch::channel(false);
+        let mut ended = Box::pin(self.asking.asker.ask(&question, |_| {}, interrupted));
+        let ended = tokio::select! {
             ended = &mut ended => ended,
-            () = signals.next() => {
+            () = self.signals.next() => {
                 interrupt.send_replace(true);
                 ended.await
             }
-        }
-    };
-    asking.close(context, signals, Wait::ForOthers).await;
-    let ended = ended?;
-    ended.failure.map_or(Ok(()), |failure| Err(explained(failure, kind)))?;
-    ended.reply.ok_or_else(not_understood)
+        }?;
+        ended.failure.map_or(Ok(()), |failure| Err(explained(failure, kind)))?;
+        ended.reply.ok_or_else(not_understood)
+    }
+
+    /// Ends it.
+    pub(super) async fn end(self) {
+        self.asking.close(self.context, self.signals, Wait::ForOthers).await;
+    }
+}
+
+/// A conversation of one question.
+async fn ask(context: &Context, relay: &Peer, kind: &str, body: Bytes) -> Result<Bytes, Failure> {
+    let mut talk = Talk::begin(context, relay).await?;
+    let reply = talk.ask(kind, body).await;
+    talk.end().await;
+    reply
 }
 
 /// What a refusal means here.

@@ -5,12 +5,14 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use egtp::PublicKey;
 use egtp::mailbox::{
-    ACK, Ack, Deposit, DepositRefused, GET, Get, LetterName, Letters, PUT, encode_acks, encode_put,
+    ACK, Ack, Deposit, DepositRefused, GET, Get, HELD, LetterName, Letters, PUT, encode_acks,
+    encode_put,
 };
 
-use super::mailbox::{ask, not_understood};
+use super::mailbox::{Talk, not_understood};
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::json::{Object, milliseconds};
@@ -22,38 +24,54 @@ use crate::peer::Peer;
 /// When the relay does not answer, or keeps no letters for this node.
 pub(super) async fn run(context: &Context, relay: &Peer) -> Result<(), Failure> {
     let me = context.directory()?.key()?.public();
-    let letter = made_up()?;
-    let begun = Instant::now();
-    let kept = leave(context, relay, &me, &letter).await?;
-    let stored = begun.elapsed();
-    let begun = Instant::now();
-    let position = find(context, relay, &letter).await?;
-    let fetched = begun.elapsed();
-    let begun = Instant::now();
-    if let Some(position) = position {
-        let acks = [Ack { position, name: LetterName::of(&letter) }];
-        ask(context, relay, ACK, encode_acks(&acks)).await?;
-    }
-    let deleted = position.map(|_| begun.elapsed());
+    let mut talk = Talk::begin(context, relay).await?;
+    let tried = tried(&mut talk, &me).await;
+    talk.end().await;
+    let Tried { stored, kept, fetched } = tried?;
     let object = Object::new()
         .with("stored_ms", milliseconds(stored))
         .with("kept_s", kept.as_secs())
-        .with("fetched_ms", position.map(|_| milliseconds(fetched)))
-        .with("deleted_ms", deleted.map(milliseconds));
-    let days = kept.as_secs() / 86_400;
-    let text = match deleted {
-        Some(deleted) => format!(
-            "stored after {:.1} ms (kept for {days} days), fetched after {:.1} ms, deleted after {:.1} ms",
-            milliseconds(stored),
+        .with("fetched_ms", fetched.map(|(fetched, _)| milliseconds(fetched)))
+        .with("deleted_ms", fetched.map(|(_, deleted)| milliseconds(deleted)));
+    let (days, stored) = (kept.as_secs() / 86_400, milliseconds(stored));
+    let rest = match fetched {
+        Some((fetched, deleted)) => format!(
+            ", fetched after {:.1} ms, deleted after {:.1} ms",
             milliseconds(fetched),
-            milliseconds(deleted),
+            milliseconds(deleted)
         ),
-        None => format!(
-            "stored after {:.1} ms (kept for {days} days), and fetched by the node that runs on this directory",
-            milliseconds(stored),
-        ),
+        None => ", and fetched by the node that runs on this directory".to_owned(),
     };
-    context.output.data(&object, text)
+    context
+        .output
+        .data(&object, format_args!("stored after {stored:.1} ms (kept for {days} days){rest}"))
+}
+
+/// How long each step took.
+struct Tried {
+    stored: Duration,
+    /// How long the relay would keep it.
+    kept: Duration,
+    /// To fetch it, and to have it deleted. `None` if the node that runs on the directory was first.
+    fetched: Option<(Duration, Duration)>,
+}
+
+async fn tried(talk: &mut Talk<'_>, me: &PublicKey) -> Result<Tried, Failure> {
+    let letter = made_up()?;
+    // With the connection, which is no part of what is shown.
+    talk.ask(HELD, Bytes::new()).await?;
+    let begun = Instant::now();
+    let kept = leave(talk, me, &letter).await?;
+    let stored = begun.elapsed();
+    let begun = Instant::now();
+    let Some(position) = find(talk, &letter).await? else {
+        return Ok(Tried { stored, kept, fetched: None });
+    };
+    let fetched = begun.elapsed();
+    let begun = Instant::now();
+    let acks = [Ack { position, name: LetterName::of(&letter) }];
+    talk.ask(ACK, encode_acks(&acks)).await?;
+    Ok(Tried { stored, kept, fetched: Some((fetched, begun.elapsed())) })
 }
 
 /// What no letter looks like, so that a node that finds it throws it away.
@@ -64,13 +82,8 @@ fn made_up() -> Result<[u8; 32], Failure> {
     Ok(letter)
 }
 
-async fn leave(
-    context: &Context,
-    relay: &Peer,
-    me: &PublicKey,
-    letter: &[u8],
-) -> Result<Duration, Failure> {
-    let reply = ask(context, relay, PUT, encode_put(me, letter)).await?;
+async fn leave(talk: &mut Talk<'_>, me: &PublicKey, letter: &[u8]) -> Result<Duration, Failure> {
+    let reply = talk.ask(PUT, encode_put(me, letter)).await?;
     match Deposit::decode(&reply).ok_or_else(not_understood)? {
         Deposit::Stored { kept } => Ok(kept),
         Deposit::Refused(why) => Err(refused(why)),
@@ -88,10 +101,10 @@ fn refused(why: DepositRefused) -> Failure {
 }
 
 /// Where it is in the mailbox. `None` if somebody has taken it away already.
-async fn find(context: &Context, relay: &Peer, letter: &[u8]) -> Result<Option<u64>, Failure> {
+async fn find(talk: &mut Talk<'_>, letter: &[u8]) -> Result<Option<u64>, Failure> {
     let mut after = 0;
     loop {
-        let reply = ask(context, relay, GET, Get { largest: REPLY_BYTES, after }.encode()).await?;
+        let reply = talk.ask(GET, Get { largest: REPLY_BYTES, after }.encode()).await?;
         let Letters { letters, .. } = Letters::decode(&reply).ok_or_else(not_understood)?;
         if let Some(found) = letters.iter().find(|one| one.bytes == letter) {
             return Ok(Some(found.position));
