@@ -9,6 +9,7 @@ use egtp::relay::DialedBack;
 use egtp::{Node, PublicKey, Strategy, Ticket};
 use egtp_services::relay::{Client, Standing, ask_back};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::callable;
@@ -39,9 +40,10 @@ impl Relayed {
         let mut relayed = Self { node: node.clone(), client, relays, output, found, finds };
         match timeout(PATIENCE, relayed.client.registered()).await {
             Ok(Some(relay)) => {
-                if relayed.find_out(relay) {
+                if let Some(asked) = relayed.find_out(relay) {
                     // So that the first ticket has it right, if that does not take long.
-                    let _ = timeout(PATIENCE, relayed.finds.changed()).await;
+                    let _ = timeout(PATIENCE, asked).await;
+                    relayed.finds.mark_unchanged();
                     relayed.say_callable();
                 }
             }
@@ -59,20 +61,24 @@ impl Relayed {
         ));
     }
 
-    /// Asks a relay to call the node back, if it listens anywhere; what comes of it is told later.
-    fn find_out(&self, relay: PublicKey) -> bool {
+    /// Asks a relay to call the node back, if it listens anywhere; what comes of it is told later. If nothing does, what
+    /// was found before stands.
+    fn find_out(&self, relay: PublicKey) -> Option<JoinHandle<()>> {
         let ports = callable::ports(self.node.listening());
-        let ticket = self.relays.iter().find(|one| one.key == relay).cloned();
-        let (Some(ticket), false) = (ticket, ports.is_empty()) else { return false };
+        let ticket = self.relays.iter().find(|one| one.key == relay)?.clone();
+        if ports.is_empty() {
+            return None;
+        }
         let (node, found) = (self.node.clone(), self.found.clone());
-        tokio::spawn(async move {
-            let back = ask_back(&node, ticket, &ports).await.unwrap_or_else(|error| {
-                tracing::info!(%error, "the relay does not call back");
-                None
-            });
-            found.send_replace(back);
-        });
-        true
+        Some(tokio::spawn(async move {
+            match ask_back(&node, ticket, &ports).await {
+                Ok(Some(back)) => {
+                    found.send_replace(Some(back));
+                }
+                Ok(None) => tracing::info!("the relay's answer is not understood"),
+                Err(error) => tracing::info!(%error, "the relay does not call back"),
+            }
+        }))
     }
 
     /// How others reach the node: at those of its own addresses at which it can be called, as far as its relay knows, and
