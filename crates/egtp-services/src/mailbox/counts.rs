@@ -2,7 +2,7 @@
 //!
 //! Counted where it is decided, which is before the transaction of it is on the disk. Invariant: no key is in it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use egtp::mailbox::{Deposit, DepositRefused};
 
@@ -48,66 +48,38 @@ pub struct HeldInAll {
 
 /// Where it is counted: by the thread of the store, and read by any.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    is_known: AtomicBool,
-    mailboxes: AtomicU64,
-    letters: AtomicU64,
-    bytes: AtomicU64,
-    stored: AtomicU64,
-    share_full: AtomicU64,
-    mailbox_full: AtomicU64,
-    relay_full: AtomicU64,
-    unknown_recipient: AtomicU64,
-    too_large: AtomicU64,
-    collected: AtomicU64,
-    expired: AtomicU64,
-}
+pub(super) struct Tally(Mutex<Counts>);
 
 impl Tally {
     /// Takes over what a transaction has counted.
     pub(super) fn take(&self, state: &mut State<'_>) {
-        let is_known = self.is_known.load(Ordering::Relaxed);
-        if let Some(Total { mailboxes, load }) = state.total_if_changed(!is_known) {
-            self.mailboxes.store(mailboxes, Ordering::Relaxed);
-            self.letters.store(load.letters, Ordering::Relaxed);
-            self.bytes.store(load.bytes, Ordering::Relaxed);
-            self.is_known.store(true, Ordering::Release);
+        let mut counts = self.lock();
+        if let Some(Total { mailboxes, load }) = state.total_if_changed(counts.held.is_none()) {
+            counts.held = Some(HeldInAll { mailboxes, letters: load.letters, bytes: load.bytes });
         }
-        self.collected.fetch_add(state.collected(), Ordering::Relaxed);
-        self.expired.fetch_add(state.expired(), Ordering::Relaxed);
+        counts.collected += state.collected();
+        counts.expired += state.expired();
     }
 
     /// Counts what has become of a deposit.
     pub(super) fn deposit(&self, deposit: &Deposit) {
+        let mut counts = self.lock();
         let counter = match deposit {
-            Deposit::Stored { .. } => &self.stored,
-            Deposit::Refused(DepositRefused::ShareFull { .. }) => &self.share_full,
-            Deposit::Refused(DepositRefused::MailboxFull { .. }) => &self.mailbox_full,
-            Deposit::Refused(DepositRefused::UnknownRecipient) => &self.unknown_recipient,
-            Deposit::Refused(DepositRefused::TooLarge { .. }) => &self.too_large,
-            Deposit::Refused(_) => &self.relay_full,
+            Deposit::Stored { .. } => &mut counts.stored,
+            Deposit::Refused(DepositRefused::ShareFull { .. }) => &mut counts.share_full,
+            Deposit::Refused(DepositRefused::MailboxFull { .. }) => &mut counts.mailbox_full,
+            Deposit::Refused(DepositRefused::RelayFull { .. }) => &mut counts.relay_full,
+            Deposit::Refused(DepositRefused::UnknownRecipient) => &mut counts.unknown_recipient,
+            Deposit::Refused(DepositRefused::TooLarge { .. }) => &mut counts.too_large,
         };
-        counter.fetch_add(1, Ordering::Relaxed);
+        *counter += 1;
     }
 
     pub(super) fn counts(&self) -> Counts {
-        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let is_known = self.is_known.load(Ordering::Acquire);
-        let held = is_known.then(|| HeldInAll {
-            mailboxes: of(&self.mailboxes),
-            letters: of(&self.letters),
-            bytes: of(&self.bytes),
-        });
-        Counts {
-            held,
-            stored: of(&self.stored),
-            share_full: of(&self.share_full),
-            mailbox_full: of(&self.mailbox_full),
-            relay_full: of(&self.relay_full),
-            unknown_recipient: of(&self.unknown_recipient),
-            too_large: of(&self.too_large),
-            collected: of(&self.collected),
-            expired: of(&self.expired),
-        }
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
