@@ -7,30 +7,15 @@ pub(crate) fn nearest<'a>(
     written: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    let written: Vec<char> = written.to_lowercase().replace('_', "-").chars().collect();
-    if written.len() > LETTERS_MAX {
+    let written = written.to_lowercase().replace('_', "-");
+    let letters = written.chars().count();
+    if letters > LETTERS_MAX {
         return None;
     }
-    let measured = known.into_iter().map(|word| (distance(&written, word), word));
+    let measured = known.into_iter().map(|word| (strsim::levenshtein(&written, word), word));
     let near = measured.filter(|(distance, word)| *distance <= word.chars().count() / 3 + 1);
-    let near = near.filter(|(distance, word)| *distance < word.chars().count().min(written.len()));
+    let near = near.filter(|(distance, word)| *distance < word.chars().count().min(letters));
     near.min_by_key(|(distance, _)| *distance).map(|(_, word)| word)
-}
-
-/// How many letters have to be added, left out or exchanged.
-fn distance(written: &[char], word: &str) -> usize {
-    let mut row: Vec<usize> = (0..=written.len()).collect();
-    for (index, letter) in word.chars().enumerate() {
-        let (mut left, mut next) = (index + 1, vec![index + 1]);
-        for (other, pair) in written.iter().zip(row.windows(2)) {
-            let &[diagonal, above] = pair else { continue };
-            let exchanged = diagonal + usize::from(*other != letter);
-            left = exchanged.min(above + 1).min(left + 1);
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 /// Longer than any word that is known.
