@@ -20,13 +20,16 @@ pub(crate) struct Keeper {
     lists: Arc<Lists>,
 }
 
+/// Reads who may what.
+pub(crate) type Reading = Box<dyn Fn() -> Result<Admission, Failure> + Send + Sync>;
+
 /// How much of what, for whom.
 pub(crate) struct Terms {
     pub(crate) limits: relay::Limits,
     /// `None` if no letters are kept.
     pub(crate) mailboxes: Option<mailbox::Limits>,
     /// Reads who may what, from wherever that is written.
-    pub(crate) read: Box<dyn Fn() -> Result<Admission, Failure> + Send + Sync>,
+    pub(crate) read: Reading,
 }
 
 /// Who may what.
@@ -41,7 +44,7 @@ pub(crate) struct Admission {
 }
 
 struct Lists {
-    read: Box<dyn Fn() -> Result<Admission, Failure> + Send + Sync>,
+    read: Reading,
     registering: AllowList,
     operating: AllowList,
     /// Who may talk to those who are registered, and leave and fetch letters.
@@ -131,9 +134,7 @@ impl Beside {
 }
 
 impl Lists {
-    fn new(
-        read: Box<dyn Fn() -> Result<Admission, Failure> + Send + Sync>,
-    ) -> Result<Self, Failure> {
+    fn new(read: Reading) -> Result<Self, Failure> {
         let nobody = || AllowList::new(Allowed::from_iter([]));
         let (registering, operating, using) = (nobody(), nobody(), nobody());
         let lists = Self { read, registering, operating, using };

@@ -32,7 +32,7 @@ impl Allowed {
         }
     }
 
-    /// The same without these identities.
+    /// The same without these identities; of a list, what it says now.
     #[must_use]
     pub fn without(self, banned: &HashSet<PublicKey>) -> Self {
         match self {
