@@ -3,24 +3,10 @@
 mod common;
 
 use common::{EARLIER, Handler, World, secs};
-use egtp_proto::{Event, LetterError, MessageClass, Outcome, Policy, StoreKind};
+use egtp_proto::{Event, LetterError, MessageClass, Outcome, Policy};
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
-
-/// Two machines with disks that take letters, and know so of each other; machine 1 is down.
-fn world() -> World {
-    let mut world = World::without_disks(2, |_| {});
-    for machine in 0..2 {
-        world.give_disk(machine);
-        world.open_mailbox(machine);
-    }
-    world.introduce(0, 1);
-    world.callable = vec![false, false];
-    (world.wants, world.keeps) = (StoreKind::Durable, true);
-    world.kill(1);
-    world
-}
 
 fn send(world: &mut World, body: &[u8]) -> u64 {
     world.submit(0, 1, body, MessageClass::Send, None, secs(10 * DAY))
@@ -44,7 +30,7 @@ fn is_stored(world: &World, token: u64) -> bool {
 /// learns in its next life that they have arrived.
 #[test]
 fn a_thousand_messages_reach_one_who_was_away_each_once() {
-    let mut world = world();
+    let mut world = World::of_letters();
     // What comes while the disk is busy goes together.
     world.stick(0, true);
     let tokens: Vec<u64> =
@@ -78,7 +64,7 @@ fn a_thousand_messages_reach_one_who_was_away_each_once() {
 /// Proves LNG-5, MSG-10: the reply comes back the same way, to a later life of the asker.
 #[test]
 fn a_request_by_letter_is_answered_by_letter() {
-    let mut world = world();
+    let mut world = World::of_letters();
     ask(&mut world, b"what is the time?");
     world.run(secs(20));
     world.kill(0);
@@ -96,7 +82,7 @@ fn a_request_by_letter_is_answered_by_letter() {
 /// Proves LNG-5: whoever is up again goes on with the same message on a path, and the letter is of no effect then.
 #[test]
 fn a_message_in_a_letter_goes_on_a_path_when_there_is_one() {
-    let mut world = world();
+    let mut world = World::of_letters();
     let token = ask(&mut world, b"once");
     world.run(secs(20));
     assert!(is_stored(&world, token));
@@ -112,7 +98,7 @@ fn a_message_in_a_letter_goes_on_a_path_when_there_is_one() {
 /// Proves LNG-5: whoever has read a reply says so, also where nothing else is to be said: it is not written again and again.
 #[test]
 fn a_reply_that_was_read_is_not_written_again() {
-    let mut world = world();
+    let mut world = World::of_letters();
     let token = ask(&mut world, b"a question");
     world.run(secs(20));
     start(&mut world, 1, 1);
@@ -137,7 +123,7 @@ fn a_reply_that_was_read_is_not_written_again() {
 /// one for each run, and finds no room for the next.
 #[test]
 fn a_sender_that_is_started_anew_each_day_is_not_locked_out() {
-    let mut world = world();
+    let mut world = World::of_letters();
     start(&mut world, 1, 1);
     world.kill(0);
     for life in 1..40 {
@@ -162,7 +148,7 @@ fn a_sender_that_is_started_anew_each_day_is_not_locked_out() {
 #[test]
 fn a_replayed_letter_is_taken_once() {
     for policy in [Policy::AtMostOnce, Policy::Redeliver, Policy::Transaction] {
-        let mut world = world();
+        let mut world = World::of_letters();
         world.set_policy(1, policy);
         send(&mut world, b"pay 10");
         world.run(secs(20));
@@ -184,7 +170,7 @@ fn a_replayed_letter_is_taken_once() {
 /// Proves L-6: a letter may be thrown away only when what it brought is on the reader's disk.
 #[test]
 fn a_letter_stays_until_the_disk_has_it() {
-    let mut world = world();
+    let mut world = World::of_letters();
     send(&mut world, b"slow disk");
     world.run(secs(20));
     start(&mut world, 1, 1);
@@ -231,7 +217,7 @@ fn a_letter_without_room_stays_and_is_taken_later() {
 /// Proves L-7: nobody keeps it: it is written again, at growing intervals, and under the same binding.
 #[test]
 fn a_letter_that_nobody_keeps_is_written_again() {
-    let mut world = world();
+    let mut world = World::of_letters();
     world.post.is_closed = true;
     let token = send(&mut world, b"patient");
     world.run(secs(HOUR));
@@ -250,7 +236,7 @@ fn a_letter_that_nobody_keeps_is_written_again() {
 /// it again if nothing but refused letters was sent.
 #[test]
 fn a_reader_that_lost_its_store_is_sent_the_message_again() {
-    let mut world = world();
+    let mut world = World::of_letters();
     let token = ask(&mut world, b"to the old store");
     world.run(secs(20));
     // Its disk is gone, and so are the secrets of its mailbox prekeys.
@@ -271,7 +257,7 @@ fn a_reader_that_lost_its_store_is_sent_the_message_again() {
 /// Proves L-9: long messages go in a letter of their own.
 #[test]
 fn a_long_message_goes_by_letter() {
-    let mut world = world();
+    let mut world = World::of_letters();
     let long: Vec<u8> = (0..1_500_000_u32).map(|index| index.to_le_bytes()[0]).collect();
     send(&mut world, b"short");
     send(&mut world, &long);

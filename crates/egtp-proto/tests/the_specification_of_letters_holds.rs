@@ -395,15 +395,7 @@ fn the_first_letter_of_a_dialog_may_be_a_late_one() {
 /// Proves L-8: of two letters with a message one is refused, and it is not bound anew, because the other may be read.
 #[test]
 fn one_refused_letter_frees_no_message_of_which_another_is_out() {
-    let mut world = World::without_disks(2, |_| {});
-    for machine in 0..2 {
-        world.give_disk(machine);
-        world.open_mailbox(machine);
-    }
-    world.introduce(0, 1);
-    world.callable = vec![false, false];
-    (world.wants, world.keeps) = (StoreKind::Durable, true);
-    world.kill(1);
+    let mut world = World::of_letters();
     let token = world.submit(0, 1, b"once", MessageClass::Send, None, secs(10 * DAY));
     world.run(secs(3_000));
     assert_eq!(world.post.recorded.len(), 2, "it was written again");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use egtp_proto::{
     Contact, ContactDraft, Event, IdentityId, LetterError, Letters, OwnMailbox, Posted, SecretKey,
+    StoreKind,
 };
 
 use super::World;
@@ -33,6 +34,20 @@ impl Post {
 }
 
 impl World {
+    /// Two machines with disks that take letters, and know so of each other; machine 1 is down.
+    pub fn of_letters() -> Self {
+        let mut world = Self::without_disks(2, |_| {});
+        for machine in 0..2 {
+            world.give_disk(machine);
+            world.open_mailbox(machine);
+        }
+        world.introduce(0, 1);
+        world.callable = vec![false, false];
+        (world.wants, world.keeps) = (StoreKind::Durable, true);
+        world.kill(1);
+        world
+    }
+
     /// A machine with a disk takes letters and sends some, in this life.
     pub fn open_mailbox(&mut self, machine: usize) {
         let now = self.at(machine);
