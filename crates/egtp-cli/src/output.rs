@@ -76,17 +76,17 @@ impl Output {
     /// Tells why a command failed, to people and with `--json` to programs too.
     pub(crate) fn failure(self, failure: &Failure) {
         // Nobody is left to be told that nobody listens.
-        let _ = self.failure_in(&Object::new().object("error", failure.object()), failure);
+        let _ = self.failure_in(Object::new(), failure);
     }
 
-    /// The same with an object that says more than the failure, which is in it.
-    pub(crate) fn failure_in(self, object: &Object, failure: &Failure) -> Result<(), Failure> {
+    /// The same with an object that says more than the failure, which is added to it.
+    pub(crate) fn failure_in(self, object: Object, failure: &Failure) -> Result<(), Failure> {
         let Failure { code, message, next } = failure;
         if *code == Code::ReaderGone {
             return Ok(());
         }
         warn(format_args!("egtp: {message}\n      next: {next}"));
-        self.event(object)
+        self.event(&object.object("error", failure.object()))
     }
 }
 

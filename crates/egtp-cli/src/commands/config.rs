@@ -82,6 +82,6 @@ fn check(
     let message = format!("{path} cannot be used:\n      {}", lines.join("\n      "));
     let next = "correct it in an editor; every key and its meaning: egtp config example";
     let failure = Failure::with_next(Code::Usage, message, next);
-    context.output.failure_in(&object.object("error", failure.object()), &failure)?;
+    context.output.failure_in(object, &failure)?;
     Ok(failure.code.into())
 }

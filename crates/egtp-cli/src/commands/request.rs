@@ -210,7 +210,7 @@ pub(super) fn tell(step: Step, output: Output, line: &mut ProgressLine) {
 pub(super) fn report_one(context: &Context, ended: Ended) -> Result<ExitCode, Failure> {
     let output = context.output;
     if let Some(failure) = &ended.failure {
-        output.failure_in(&ended.object(), failure)?;
+        output.failure_in(ended.object(), failure)?;
         return Ok(failure.code.into());
     }
     match ended.reply {

@@ -161,7 +161,7 @@ fn report(
             Ok(ExitCode::SUCCESS)
         }
         (_, Some(failure)) => {
-            context.output.failure_in(&object, failure)?;
+            context.output.failure_in(object, failure)?;
             Ok(failure.code.into())
         }
         (_, None) => Err(Failure::new(Code::Internal, "it has ended without a word")),

@@ -107,7 +107,7 @@ async fn show(context: &Context, arguments: &Arguments) -> Result<ExitCode, Fail
             |owner| format!("no node is ready on {path}: {owner} owns it and does not answer, yet or any more"),
         );
         let failure = Failure::new(Code::NeedsNode, message);
-        context.output.failure_in(&object.object("error", failure.object()), &failure)?;
+        context.output.failure_in(object, &failure)?;
         return Ok(failure.code.into());
     }
     let text = format!(
