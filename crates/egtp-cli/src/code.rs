@@ -14,6 +14,7 @@ pub(crate) enum Code {
     Owned,
     Listen,
     ClaimFailed,
+    CommandFailed,
     Usage,
     Oneself,
     NeedsNode,
@@ -29,13 +30,14 @@ pub(crate) enum Code {
 
 impl Code {
     /// All of them, in the order of their exit codes.
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Internal,
         Self::Io,
         Self::Damaged,
         Self::Owned,
         Self::Listen,
         Self::ClaimFailed,
+        Self::CommandFailed,
         Self::Usage,
         Self::Oneself,
         Self::NeedsNode,
@@ -113,6 +115,7 @@ impl Code {
                 "the demonstration saw something else than it promised",
                 "run it again with -vv, and report what it says",
             ),
+            Self::CommandFailed => (1, "command_failed", COMMAND_FAILED, MEND_COMMAND),
             Self::Usage => {
                 (2, "usage", "the command line or configuration is not understood", SEE_EXAMPLES)
             }
@@ -184,6 +187,9 @@ impl From<Code> for ExitCode {
 }
 
 /// The general advice; whoever knows the command fills it in.
+const COMMAND_FAILED: &str =
+    "a command that was to take a message has failed, and the message stays";
+const MEND_COMMAND: &str = "mend the command, and run this again";
 const SEE_EXAMPLES: &str = "see the examples: egtp help COMMAND";
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A command as the handler of requests.
+//! A command as the handler of requests, and as who takes messages.
 //!
 //! Knows one query and one process group at a time. Invariant: a process group never outlives its
 //! request while this process lives, it never sees a part of a body as if that were all, and no more than the
@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 
+use crate::failure::{Code, Failure};
 use crate::json::{Object, milliseconds};
 use crate::output::Output;
 use crate::query::Query;
@@ -85,6 +86,44 @@ impl Exec {
         let _ = self.output.event(&object);
     }
 
+    /// Runs the command once for a message that wants no answer. What it prints is printed, and the message is taken when
+    /// it has ended well.
+    ///
+    /// # Errors
+    /// [`Code::CommandFailed`] if it has not: the message stays where it is.
+    pub(crate) async fn take(&self, message: Query) -> Result<(), Failure> {
+        let started = Instant::now();
+        let ended = match self.start(&message, Stdio::inherit()) {
+            Ok((mut child, _group)) => match child.wait().await {
+                Ok(status) if status.success() => Ok(()),
+                Ok(status) => Err(status.to_string()),
+                Err(error) => Err(format!("could not wait for it: {error}")),
+            },
+            Err(error) => Err(format!("could not start the shell: {error}")),
+        };
+        let object = Object::new()
+            .with("event", "message")
+            .text("id", message.id())
+            .text("from", message.from())
+            .text("kind", message.kind())
+            .with("outcome", if ended.is_ok() { "taken" } else { "failed" })
+            .with("took_ms", milliseconds(started.elapsed()));
+        let id = message.id();
+        match &ended {
+            Ok(()) => message.ignore().await,
+            Err(_) => message.refuse(Refusal::Failed).await,
+        }
+        // Whoever read the events has gone.
+        let _ = self.output.event(&object);
+        ended.map_err(|why| {
+            Failure::with_next(
+                Code::CommandFailed,
+                format_args!("the command has failed with the message {id}, which stays: {why}"),
+                "mend the command, and run this again; without --exec the message is printed",
+            )
+        })
+    }
+
     async fn out_of_time(&self) {
         match self.limit {
             Some(limit) => tokio::time::sleep(limit).await,
@@ -93,16 +132,16 @@ impl Exec {
     }
 
     async fn run(&self, query: &Query) -> Ended {
-        match self.start(query) {
+        match self.start(query, Stdio::piped()) {
             Ok((child, group)) => finish(child, &group, query).await,
             Err(error) => Ended::Failed(format!("could not start the shell: {error}")),
         }
     }
 
-    fn start(&self, query: &Query) -> std::io::Result<(Child, Group)> {
+    fn start(&self, query: &Query, printed: Stdio) -> std::io::Result<(Child, Group)> {
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(&self.command).process_group(0);
-        command.stdin(whole(query.body())?).stdout(Stdio::piped());
+        command.stdin(whole(query.body())?).stdout(printed);
         command.env("EGTP_PEER", query.from());
         command.env("EGTP_KIND", query.kind());
         command.env("EGTP_ID", query.id());

@@ -68,6 +68,20 @@ fn what_is_sent_to_one_who_is_away_arrives_once_and_its_sender_learns_it() {
     here.stop("INT");
 }
 
+/// Whoever reads JSON alone learns that it has failed, and why.
+#[test]
+fn a_message_that_is_given_up_says_so_in_json() {
+    let place = Place::new();
+    let at = format!("tcp/127.0.0.1:{}", closed_port());
+    let relay = relay(&place, &at);
+    let bob = acquainted(&place, &relay);
+    let alice = place.at("alice");
+    let send = ["--data", &alice, "send", &bob, "note/1", "x", "--wait", "received"];
+    let ran = place.run(&[&send[..], &["--expires", "1s", "--json"]].concat()).fails(7);
+    let told = ran.object();
+    assert_eq!((&told["state"], &told["error"]["code"]), (&"stored".into(), &"timed_out".into()));
+}
+
 /// What a relay keeps, and what became of it, is on its page; who has it, is not.
 #[test]
 fn what_mailboxes_hold_is_told_as_numbers() {
@@ -112,12 +126,16 @@ fn a_message_stays_until_somebody_has_looked() {
     there.stop("KILL");
     let there = up(&place, "bob", &relay);
     let data = place.at("bob");
-    place.run(&["--data", &data, "inbox", "--exec", "false"]);
+    place.run(&["--data", &data, "inbox", "--exec", "exit 3"]).fails(1).says("exit status: 3");
     let note = place.at("note");
     let exec = format!("cat > {note}; test $EGTP_REDELIVERED = 1 && test $EGTP_KIND = note/1");
     let shown = place.run(&["--data", &data, "inbox", "--exec", &exec, "--json"]).ok();
-    assert_eq!(shown.objects().first().expect("one")["outcome"], "replied");
+    assert_eq!(shown.objects().first().expect("one")["outcome"], "taken");
     assert_eq!(place.read("note"), "important");
+    // What a command prints is nobody's reply.
+    place.run(&send).ok();
+    let printed = place.run(&["--data", &data, "inbox", "--exec", "cat"]).ok();
+    assert_eq!(printed.out, "important");
     assert_eq!(inbox(&place, "bob"), Vec::<Value>::new());
     drop(there);
 }

@@ -16,7 +16,8 @@ use crate::signals::Signals;
 /// Print the messages that were sent to your node (egtp send), and take them off it
 ///
 /// A message stays on the node's disk until it was printed here, or until CMD has ended well; whoever is killed in
-/// between is given it once more, marked as redelivered. Only kinds that nothing serves come here.
+/// between is given it once more. One that an earlier run of the node has held is marked as redelivered: it may have been
+/// printed then. Only kinds that nothing serves come here.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   egtp inbox                                      what is there
@@ -29,7 +30,8 @@ pub(crate) struct Arguments {
 
     /// Run this in a shell for each, with its body on the standard input
     ///
-    /// `EGTP_PEER`, `EGTP_KIND`, `EGTP_ID` and `EGTP_REDELIVERED` are in its environment. If it fails the message stays where it is, and this command ends.
+    /// `EGTP_PEER`, `EGTP_KIND`, `EGTP_ID` and `EGTP_REDELIVERED` are in its environment. What it prints is printed. If it
+    /// fails, the message stays where it is, and this command ends with exit code 1.
     #[arg(long, value_name = "CMD")]
     exec: Option<String>,
 }
@@ -57,7 +59,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
         let Some(held) = next else { break };
         count += 1;
         match &exec {
-            Some(exec) => exec.answer(Query::Attached(held)).await,
+            Some(exec) => exec.take(Query::Attached(held)).await?,
             None => print(context, held).await?,
         }
     }
